@@ -1,0 +1,43 @@
+# `make bench` and `make test` set everything up by themselves. PYTHON=... picks an interpreter, EXTRAS=dev,cuda more packages.
+PYTHON ?= python3
+EXTRAS ?= dev
+BIN := .venv/bin
+export PYTHONUNBUFFERED := 1
+
+.PHONY: setup bench suite test lint format report lock
+
+setup: .venv/installed-$(EXTRAS)
+
+.venv/installed-$(EXTRAS): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, and $(PYTHON) is {v[0]}.{v[1]}; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# What `run` and the suite measure can be changed: make bench RUN='--workloads tutorial --budget 30' SUITE='-k single'
+bench: setup
+	$(BIN)/python -m bench run $(RUN)
+	$(MAKE) --no-print-directory suite
+
+suite: setup
+	$(BIN)/python -m pytest bench/suite --benchmark-autosave $(SUITE)
+
+test: setup
+	$(BIN)/python -m pytest tests $(TESTS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+report: setup
+	$(BIN)/python -m bench report results/latest.json
+
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	echo "# Versions that are installed, for every Python from 3.11 on; made by 'make lock'." > constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header pyproject.toml >> constraints.txt

@@ -1,0 +1,97 @@
+"""What is trained and how, as one frozen value; the presets. Imports no JAX, so listing cases is quick."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from toynet.errors import UsageError, unknown
+
+Dtype = Literal["float32", "float64"]
+Points = Literal["nested", "gaussian"]
+Threefry = Literal["legacy", "partitionable"]
+
+# Chunks that the batch is summed in, in a fixed order, when results must be bit-equal on 1, 2, 4, 8 devices.
+VIRTUAL_SHARDS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One classifier, its optimizer and its data; the defaults are the tutorial's."""
+
+    points: Points = "nested"
+    size: int = 1000
+    features: int = 2
+    n_classes: int = 2
+    hidden_layers: int = 1
+    hidden_dim: int = 10
+    learning_rate: float = 0.01
+    batch_size: int = 32
+    epochs: int = 100
+    seed: int = 42
+    dtype: Dtype = "float32"
+    threefry: Threefry = "legacy"
+    virtual_shards: int = 0
+    """0 sums over the batch as XLA likes; n > 0 in n chunks and a fixed order."""
+
+    def __post_init__(self) -> None:
+        for name in ("features", "n_classes", "hidden_dim", "batch_size", "epochs"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("hidden_layers", "virtual_shards"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} can't be negative, got {getattr(self, name)}.")
+        if self.size < 5:
+            raise UsageError(f"size must be at least 5 (4 points to train, 1 to test), got {self.size}.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed must be from 0 to 2**32 - 1, got {self.seed}.")
+        if not self.learning_rate > 0:
+            raise UsageError(f"learning_rate must be above 0, got {self.learning_rate}.")
+        if self.points == "nested" and (self.features, self.n_classes) != (2, 2):
+            raise UsageError(
+                "the nested classes have 2 features and 2 classes, "
+                f"got {self.features} and {self.n_classes}; points='gaussian' takes any."
+            )
+        if self.points == "gaussian" and self.n_classes > self.features:
+            raise UsageError(
+                f"gaussian points need at least as many features as classes, got {self.features} for {self.n_classes}."
+            )
+
+    @property
+    def train_size(self) -> int:
+        """Examples in the training set: the tutorial's 80%."""
+        return int(0.8 * self.size)
+
+    @property
+    def epoch_steps(self) -> int:
+        """Batches in one pass over the training set, the short last one included."""
+        return -(-self.train_size // self.batch_size)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of one member."""
+        widths = [self.features, *[self.hidden_dim] * self.hidden_layers, self.n_classes]
+        return sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+
+
+PRESETS = {
+    "tutorial": Config(),
+    "wide": Config(
+        points="gaussian",
+        size=2560,
+        features=64,
+        n_classes=10,
+        hidden_layers=2,
+        hidden_dim=1024,
+        learning_rate=0.001,
+        batch_size=512,
+        epochs=10,
+        threefry="partitionable",
+    ),
+}
+
+
+def preset(name: str, **changes: object) -> Config:
+    """The preset of that name, with fields replaced; raises UsageError for a name that isn't one."""
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return dataclasses.replace(PRESETS[name], **{k: v for k, v in changes.items() if v is not None})

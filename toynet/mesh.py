@@ -1,0 +1,66 @@
+"""Devices and meshes: simulating several on one CPU, taking the first n, arranging them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh
+
+from toynet.errors import UsageError
+
+MEMBERS, DATA = "members", "data"
+
+# XLA gives every simulated device threads of its own; beyond this a process only queues for them.
+MAX_SIMULATED = 256
+
+
+def check_xla_flags(environment: Mapping[str, str] = os.environ) -> None:
+    """Raises UsageError for an XLA_FLAGS on which XLA would abort the process instead of raising."""
+    flags = environment.get("XLA_FLAGS", "")
+    for token in flags.split():
+        odd = next((c for c in token if not c.isascii()), None)
+        if odd is not None:
+            raise UsageError(f"XLA_FLAGS has {odd!r} (U+{ord(odd):04X}) in {token!r}; flags begin with two ASCII '--'.")
+        if not token.startswith("--") and len(flags.split()) > 1:
+            raise UsageError(f"XLA_FLAGS has {token!r}, which doesn't begin with '--'; XLA would abort on it.")
+        if not token.startswith("--") and not os.path.isfile(token):
+            raise UsageError(f"XLA_FLAGS is {token!r}: neither flags that begin with '--' nor a file of them.")
+
+
+def simulate(count: int) -> None:
+    """Makes the CPU backend have `count` devices; raises UsageError if JAX has started with fewer.
+
+    Does nothing to a GPU or TPU, whose devices are what they are.
+    """
+    check_xla_flags()
+    if not 1 <= count <= MAX_SIMULATED:
+        raise UsageError(f"a CPU can be made to show 1 to {MAX_SIMULATED} devices, got {count}.")
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:
+        present = jax.local_device_count("cpu")
+        if present < count:
+            raise UsageError(
+                f"{count} devices asked for, but JAX has already started with {present} in this process; "
+                f"set JAX_NUM_CPU_DEVICES={count} before it starts."
+            ) from None
+
+
+def first_devices(count: int) -> list[jax.Device]:
+    """The first `count` devices of the default backend; raises UsageError if it has fewer."""
+    present = jax.devices()
+    if count > len(present):
+        raise UsageError(
+            f"{count} devices asked for, but the {jax.default_backend()} backend has {len(present)}; "
+            "ask for fewer, or simulate them with JAX_PLATFORMS=cpu."
+        )
+    return present[:count]
+
+
+def make_mesh(member_shards: int, data_shards: int) -> Mesh:
+    """A mesh of members x data over the first devices; its axes are left to the compiler outside shard_map."""
+    devices = np.array(first_devices(member_shards * data_shards)).reshape(member_shards, data_shards)
+    return Mesh(devices, (MEMBERS, DATA), axis_types=(AxisType.Auto, AxisType.Auto))

@@ -1,0 +1,125 @@
+"""A mode bound to a workload, sizes and devices: how it initialises, places and steps, compiled."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+
+from toynet.mesh import DATA, MEMBERS, first_devices, make_mesh
+from toynet.modes import Layout, Mode, check, check_workload
+from toynet.workload import Batch, Metrics, State, Workload
+
+P = PartitionSpec
+
+
+@dataclass(frozen=True)
+class Program:
+    """One workload in one mode, ready to run. With members, state and metrics lead with them, padding included."""
+
+    workload: Workload
+    mode: Mode
+    layout: Layout
+    state_sharding: Sharding
+    batch_sharding: Sharding
+    stacked_sharding: Sharding
+    init: Callable[[jax.Array], State]
+    """A state, on its devices, from one key for each padded member (`keys`)."""
+    step: Callable[[State, Batch], tuple[State, Metrics]]
+    """One step; the state handed in is donated."""
+    epoch: Callable[[State, Batch, int], tuple[State, Metrics]]
+    """All of a stack of batches, so many times over, in one program; metrics (steps,) of the last time."""
+    gradients: Callable[[State, Batch], Any] | None
+
+    def keys(self, seed: int) -> jax.Array:
+        """Keys of seeds seed, seed + 1, ...: one for each member, the last repeated as padding."""
+        if not self.mode.ensemble:
+            return jax.random.PRNGKey(seed)
+        seeds = seed + np.minimum(np.arange(self.layout.padded_members), self.layout.members - 1)
+        return jnp.stack([jax.random.PRNGKey(int(s)) for s in seeds])
+
+    def place(self, batch: Batch) -> Batch:
+        """One batch, padded with zeros where it doesn't divide, on its devices."""
+        return jax.device_put(self._pad(batch, axis=0), self.batch_sharding)
+
+    def place_stacked(self, batches: Batch) -> Batch:
+        """The same for batches of shape (steps, batch, ...)."""
+        return jax.device_put(self._pad(batches, axis=1), self.stacked_sharding)
+
+    def _pad(self, batch: Batch, axis: int) -> Batch:
+        size = self.layout.padded_batch(self.workload.virtual_shards)
+
+        def pad(leaf: Any) -> np.ndarray:
+            widths = [(0, 0)] * leaf.ndim
+            widths[axis] = (0, size - leaf.shape[axis])
+            return np.pad(np.asarray(leaf), widths)
+
+        return jax.tree.map(pad, batch)
+
+    def members(self, tree: Any) -> Any:
+        """A state or metrics without the padding members, on the host; shapes (members, ...), or as they are."""
+        host = jax.tree.map(lambda leaf: np.array(leaf), tree)  # a copy: donation may reuse the device's buffer
+        return jax.tree.map(lambda leaf: leaf[: self.layout.members], host) if self.mode.ensemble else host
+
+
+def bind(workload: Workload, mode: Mode, layout: Layout) -> Program:
+    """The workload in that mode at these sizes; raises UsageError where that can't be."""
+    check(mode, layout)
+    check_workload(workload, layout)
+    members = P(MEMBERS) if layout.member_shards > 1 else P()
+    data = P(DATA) if layout.data_shards > 1 else P()
+    stacked = P(None, *data)
+    # Without an axis to reduce over there must be no collective, not one over groups of a single device.
+    axis_name = DATA if layout.data_shards > 1 else None
+    if mode.sharded:
+        mesh = make_mesh(layout.member_shards, layout.data_shards)
+        shardings = [NamedSharding(mesh, spec) for spec in (members, data, stacked)]
+        shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=members)
+    else:
+        shardings = [SingleDeviceSharding(first_devices(1)[0])] * 3
+        shard = _unsharded
+
+    def transform(function: Callable, batch_spec: PartitionSpec) -> Callable:
+        mapped = jax.vmap(function, in_axes=(0, None)) if mode.ensemble else function
+        return shard(mapped, in_specs=(members, batch_spec))
+
+    def scan(state: State, batches: Batch) -> tuple[State, Metrics]:
+        return lax.scan(lambda s, b: workload.step(s, b, axis_name), state, batches)
+
+    step = transform(functools.partial(workload.step, axis_name=axis_name), data)
+    epoch = functools.partial(_repeat, transform(scan, stacked))
+    init = jax.vmap(workload.init) if mode.ensemble else workload.init
+    state_sharding = shardings[0]
+    # Explicit output shardings: what comes out must be what goes in, or the second step compiles again.
+    compiled = functools.partial(jax.jit, donate_argnums=0, out_shardings=(state_sharding, state_sharding))
+    gradients = None
+    if workload.gradients is not None:
+        gradients = jax.jit(transform(functools.partial(workload.gradients, axis_name=axis_name), data))
+    return Program(
+        workload,
+        mode,
+        layout,
+        *shardings,
+        init=jax.jit(init, out_shardings=state_sharding),
+        step=compiled(step),
+        epoch=compiled(epoch),
+        gradients=gradients,
+    )
+
+
+def _unsharded(function: Callable, in_specs: Sequence[PartitionSpec]) -> Callable:
+    return function
+
+
+def _repeat(epoch: Callable, state: State, batches: Batch, times: int) -> tuple[State, Metrics]:
+    """The epoch again and again, in a loop whose length isn't compiled in."""
+    metrics = jax.eval_shape(epoch, state, batches)[1]
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics)
+    return lax.fori_loop(0, times, lambda _, carry: epoch(carry[0], batches), (state, nothing))

@@ -1,0 +1,168 @@
+"""The tutorial's workload: state, loss, init, step and evaluation; pure, not jitted."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jax.flatten_util import ravel_pytree
+
+from toynet.config import Config
+from toynet.data import Batch, batches, train_and_test
+from toynet.errors import UsageError
+from toynet.model import MLPClassifier
+from toynet.workload import Workload
+
+
+class TrainState(NamedTuple):
+    """Parameters, optimizer state and the number of steps taken: arrays only."""
+
+    params: Any
+    opt_state: optax.OptState
+    step: jax.Array
+
+
+class Metrics(NamedTuple):
+    """Means over the examples that count, of the global batch; scalars."""
+
+    loss: jax.Array
+    accuracy: jax.Array
+
+
+class Sums(NamedTuple):
+    """What is added up over examples, chunks and devices, and divided only once, at the end."""
+
+    grads: Any
+    loss: jax.Array
+    correct: jax.Array
+    count: jax.Array
+
+
+def model(config: Config) -> MLPClassifier:
+    """The network that a configuration describes."""
+    return MLPClassifier(config.hidden_layers, config.hidden_dim, config.n_classes, jnp.dtype(config.dtype))
+
+
+def optimizer(config: Config) -> optax.GradientTransformation:
+    """The tutorial's adam."""
+    return optax.adam(config.learning_rate)
+
+
+def init(config: Config, key: jax.Array) -> TrainState:
+    """The state before the first step, from a key."""
+    params = model(config).init(key, jnp.zeros((1, config.features), config.dtype))
+    return TrainState(params, optimizer(config).init(params), jnp.zeros((), jnp.int32))
+
+
+def loss_sum(config: Config, params: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy and number of correct predictions, each summed over the examples that count."""
+    log_probs = model(config).apply(params, batch.inputs)
+    one_hot = jax.nn.one_hot(batch.labels, config.n_classes, dtype=config.dtype)
+    losses = optax.softmax_cross_entropy(log_probs, one_hot)
+    correct = (jnp.argmax(log_probs, axis=-1) == batch.labels).astype(config.dtype)
+    return jnp.sum(losses * batch.mask), jnp.sum(correct * batch.mask)
+
+
+def local_sums(config: Config, params: Any, batch: Batch) -> Sums:
+    """Gradients, loss, correct predictions and examples of this device's part of the batch."""
+    value_and_grad = jax.value_and_grad(functools.partial(loss_sum, config), has_aux=True)
+    (loss, correct), grads = value_and_grad(params, batch)
+    return Sums(grads, loss, correct, jnp.sum(batch.mask))
+
+
+def ordered_sums(config: Config, params: Any, batch: Batch, axis_name: str | None) -> Sums:
+    """The same over the whole batch, bit-equal on any number of devices that divides `virtual_shards`.
+
+    Every device sums its chunks one by one, gathers those of the others, in one collective since all
+    is laid into one vector first, and adds all of them in their order.
+    """
+    chunks = config.virtual_shards // (lax.axis_size(axis_name) if axis_name else 1)
+    parts = jax.tree.map(lambda leaf: leaf.reshape(chunks, -1, *leaf.shape[1:]), batch)
+    sums = functools.partial(local_sums, config, params)
+    shapes = jax.eval_shape(sums, jax.tree.map(lambda leaf: leaf[0], parts))
+    unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))[1]
+    vectors = lax.map(lambda part: ravel_pytree(sums(part))[0], parts)
+    if axis_name:
+        vectors = lax.all_gather(vectors, axis_name, tiled=True, to="invarying")
+    total, _ = lax.scan(lambda total, vector: (total + vector, None), vectors[0], vectors[1:])
+    return unravel(total)
+
+
+def global_sums(config: Config, params: Any, batch: Batch, axis_name: str | None) -> Sums:
+    """Sums over the global batch: over this device's part, and over the axis if there is one."""
+    if axis_name:
+        # A gradient for parameters that are equal on all devices would be summed over them unasked.
+        params = lax.pcast(params, axis_name, to="varying")
+    if config.virtual_shards:
+        return ordered_sums(config, params, batch, axis_name)
+    sums = local_sums(config, params, batch)
+    return lax.psum(sums, axis_name) if axis_name else sums
+
+
+def mean_gradients(
+    config: Config, state: TrainState, batch: Batch, axis_name: str | None = None
+) -> tuple[Any, Metrics]:
+    """Gradients of the mean loss over the examples that count (none: zeros), with the metrics."""
+    sums = global_sums(config, state.params, batch, axis_name)
+    count = jnp.maximum(sums.count, 1)
+    return jax.tree.map(lambda g: g / count, sums.grads), Metrics(sums.loss / count, sums.correct / count)
+
+
+def step(config: Config, state: TrainState, batch: Batch, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
+    """One step of adam on the mean loss of the global batch: the one function that every mode runs."""
+    grads, metrics = mean_gradients(config, state, batch, axis_name)
+    updates, opt_state = optimizer(config).update(grads, state.opt_state, state.params)
+    return TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1), metrics
+
+
+def evaluate(config: Config, state: TrainState, batch: Batch) -> Metrics:
+    """Loss and accuracy over the examples that count."""
+    loss, correct = loss_sum(config, state.params, batch)
+    count = jnp.maximum(jnp.sum(batch.mask), 1)
+    return Metrics(loss / count, correct / count)
+
+
+def log_probabilities(config: Config, state: TrainState, inputs: jax.Array) -> jax.Array:
+    """The classifier's output, (..., n_classes) for inputs (..., features)."""
+    return model(config).apply(state.params, inputs)  # type: ignore[return-value]
+
+
+@functools.cache
+def training_batches(config: Config) -> Batch:
+    """The training set in batches, as NumPy arrays: (steps, batch_size, ...)."""
+    return batches(train_and_test(config)[0], config.batch_size, config.dtype)
+
+
+def draw(config: Config, key: jax.Array, n: int) -> Batch:
+    """n examples of the training set, drawn with replacement."""
+    stacked = training_batches(config)
+    chosen = jax.random.randint(key, (n,), 0, config.train_size)
+    flat = Batch(*(jnp.asarray(leaf.reshape(-1, *leaf.shape[2:])) for leaf in stacked))
+    return Batch(*(leaf[chosen] for leaf in flat))
+
+
+def workload(name: str, config: Config) -> Workload:
+    """A configuration as a workload; raises UsageError if its dtype isn't enabled in JAX."""
+    if config.dtype == "float64" and not jax.config.read("jax_enable_x64"):
+        raise UsageError("float64 needs JAX_ENABLE_X64=1 in the environment; without it JAX computes in float32.")
+    return Workload(
+        name=name,
+        init=functools.partial(init, config),
+        batch=functools.partial(draw, config),
+        step=functools.partial(step, config),
+        gradients=lambda state, batch, axis_name=None: mean_gradients(config, state, batch, axis_name)[0],
+        batch_size=config.batch_size,
+        epoch_steps=config.epoch_steps,
+        masked=True,
+        virtual_shards=config.virtual_shards,
+    )
+
+
+def threefry(config: Config) -> contextlib.AbstractContextManager[Any]:
+    """The random bits of JAX before 0.5 (`legacy`, what the tutorial printed) or of today, within a `with`."""
+    return jax.threefry_partitionable(config.threefry == "partitionable")

@@ -1,0 +1,51 @@
+"""The Workload type: all that a mode needs to know of what is trained. Imports no JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import jax
+
+State = Any
+"""A tree of arrays: parameters, optimizer state, counters."""
+Batch = Any
+"""A tree of arrays whose leading axis is the example."""
+Metrics = Any
+"""A tree of scalars, among them `loss`."""
+
+
+class Step(Protocol):
+    """One training step, pure: with an axis name it reduces over that axis, without one it is local."""
+
+    def __call__(self, state: State, batch: Batch, axis_name: str | None = None) -> tuple[State, Metrics]: ...
+
+
+class Gradients(Protocol):
+    """The raw gradients that the step feeds its optimizer, reduced as the step reduces them."""
+
+    def __call__(self, state: State, batch: Batch, axis_name: str | None = None) -> Any: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What is trained, as pure functions; every mode is derived from them.
+
+    `init(key)` gives a state, `batch(key, n)` a batch of n examples, `step(state, batch, axis_name)`
+    the next state and the metrics of the global batch.
+    """
+
+    name: str
+    init: Callable[[jax.Array], State]
+    batch: Callable[[jax.Array, int], Batch]
+    step: Step
+    gradients: Gradients | None = None
+    """Without them a factor in the gradient that the optimizer hides can't be seen."""
+    batch_size: int = 32
+    epoch_steps: int = 8
+    masked: bool = False
+    """Whether examples of zeros count nothing, so that a batch may be padded with them."""
+    virtual_shards: int = 0
+    """How many chunks of equal size the global batch must split into (0: any batch will do)."""
