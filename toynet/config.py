@@ -1,6 +1,8 @@
 """What is trained and how, as one frozen value; the presets. Imports no JAX, so listing cases is quick."""
 
 import dataclasses
+import itertools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,8 +46,8 @@ class Config:
             raise UsageError(f"size must be at least 5 (4 points to train, 1 to test), got {self.size}.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed must be from 0 to 2**32 - 1, got {self.seed}.")
-        if not self.learning_rate > 0:
-            raise UsageError(f"learning_rate must be above 0, got {self.learning_rate}.")
+        if not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"learning_rate must be above 0 and finite, got {self.learning_rate}.")
         if self.points == "nested" and (self.features, self.n_classes) != (2, 2):
             raise UsageError(
                 "the nested classes have 2 features and 2 classes, "
@@ -70,7 +72,7 @@ class Config:
     def parameters(self) -> int:
         """Weights and biases of one member."""
         widths = [self.features, *[self.hidden_dim] * self.hidden_layers, self.n_classes]
-        return sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+        return sum((a + 1) * b for a, b in itertools.pairwise(widths))
 
 
 PRESETS = {

@@ -39,7 +39,7 @@ def nested_classes(size: int, seed: int) -> Points:
 
     fifth = int(size * 0.2)
     blobs, blob_labels = make_blobs(n_samples=fifth, n_features=2, centers=2, cluster_std=1.9, random_state=seed)[:2]
-    outer_and_inner = (size - 2 * fifth, fifth)
+    outer_and_inner: Any = (size - 2 * fifth, fifth)  # Any: pyright takes the default, 100, for the only type
     circles, circle_labels = make_circles(n_samples=outer_and_inner, noise=0.05, factor=0.1, random_state=seed)
     circles = circles * 3 + np.array([2.5, -7.0])
     return Points(np.concatenate([blobs, circles]), np.concatenate([blob_labels, circle_labels]))

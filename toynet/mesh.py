@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -49,9 +50,12 @@ def simulate(count: int) -> None:
             ) from None
 
 
-def first_devices(count: int) -> list[jax.Device]:
+def first_devices(count: int) -> list[Any]:
     """The first `count` devices of the default backend; raises UsageError if it has fewer."""
-    present = jax.devices()
+    try:
+        present = jax.devices()
+    except RuntimeError as error:
+        raise UsageError(f"JAX can't start its devices: {str(error).splitlines()[0]}") from None
     if count > len(present):
         raise UsageError(
             f"{count} devices asked for, but the {jax.default_backend()} backend has {len(present)}; "

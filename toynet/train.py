@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ class Sums(NamedTuple):
     grads: Any
     loss: jax.Array
     correct: jax.Array
-    count: jax.Array
+    examples: jax.Array
 
 
 def model(config: Config) -> MLPClassifier:
@@ -59,9 +59,14 @@ def init(config: Config, key: jax.Array) -> TrainState:
     return TrainState(params, optimizer(config).init(params), jnp.zeros((), jnp.int32))
 
 
+def log_probabilities(config: Config, params: Any, inputs: jax.Array) -> jax.Array:
+    """The classifier's output, (..., n_classes) for inputs (..., features)."""
+    return cast(jax.Array, model(config).apply(params, inputs))
+
+
 def loss_sum(config: Config, params: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy and number of correct predictions, each summed over the examples that count."""
-    log_probs = model(config).apply(params, batch.inputs)
+    log_probs = log_probabilities(config, params, batch.inputs)
     one_hot = jax.nn.one_hot(batch.labels, config.n_classes, dtype=config.dtype)
     losses = optax.softmax_cross_entropy(log_probs, one_hot)
     correct = (jnp.argmax(log_probs, axis=-1) == batch.labels).astype(config.dtype)
@@ -109,7 +114,7 @@ def mean_gradients(
 ) -> tuple[Any, Metrics]:
     """Gradients of the mean loss over the examples that count (none: zeros), with the metrics."""
     sums = global_sums(config, state.params, batch, axis_name)
-    count = jnp.maximum(sums.count, 1)
+    count = jnp.maximum(sums.examples, 1)
     return jax.tree.map(lambda g: g / count, sums.grads), Metrics(sums.loss / count, sums.correct / count)
 
 
@@ -125,11 +130,6 @@ def evaluate(config: Config, state: TrainState, batch: Batch) -> Metrics:
     loss, correct = loss_sum(config, state.params, batch)
     count = jnp.maximum(jnp.sum(batch.mask), 1)
     return Metrics(loss / count, correct / count)
-
-
-def log_probabilities(config: Config, state: TrainState, inputs: jax.Array) -> jax.Array:
-    """The classifier's output, (..., n_classes) for inputs (..., features)."""
-    return model(config).apply(state.params, inputs)  # type: ignore[return-value]
 
 
 @functools.cache
