@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from toynet.train import Metrics, TrainState
 
 DEFAULT_MEMBERS = 8
+OUT_OF_MEMORY = r"RESOURCE_EXHAUSTED|Out of memory"  # the first on a GPU, the second on a CPU
 
 
 def _flag(default: str, *, metavar: str | None = None, aliases: Sequence[str] = ()) -> Any:
@@ -98,6 +99,9 @@ def train(options: Train) -> None:
     """Trains, prints and draws what the options ask for; raises UsageError before anything is written."""
     config, mode, layout = config_of(options), modes.by_name(options.mode), layout_of(options)
     modes.check(mode, layout)
+    last_seed = config.seed + layout.members - 1
+    if last_seed >= 2**32:
+        raise UsageError(f"members' seeds go up to 2**32 - 1, and the last would be {last_seed}; take a lower --seed.")
     if options.plot and config.features != 2:
         raise UsageError(f"--plot draws points of 2 features, and preset {options.preset!r} has {config.features}.")
     with _ready(config, layout):
@@ -112,7 +116,7 @@ def train(options: Train) -> None:
 
 def config_of(options: Train) -> Config:
     """The preset with the options' changes; raises UsageError for a value that can't be."""
-    config = preset(
+    return preset(
         options.preset,
         batch_size=options.batch,
         epochs=options.epochs,
@@ -125,10 +129,6 @@ def config_of(options: Train) -> Config:
         threefry=options.threefry,
         virtual_shards=VIRTUAL_SHARDS if options.deterministic else None,
     )
-    last_seed = config.seed + (options.seeds or 1) - 1
-    if last_seed >= 2**32:
-        raise UsageError(f"members' seeds go up to 2**32 - 1, and the last would be {last_seed}; take a lower --seed.")
-    return config
 
 
 def layout_of(options: Train) -> Layout:
@@ -161,13 +161,14 @@ def _mesh(mode: Mode, options: Train) -> tuple[int, int]:
 @contextmanager
 def _ready(config: Config, layout: Layout) -> Iterator[None]:
     """JAX with these devices and, within the block only, this configuration's random bits and dtype."""
+    try:
+        import jax
+    except ValueError as error:
+        raise UsageError(f"JAX can't be loaded with this environment: {error}") from None
     from toynet import mesh
-
-    mesh.simulate(layout.devices)
-    import jax
-
     from toynet.train import threefry
 
+    mesh.simulate(layout.devices)
     with ExitStack() as scopes:
         scopes.enter_context(threefry(config))
         if config.dtype == "float64":
@@ -175,7 +176,7 @@ def _ready(config: Config, layout: Layout) -> Iterator[None]:
         try:
             yield
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
-            if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            if isinstance(error, jax.errors.JaxRuntimeError) and not re.search(OUT_OF_MEMORY, str(error)):
                 raise
             raise UsageError("not enough memory; take fewer points, members or hidden units.") from None
 

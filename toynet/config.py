@@ -14,6 +14,8 @@ Threefry = Literal["legacy", "partitionable"]
 
 # Chunks that the batch is summed in, in a fixed order, when results must be bit-equal on 1, 2, 4, 8 devices.
 VIRTUAL_SHARDS = 8
+# Every layer is compiled on its own: this many take minutes.
+MAX_LAYERS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,19 @@ class Config:
         for name in ("features", "n_classes", "hidden_dim", "batch_size", "epochs"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
+            if getattr(self, name) >= 2**31:
+                raise UsageError(f"{name} must be below 2**31, got {getattr(self, name)}.")
         for name in ("hidden_layers", "virtual_shards"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} can't be negative, got {getattr(self, name)}.")
-        if self.size < 5:
-            raise UsageError(f"size must be at least 5 (4 points to train, 1 to test), got {self.size}.")
+        if self.hidden_layers > MAX_LAYERS:
+            raise UsageError(f"hidden_layers must be at most {MAX_LAYERS}, got {self.hidden_layers}.")
+        if self.parameters >= 2**31:
+            raise UsageError(
+                f"a network must have fewer than 2**31 parameters, got {self.parameters}; make it narrower."
+            )
+        if not 5 <= self.size < 2**31:
+            raise UsageError(f"size must be from 5 (4 points to train, 1 to test) to 2**31 - 1, got {self.size}.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed must be from 0 to 2**32 - 1, got {self.seed}.")
         if not 0 < self.learning_rate < math.inf:

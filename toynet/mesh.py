@@ -54,8 +54,10 @@ def first_devices(count: int) -> list[Any]:
     """The first `count` devices of the default backend; raises UsageError if it has fewer."""
     try:
         present = jax.devices()
-    except RuntimeError as error:
-        raise UsageError(f"JAX can't start its devices: {str(error).splitlines()[0]}") from None
+    except (RuntimeError, AssertionError) as error:  # the latter, without a word, for JAX_PLATFORMS=cuda and no GPU
+        reason = str(error).partition("\n")[0] or "there are none of that kind"
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        raise UsageError(f"JAX can't start devices with JAX_PLATFORMS={platforms!r}: {reason}") from None
     if count > len(present):
         raise UsageError(
             f"{count} devices asked for, but the {jax.default_backend()} backend has {len(present)}; "
