@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from toynet.errors import UsageError
+
 if TYPE_CHECKING:
     import jax
 
@@ -49,3 +51,12 @@ class Workload:
     """Whether examples of zeros count nothing, so that a batch may be padded with them."""
     virtual_shards: int = 0
     """How many chunks of equal size the global batch must split into (0: any batch will do)."""
+
+
+def loss(metrics: Metrics) -> Any:
+    """The loss among a step's metrics, an attribute or a key; raises UsageError if there is none."""
+    if hasattr(metrics, "loss"):
+        return metrics.loss
+    if isinstance(metrics, dict) and "loss" in metrics:
+        return metrics["loss"]
+    raise UsageError(f"a step's metrics must have a `loss`, got a {type(metrics).__name__} without one.")

@@ -1,0 +1,139 @@
+"""The cases: workload x mode x devices x sizes, chosen and listed without loading JAX."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from toynet import modes
+from toynet.config import PRESETS, VIRTUAL_SHARDS
+from toynet.errors import UsageError, unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What one row of a report measures."""
+
+    workload: str
+    mode: str
+    member_shards: int = 1
+    data_shards: int = 1
+    members: int = 1
+    batch: int = 32
+    dtype: str = "float32"
+    deterministic: bool = False
+
+    @property
+    def layout(self) -> modes.Layout:
+        return modes.Layout(
+            members=self.members, batch=self.batch, member_shards=self.member_shards, data_shards=self.data_shards
+        )
+
+    @property
+    def devices(self) -> int:
+        return self.layout.devices
+
+    @property
+    def mesh(self) -> str:
+        """The devices as a mode divides them: `8`, or `4x2` for 4 member shards x 2 data shards."""
+        two_axes = modes.by_name(self.mode).shards_members
+        return f"{self.member_shards}x{self.data_shards}" if two_axes else str(self.devices)
+
+    @property
+    def name(self) -> str:
+        """A name that tells it from every other case, such as `tutorial/ensemble_data-4x2/m64/b32`."""
+        parts = [self.workload, f"{self.mode}-{self.mesh}", f"m{self.members}", f"b{self.batch}"]
+        parts += [self.dtype] * (self.dtype != "float32") + ["deterministic"] * self.deterministic
+        return "/".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The lists that cases are the product of; a mode takes of each list what it can."""
+
+    workloads: tuple[str, ...] = ("tutorial", "wide")
+    modes: tuple[str, ...] = tuple(modes.MODES)
+    devices: tuple[int, ...] = (1, 2, 4, 8)
+    members: tuple[int, ...] = (8, 64)
+    batch: tuple[int, ...] | None = None
+    """None: the workload's own."""
+    meshes: tuple[tuple[int, int], ...] | None = None
+    """(member shards, data shards) for ensemble_data; None: the squarest mesh for each number of devices."""
+    dtype: str = "float32"
+    deterministic: bool = False
+    """Measure the bit-equal variant of each data_parallel case beside the plain one."""
+
+    def __post_init__(self) -> None:
+        numbers = {"devices": self.devices, "members": self.members, "batch": self.batch or (1,)}
+        for name, values in numbers.items():
+            for value in values:
+                if value < 1:
+                    raise UsageError(f"{name} must be at least 1, got {value}.")
+        for list_name in ("workloads", "modes", "devices", "members"):
+            if not getattr(self, list_name):
+                raise UsageError(f"{list_name} is empty; name at least one.")
+        for mesh in self.meshes or ():
+            if min(mesh) < 1:
+                raise UsageError(f"a mesh needs at least 1 device on each axis, got {mesh[0]}x{mesh[1]}.")
+
+
+def expand(selection: Selection) -> list[Case]:
+    """The cases of a selection, in the order of its lists; raises UsageError if there is none."""
+    chosen = [modes.by_name(name) for name in selection.modes]
+    cases = [
+        case
+        for workload in selection.workloads
+        for mode in chosen
+        for batch in selection.batch or (_default_batch(workload),)
+        for case in _of_mode(selection, workload, mode, batch)
+    ]
+    if not cases:
+        raise UsageError(
+            f"no case: the modes {', '.join(selection.modes)} don't run on {_listed(selection.devices)} devices; "
+            "single and ensemble take 1, data_parallel 1 or more, ensemble_data 2 or more."
+        )
+    for case in cases:
+        modes.check(modes.by_name(case.mode), case.layout)
+    return list(dict.fromkeys(cases))
+
+
+def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) -> list[Case]:
+    cases = [
+        Case(
+            workload=workload,
+            mode=mode.name,
+            member_shards=member_shards,
+            data_shards=data_shards,
+            members=members,
+            batch=batch,
+            dtype=selection.dtype,
+        )
+        for member_shards, data_shards in _meshes(selection, mode)
+        for members in (selection.members if mode.ensemble else (1,))
+    ]
+    if selection.deterministic and mode.name == "data_parallel":
+        bit_equal = [c for c in cases if VIRTUAL_SHARDS % c.data_shards == 0]
+        cases += [dataclasses.replace(case, deterministic=True) for case in bit_equal]
+    return cases
+
+
+def _meshes(selection: Selection, mode: modes.Mode) -> list[tuple[int, int]]:
+    """The meshes of a mode: one device unless it shards, and two at least for a mesh with two axes."""
+    if not mode.sharded:
+        return [(1, 1)] if 1 in selection.devices else []
+    if mode.shards_members and selection.meshes is not None:
+        return list(selection.meshes)
+    fewest = 2 if mode.shards_members else 1
+    return [modes.mesh_for(mode, n) for n in selection.devices if n >= fewest]
+
+
+def _default_batch(workload: str) -> int:
+    if workload in PRESETS:
+        return PRESETS[workload].batch_size
+    if ":" in workload:
+        return 32
+    raise unknown("workload", workload, PRESETS)
+
+
+def _listed(values: tuple[int, ...]) -> str:
+    return ", ".join(str(v) for v in values)

@@ -1,0 +1,158 @@
+"""Proves, before any step is timed, that a case computes what `single` computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from bench.measured import Certificate, Check, Collective
+from bench.reference import Reference
+from toynet import modes
+from toynet.program import Program
+from toynet.workload import Step, loss
+
+# A wrong mode shows on the first or last member of some shard; more of them take time and find no more.
+CHECKED_MEMBERS = 8
+
+# Relative to each leaf's largest entry. A sum over the batch in another order differs by a few roundings
+# (5e-7 seen in float32); a factor n, a forgotten mask or a swapped member by 1e-2 and more.
+STEP_TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
+# Where the terms of a whole leaf nearly cancel, as in an output bias, its roundings are still those of its
+# terms (1.1e-4 of such a leaf seen); so a gradient is held against a hundredth of the largest one at least.
+GRADIENT_FLOOR = 0.01
+# Relative to the curve's largest loss. Adam makes a whole step of a gradient near zero, whatever its
+# sign, so roundings grow over an epoch: enough to tell another curve, not to tell another rounding.
+CURVE_TOLERANCE = {"float32": 1e-2, "float64": 1e-7}
+
+
+class TraceCount:
+    """A step that counts how often JAX traces it."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self.traces = 0
+
+    def __call__(self, state: Any, batch: Any, axis_name: str | None = None) -> tuple[Any, Any]:
+        self.traces += 1
+        return self._step(state, batch, axis_name)
+
+
+def certify(
+    program: Program, batches: Any, seed: int, dtype: str, traces: TraceCount, found: Sequence[Collective]
+) -> Certificate:
+    """Compares a program, whose step was compiled before, with `single` from the same keys on the same batches.
+
+    `batches` has shape (steps, batch, ...) and isn't placed; `found` are the collectives of the compiled step.
+    """
+    members = checked_members(program)
+    reference = Reference(program, seed)
+    steps = Comparison(program.mode.ensemble, members, STEP_TOLERANCE[dtype])
+    curves = Comparison(program.mode.ensemble, members, CURVE_TOLERANCE[dtype])
+    batch = jax.tree.map(lambda leaf: leaf[0], batches)
+    placed = program.place(batch)
+
+    state = program.init(program.keys(seed))
+    starts = [reference.initial(i) for i in members]
+    checks = [steps.check("initial state", program.members(state, members), starts)]
+    if program.gradients is not None:
+        grads = program.members(program.gradients(state, placed), members)
+        expected = [reference.gradients(start, batch) for start in starts]
+        checks.append(steps.check("raw gradients", grads, expected, GRADIENT_FLOOR))
+
+    state, metrics = program.epoch(state, program.place_stacked(batches), 1)
+    losses = program.members(loss(metrics), members)
+    checks.append(curves.check("loss over an epoch", losses, [reference.curve(start, batches) for start in starts]))
+
+    before, traced = program.members(state, members), traces.traces
+    state, _ = jax.block_until_ready(program.step(state, placed))
+    again = traces.traces - traced
+    after = program.members(state, members)
+    expected = [reference.step(same, batch) for same in steps.each(before)]
+    checks.append(steps.check("step from the same state", after, expected))
+    checks += [_traced_once(again), _expected_collectives(program, found), _placed(program, state)]
+    return Certificate(tuple(checks), members)
+
+
+def checked_members(program: Program) -> tuple[int, ...]:
+    """At most CHECKED_MEMBERS of them, evenly spread, the first and the last among them."""
+    n = program.layout.members
+    return tuple(dict.fromkeys(np.linspace(0, n - 1, min(n, CHECKED_MEMBERS)).round().astype(int).tolist()))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Compares the checked members, leaf by leaf, relative to each leaf's largest entry."""
+
+    ensemble: bool
+    members: tuple[int, ...]
+    tolerance: float
+
+    def each(self, tree: Any) -> list[Any]:
+        """The checked members one by one, of a tree whose leaves lead with them if it is an ensemble's."""
+        if not self.ensemble:
+            return [tree]
+        return [jax.tree.map(lambda leaf, k=k: leaf[k], tree) for k in range(len(self.members))]
+
+    def check(self, name: str, found: Any, expected: Sequence[Any], floor: float = 0.0) -> Check:
+        """Each checked member of `found` against what is expected of it; `floor` as in `deviation`."""
+        deviations = []
+        for mine, theirs in zip(self.each(found), expected, strict=True):
+            if unlike := _unlike(mine, theirs):
+                return Check(name, False, unlike, "the same tree, shapes and dtypes")
+            deviations.append(deviation(mine, theirs, floor))
+        worst = float(np.max(deviations))
+        if not np.isfinite(worst):
+            return Check(name, False, "not finite", "finite numbers")
+        return Check(name, worst <= self.tolerance, f"off by {worst:.1e}", f"{self.tolerance:.0e} of a leaf's largest")
+
+
+def deviation(found: Any, expected: Any, floor: float = 0.0) -> float:
+    """The largest difference of any leaf, relative to its largest expected entry; NaN if one isn't a number.
+
+    A leaf's entries count as no smaller than `floor` times the largest entry of all leaves.
+    """
+    mine = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
+    theirs = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(expected)]
+    sizes = [float(np.max(np.abs(leaf), initial=0.0)) for leaf in theirs]
+    least = floor * max(sizes, default=0.0)
+    differences = [float(np.max(np.abs(a - b), initial=0.0)) for a, b in zip(mine, theirs, strict=True)]
+    relative = [difference / (max(size, least) or 1.0) for difference, size in zip(differences, sizes, strict=True)]
+    return float(np.max(relative, initial=0.0))
+
+
+def _unlike(found: Any, expected: Any) -> str:
+    if jax.tree.structure(found) != jax.tree.structure(expected):
+        return f"{jax.tree.structure(found)} instead of {jax.tree.structure(expected)}"
+    for mine, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        if (mine.shape, mine.dtype) != (theirs.shape, theirs.dtype):
+            return f"{mine.dtype}{list(mine.shape)} instead of {theirs.dtype}{list(theirs.shape)}"
+    return ""
+
+
+def _traced_once(again: int) -> Check:
+    said = "traced once" if not again else f"traced {again} more times by its second call"
+    return Check("traces", not again, said, "traced once")
+
+
+def _expected_collectives(program: Program, found: Sequence[Collective]) -> Check:
+    kinds = {collective.kind for collective in found}
+    expected = modes.collectives(program.mode, program.layout, program.workload.virtual_shards)
+    return Check("collectives", kinds == expected, _listed(kinds), _listed(expected))
+
+
+def _placed(program: Program, state: Any) -> Check:
+    def as_expected(leaf: jax.Array) -> bool:
+        same = leaf.sharding.is_equivalent_to(program.state_sharding, leaf.ndim)
+        return same and len(leaf.sharding.device_set) == program.layout.devices
+
+    wrong = [leaf.sharding for leaf in jax.tree.leaves(state) if not as_expected(leaf)]
+    found = f"{wrong[0]}" if wrong else "as placed"
+    return Check("sharding of the state", not wrong, found, f"{program.state_sharding}")
+
+
+def _listed(kinds: set[str] | frozenset[str]) -> str:
+    return ", ".join(sorted(kinds)) or "none"

@@ -1,0 +1,252 @@
+"""Live workers, asked in rounds of random order, restarted, within a budget of time.
+
+Knows neither JAX nor processes: workers, clock and order are handed in.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from bench.cases import Case
+from bench.live import WorkerFailed
+from bench.measured import KINDS, Block, Certificate, Compiled, Kind
+
+T = TypeVar("T")
+
+
+class Worker(Protocol):
+    """What the conductor asks of a worker. What begins may run beside others; each call may raise WorkerFailed."""
+
+    def begin_prepare(self, case: Case, cores: Sequence[int]) -> None: ...
+    def end_prepare(self) -> None: ...
+    def compile(self) -> Compiled: ...
+    def begin_check(self) -> None: ...
+    def end_check(self) -> Certificate: ...
+    def rough(self) -> dict[Kind, float]: ...
+    def block(self, kind: Kind, steps: int) -> Block: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How much is measured: restarts x rounds, as far as the budget reaches; the first restart always."""
+
+    restarts: int = 3
+    rounds: int = 5
+    block_s: float = 0.02
+    budget_s: float = 150.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Started:
+    """A case was compiled on those cores, and its first step run."""
+
+    case: Case
+    restart: int
+    compiled: Compiled
+    cores: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A case was compared with `single`; nothing of it is timed before, or after if it differs."""
+
+    case: Case
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
+class Broke:
+    """A case computes something else, or its worker died or hung; nothing more is asked of it."""
+
+    case: Case
+    restart: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One block was run."""
+
+    case: Case
+    restart: int
+    round: int
+    kind: Kind
+    block: Block
+
+
+@dataclass(frozen=True)
+class RoundEnded:
+    """Every case that is alive was asked once for each kind of block."""
+
+    restart: int
+    round: int
+
+
+Event = Started | Certified | Broke | Sampled | RoundEnded
+
+# Without a second restart there is no interval, so the budget doesn't stop before it.
+RESTARTS_AT_LEAST = 2
+# One step in a chain would only be a step that is waited for.
+STEPS_AT_LEAST: dict[Kind, int] = {"latency": 1, "throughput": 2, "fused": 1}
+# Of the first loss, which a restart has to reproduce: it is the same program, compiled anew.
+FIRST_LOSS_TOLERANCE = 1e-5
+
+
+class Conductor:
+    """Measures groups of cases, one group after another; the cases of a group are alive at once."""
+
+    def __init__(
+        self, start: Callable[[], Worker], clock: Callable[[], float], schedule: Schedule, cores: Sequence[int]
+    ) -> None:
+        self._start = start
+        self._clock = clock
+        self._schedule = schedule
+        self._cores = tuple(cores)
+        self._random = random.Random(schedule.seed)
+        self._end = self._finish = clock() + schedule.budget_s
+        self._workers: dict[Case, Worker] = {}
+        self._step_s: dict[Case, dict[Kind, float]] = {}
+        self._first_loss: dict[Case, float | None] = {}
+
+    def left_s(self) -> float:
+        """About how many seconds the rest will take, from what was seen so far."""
+        return max(0.0, self._finish - self._clock())
+
+    def run(self, groups: Sequence[Sequence[Case]]) -> Iterator[Event]:
+        """Everything that happens, as it happens. Closing the iterator ends the workers."""
+        for i, cases in enumerate(groups):
+            now = self._clock()
+            yield from self._group(list(cases), deadline=now + (self._end - now) / (len(groups) - i))
+
+    def _group(self, cases: list[Case], deadline: float) -> Iterator[Event]:
+        start_s = 0.0
+        for restart in range(self._schedule.restarts):
+            now = self._clock()
+            if not cases or (restart >= RESTARTS_AT_LEAST and now + start_s > deadline):
+                return
+            try:
+                yield from self._bring_up(cases, restart)
+                start_s = self._clock() - now
+                if restart == 0:
+                    yield from self._check()
+                for case in list(self._workers):
+                    yield from self._size_up(case, restart)
+                restarts_left = self._schedule.restarts - restart - 1
+                time_left = deadline - self._clock() - restarts_left * start_s
+                until = self._clock() + time_left / (restarts_left + 1)
+                yield from self._rounds(restart, until, deadline, start_s)
+                cases = list(self._workers)
+            finally:
+                self._close_all()
+
+    def _bring_up(self, cases: Sequence[Case], restart: int) -> Iterator[Event]:
+        """A worker for each case, in a new order: prepared side by side, compiled one by one."""
+        drawn = self._shuffled(self._cores)
+        order = self._shuffled(cases)
+        cores = {case: tuple(sorted(drawn[: case.devices])) for case in cases}
+
+        def begin(case: Case) -> None:
+            self._workers[case] = self._start()
+            self._workers[case].begin_prepare(case, cores[case])
+
+        yield from self._side_by_side(order, restart, begin, lambda case: self._workers[case].end_prepare())
+        for case in [case for case in order if case in self._workers]:
+            compiled = self._try(case, restart, self._workers[case].compile)
+            if isinstance(compiled, Broke):
+                yield compiled
+            elif why := self._unlike_first(case, compiled.first_loss):
+                yield self._drop(Broke(case, restart, f"wrong results: {why}"))
+            else:
+                yield Started(case, restart, compiled, cores[case])
+
+    def _check(self) -> Iterator[Event]:
+        """Every case that is alive, against `single`."""
+        certificates: dict[Case, Certificate] = {}
+
+        def end(case: Case) -> None:
+            certificates[case] = self._workers[case].end_check()
+
+        def begin(case: Case) -> None:
+            self._workers[case].begin_check()
+
+        yield from self._side_by_side(list(self._workers), 0, begin, end)
+        for case, certificate in certificates.items():
+            yield Certified(case, certificate)
+            if certificate.failures:
+                yield self._drop(Broke(case, 0, f"wrong results: {certificate.failures}"))
+
+    def _side_by_side(
+        self, cases: Sequence[Case], restart: int, begin: Callable[[Case], None], end: Callable[[Case], None]
+    ) -> Iterator[Broke]:
+        """Begins and ends the cases, as many at once as there are cores."""
+        for i in range(0, len(cases), len(self._cores)):
+            some = cases[i : i + len(self._cores)]
+            for case in some:
+                begin(case)
+            for case in some:
+                broke = self._try(case, restart, lambda case=case: end(case))
+                if broke is not None:
+                    yield broke
+
+    def _size_up(self, case: Case, restart: int) -> Iterator[Broke]:
+        rough = self._try(case, restart, self._workers[case].rough)
+        if isinstance(rough, Broke):
+            yield rough
+        else:
+            self._step_s[case] = rough
+
+    def _unlike_first(self, case: Case, loss: float | None) -> str:
+        first = self._first_loss.setdefault(case, loss)
+        if first is None or loss is None:
+            return "the loss of the first step isn't a finite number"
+        if abs(loss - first) > FIRST_LOSS_TOLERANCE * abs(first):
+            return f"the loss of the first step is {loss:g}, and was {first:g} before the restart"
+        return ""
+
+    def _rounds(self, restart: int, until: float, deadline: float, start_s: float) -> Iterator[Event]:
+        round_s = 0.0
+        for number in range(self._schedule.rounds):
+            began = self._clock()
+            if not self._workers or (number and began + round_s > until):
+                return
+            for kind in self._shuffled(KINDS):
+                for case in self._shuffled([c for c in self._workers if kind in self._step_s[c]]):
+                    yield self._block(case, restart, number, kind)
+            round_s = self._clock() - began
+            self._foresee(restart, number, round_s, start_s, deadline)
+            yield RoundEnded(restart, number)
+
+    def _block(self, case: Case, restart: int, number: int, kind: Kind) -> Sampled | Broke:
+        steps = max(STEPS_AT_LEAST[kind], round(self._schedule.block_s / self._step_s[case][kind]))
+        block = self._try(case, restart, lambda: self._workers[case].block(kind, steps))
+        return block if isinstance(block, Broke) else Sampled(case, restart, number, kind, block)
+
+    def _foresee(self, restart: int, number: int, round_s: float, start_s: float, deadline: float) -> None:
+        """When all will be done, if the rest goes like this round, and later groups use what is theirs."""
+        now = self._clock()
+        rounds_left = self._schedule.rounds - number - 1
+        restarts_left = self._schedule.restarts - restart - 1
+        mine = rounds_left * round_s + restarts_left * (start_s + self._schedule.rounds * round_s)
+        self._finish = min(now + mine, max(now, deadline)) + self._end - deadline
+
+    def _try(self, case: Case, restart: int, ask: Callable[[], T]) -> T | Broke:
+        try:
+            return ask()
+        except WorkerFailed as error:
+            return self._drop(Broke(case, restart, str(error)))
+
+    def _drop(self, broke: Broke) -> Broke:
+        self._workers.pop(broke.case).close()
+        return broke
+
+    def _close_all(self) -> None:
+        while self._workers:
+            self._workers.popitem()[1].close()
+
+    def _shuffled(self, values: Sequence[T]) -> list[T]:
+        return self._random.sample(values, len(values))

@@ -1,0 +1,120 @@
+"""What the machine is, and what runs on it. The host's part needs no JAX; the backend's part comes from a worker."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What JAX runs on, as a worker sees it."""
+
+    platform: str
+    device_kind: str
+    device_count: int
+    """Devices that exist: 1 for a CPU, however many are simulated on it."""
+    simulated: bool
+    """Whether several devices are simulated on one CPU when asked for."""
+    packages: dict[str, str]
+    python: str
+    settings: dict[str, str]
+    """JAX settings that change what is compiled."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine and the checkout."""
+
+    cpu_model: str
+    cores: int
+    usable_cores: tuple[int, ...]
+    memory_bytes: int
+    os: str
+    environment: dict[str, str]
+    """XLA_FLAGS and JAX_* variables that are set."""
+    commit: str | None
+    """None: not a git checkout."""
+    dirty: bool
+
+
+def host(root: Path) -> Host:
+    """The machine at hand, and the git checkout at `root`."""
+    return Host(
+        cpu_model=_cpu_model(),
+        cores=os.cpu_count() or 1,
+        usable_cores=usable_cores(),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        os=f"{platform.system()} {platform.release()} {platform.machine()}",
+        environment={k: v for k, v in sorted(os.environ.items()) if k == "XLA_FLAGS" or k.startswith("JAX_")},
+        commit=_git(root, "rev-parse", "HEAD"),
+        dirty=bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+    )
+
+
+def usable_cores() -> tuple[int, ...]:
+    """The cores that this process may run on; all of them where the system can't say (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def pin(cores: Sequence[int]) -> None:
+    """Keeps this process on those cores, where the system can do that."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def load_average() -> float:
+    """Processes that wanted to run, averaged over the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def backend() -> Backend:
+    """What JAX runs on; starts JAX."""
+    import jax
+
+    cpu = jax.default_backend() == "cpu"
+    return Backend(
+        platform=jax.default_backend(),
+        device_kind=jax.devices()[0].device_kind,
+        device_count=1 if cpu else len(jax.devices()),
+        simulated=cpu,
+        packages={name: version for name in PACKAGES if (version := _version(name))},
+        python=platform.python_version(),
+        settings={
+            name: str(jax.config.read(name))
+            for name in ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable")
+        },
+    )
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

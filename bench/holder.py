@@ -1,0 +1,121 @@
+"""One case in this process: prepared, compiled, checked, and run in blocks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+
+from bench import cost, timing
+from bench.cases import Case
+from bench.certificate import TraceCount, certify
+from bench.measured import Block, Certificate, Compiled, Kind, Stages
+from bench.reference import unstacked
+from toynet import mesh, modes
+from toynet.program import bind
+from toynet.workload import Workload, loss
+
+# Chained and fused steps differ from waited ones by their dispatch, which is nothing beside a step this long.
+LONG_STEP_S = 0.1
+# Batches are taken in turn, for on a single one the gradients vanish; more of them than this add nothing.
+EPOCH_STEPS_AT_MOST = 32
+# A rough time wants a block that the clock resolves well.
+ROUGH_BLOCK_S = 0.005
+SEED = 42
+
+
+class Holder:
+    """A case whose program, state and batches are on the devices of this process."""
+
+    def __init__(
+        self,
+        case: Case,
+        workload: Workload,
+        cache: Path | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Makes the devices that the case needs, its initial state and its batches.
+
+        With a `cache` folder, what was compiled there before by the same case is loaded. A measured
+        compilation finds nothing there the first time.
+        """
+        mesh.simulate(case.devices)
+        self.case = case
+        self._traces = TraceCount(workload.step)
+        self._program = bind(dataclasses.replace(workload, step=self._traces), modes.by_name(case.mode), case.layout)
+        self._cache = cache
+        self._clock = clock
+        self._in_flight = timing.in_flight(case.devices)
+        self._use_cache("shared")
+        self._host_batches = epoch_of(workload, case.batch)
+        self._batches = [self._program.place(batch) for batch in unstacked(self._host_batches)]
+        self._stacked = self._program.place_stacked(self._host_batches)
+        self._state = jax.block_until_ready(self._program.init(self._program.keys(SEED)))
+
+    def compile(self) -> Compiled:
+        """The step compiled in its stages, and its first run."""
+        self._use_cache(self.case.name.replace("/", "."))
+        _, transfer_s = timing.timed(lambda: self._program.place(unstacked(self._host_batches)[0]), self._clock)
+        program, seconds, cached = timing.compiled(self._program.step, self._state, self._batches[0], self._clock)
+        self._use_cache("shared")
+        (self._state, metrics), first_step_s = timing.timed(
+            lambda: self._program.step(self._state, self._batches[0]), self._clock
+        )
+        self._cost = cost.of(program)
+        first_loss = float(np.ravel(self._program.members(loss(metrics)))[0])
+        stages = Stages(*seconds, cached, first_step_s, transfer_s)
+        return Compiled(stages, self._cost, first_loss if math.isfinite(first_loss) else None)
+
+    def check(self) -> Certificate:
+        """Compares the case with `single`; it must have been compiled."""
+        return certify(self._program, self._host_batches, SEED, self.case.dtype, self._traces, self._cost.collectives)
+
+    def block(self, kind: Kind, steps: int) -> Block:
+        """A block of so many steps; fused ones come in whole epochs, at least one."""
+        program, clock = self._program, self._clock
+        if kind == "latency":
+            self._state, block = timing.latency(program.step, self._state, self._batches, steps, clock)
+        elif kind == "throughput":
+            self._state, block = timing.throughput(
+                program.step, self._state, self._batches, steps, clock, self._in_flight
+            )
+        else:
+            times = max(1, round(steps / len(self._batches)))
+            self._state, block = timing.fused(program.epoch, self._state, self._stacked, times, clock)
+        return block
+
+    def rough(self) -> dict[Kind, float]:
+        """Seconds a step, roughly, for each kind of block that makes sense; long steps are only waited for."""
+        rough: dict[Kind, float] = {"latency": self._rough("latency")}
+        if rough["latency"] < LONG_STEP_S:
+            rough |= {"throughput": self._rough("throughput"), "fused": self._rough("fused")}
+        return rough
+
+    def _rough(self, kind: Kind) -> float:
+        block = self.block(kind, 1)
+        if block.seconds < LONG_STEP_S or kind == "fused":
+            block = self.block(kind, 1)  # the first one may have compiled something
+        while block.seconds < ROUGH_BLOCK_S:
+            block = self.block(kind, 4 * block.steps)
+        return block.seconds / block.steps
+
+    def _use_cache(self, name: str) -> None:
+        """Compiles into a folder of the cache from now on; a cache that the user has set stays."""
+        if self._cache is not None:
+            compilation_cache.reset_cache()
+            jax.config.update("jax_compilation_cache_dir", str(self._cache / name))
+
+
+def epoch_of(workload: Workload, batch: int) -> Any:
+    """An epoch of batches on the host, (steps, batch, ...), each drawn from a key of its own."""
+    draw = jax.jit(workload.batch, static_argnums=1)
+    keys = jax.random.split(jax.random.PRNGKey(SEED), min(workload.epoch_steps, EPOCH_STEPS_AT_MOST))
+    drawn = [jax.tree.map(np.array, draw(key, batch)) for key in keys]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)

@@ -1,0 +1,42 @@
+"""Finds a workload by its preset's name, or by "module:attribute"."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from toynet.config import VIRTUAL_SHARDS, preset
+from toynet.errors import UsageError, unknown
+from toynet.workload import Workload
+
+if TYPE_CHECKING:
+    from bench.cases import Case
+
+
+def workload(case: Case) -> Workload:
+    """The workload of a case; raises UsageError for a name that leads to none."""
+    if ":" in case.workload:
+        return _imported(case.workload)
+    from toynet import train  # Flax and optax load only where a preset is trained
+
+    config = preset(
+        case.workload,
+        batch_size=case.batch,
+        dtype=case.dtype,
+        virtual_shards=VIRTUAL_SHARDS if case.deterministic else 0,
+    )
+    return train.workload(case.workload, config)
+
+
+def _imported(name: str) -> Workload:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{name!r}: there is no module {error.name!r} on the path.") from None
+    if not hasattr(module, attribute):
+        raise unknown(f"attribute of {module_name!r}", attribute, [n for n in vars(module) if not n.startswith("_")])
+    found = getattr(module, attribute)
+    if not isinstance(found, Workload):
+        raise UsageError(f"{name!r} is a {type(found).__name__}, and a toynet.workload.Workload was expected.")
+    return found

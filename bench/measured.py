@@ -1,0 +1,100 @@
+"""What a worker measured, as frozen values that cross the pipe and stand in the record. Imports no JAX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["latency", "throughput", "fused"]
+"""latency: every step is waited for; throughput: a chain, bounded in flight; fused: many steps in one program."""
+
+KINDS: tuple[Kind, ...] = ("latency", "throughput", "fused")
+
+
+@dataclass(frozen=True)
+class Collective:
+    """Collectives of one kind over groups of one size, in one step on one device."""
+
+    kind: str
+    count: int
+    bytes: int
+    """Of the results, summed over the count."""
+    group_size: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one step needs on one device, as the compiler counts it: exact, not timed."""
+
+    flops: float
+    accessed_bytes: float
+    argument_bytes: int
+    output_bytes: int
+    temporary_bytes: int
+    aliased_bytes: int
+    collectives: tuple[Collective, ...]
+
+    @property
+    def peak_bytes(self) -> int:
+        """Arguments, outputs and temporaries, donated buffers counted once."""
+        return self.argument_bytes + self.output_bytes + self.temporary_bytes - self.aliased_bytes
+
+
+@dataclass(frozen=True)
+class Stages:
+    """From Python to the first result, in seconds."""
+
+    trace_s: float
+    lower_s: float
+    compile_s: float
+    compile_cached: bool
+    """Whether a persistent compilation cache answered; compile_s is then the time to load from it."""
+    first_step_s: float
+    transfer_s: float
+    """One batch from the host to its devices."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Steps run back to back, ended by waiting for every output."""
+
+    steps: int
+    seconds: float
+    dispatch_s: float | None = None
+    """latency only: until the calls returned, summed over the steps."""
+    fastest_s: float | None = None
+    """latency only: the fastest of the steps."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing compared: what was found, what is allowed, whether that will do."""
+
+    name: str
+    passed: bool
+    found: str
+    allowed: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """That a case computes what `single` does, or how it doesn't."""
+
+    checks: tuple[Check, ...]
+    members_checked: tuple[int, ...]
+
+    @property
+    def failures(self) -> str:
+        """The checks that failed, in words; empty if none did."""
+        failed = [f"{check.name}: {check.found}, allowed: {check.allowed}" for check in self.checks if not check.passed]
+        return "; ".join(failed)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A case whose step was compiled and run once."""
+
+    stages: Stages
+    cost: Cost
+    first_loss: float | None
+    """Loss of the first step (of the first member), the same after every restart; None: not finite."""

@@ -1,0 +1,109 @@
+"""Compile in its stages, and blocks of steps; the clock is handed in, and every output is waited for here."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from bench.measured import Block
+
+Clock = Callable[[], float]
+Wait = Callable[[Any], Any]
+Step = Callable[[Any, Any], tuple[Any, Any]]
+
+# Steps under way at once. On several CPU devices a queue of collectives can starve the threads that
+# would answer them, and XLA then aborts the process; one step at a time is safe.
+IN_FLIGHT = 32
+IN_FLIGHT_ON_CPU_DEVICES = 1
+
+
+def in_flight(devices: int) -> int:
+    """Steps that may be under way at once on that many devices of the default backend."""
+    return IN_FLIGHT_ON_CPU_DEVICES if jax.default_backend() == "cpu" and devices > 1 else IN_FLIGHT
+
+
+def compiled(step: Any, state: Any, batch: Any, clock: Clock) -> tuple[Any, tuple[float, float, float], bool]:
+    """A jitted step compiled; the seconds that tracing, lowering, compiling took; whether a cache on disk answered."""
+    hits: list[str] = []
+
+    def listen(event: str, **_: Any) -> None:
+        if event == "/jax/compilation_cache/cache_hits":
+            hits.append(event)
+
+    start = clock()
+    traced = step.trace(state, batch)
+    after_trace = clock()
+    lowered = traced.lower()
+    after_lower = clock()
+    jax.monitoring.register_event_listener(listen)
+    try:
+        program = lowered.compile()
+    finally:
+        jax.monitoring.unregister_event_listener(listen)
+    seconds = (after_trace - start, after_lower - after_trace, clock() - after_lower)
+    return program, seconds, bool(hits)
+
+
+def timed(function: Callable[[], Any], clock: Clock, wait: Wait = jax.block_until_ready) -> tuple[Any, float]:
+    """What a call gives, all of it ready, and the seconds until then."""
+    start = clock()
+    result = wait(function())
+    return result, clock() - start
+
+
+def latency(
+    step: Step, state: Any, batches: Sequence[Any], steps: int, clock: Clock, wait: Wait = jax.block_until_ready
+) -> tuple[Any, Block]:
+    """Steps of which each is waited for, the batches taken in turn."""
+    dispatch_s, fastest_s = 0.0, float("inf")
+    source = itertools.cycle(batches)
+    start = before = clock()
+    for _ in range(steps):
+        state, metrics = step(state, next(source))
+        returned = clock()
+        wait((state, metrics))
+        after = clock()
+        dispatch_s += returned - before
+        fastest_s = min(fastest_s, after - before)
+        before = after
+    return state, Block(steps, before - start, dispatch_s, fastest_s)
+
+
+def throughput(
+    step: Step,
+    state: Any,
+    batches: Sequence[Any],
+    steps: int,
+    clock: Clock,
+    in_flight: int,
+    wait: Wait = jax.block_until_ready,
+) -> tuple[Any, Block]:
+    """A chain of steps, at most `in_flight` of them under way, waited for at the end."""
+    pending: collections.deque[Any] = collections.deque()
+    source = itertools.cycle(batches)
+    start = clock()
+    for _ in range(steps):
+        if len(pending) == in_flight:
+            wait(pending.popleft())
+        state, metrics = step(state, next(source))
+        pending.append(metrics)
+    wait((state, list(pending)))
+    return state, Block(steps, clock() - start)
+
+
+def fused(
+    epoch: Callable[[Any, Any, int], tuple[Any, Any]],
+    state: Any,
+    stacked: Any,
+    times: int,
+    clock: Clock,
+    wait: Wait = jax.block_until_ready,
+) -> tuple[Any, Block]:
+    """One call that runs a stack of batches so many times over."""
+    steps = times * jax.tree.leaves(stacked)[0].shape[0]
+    (state, _), seconds = timed(lambda: epoch(state, stacked, times), clock, wait)
+    return state, Block(steps, seconds)

@@ -1,0 +1,73 @@
+"""A process that holds one case and answers requests over a pipe of its own.
+
+Standard output and error are left to JAX, XLA and Gloo. An error in the user's step ends the process
+with its traceback, whose last line the conductor reports. Needs only the standard library, JAX and
+what the workload needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import environment
+from bench.cases import Case
+from toynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.holder import Holder
+
+
+def prepare(case: Case, cores: list[int], cache: str | None) -> Holder:
+    """The case on those cores: pinned before JAX has a backend, whose threads inherit it."""
+    from bench import lookup
+    from bench.holder import Holder
+
+    workload = lookup.workload(case)  # imports what it needs while all cores may be used
+    environment.pin(cores)
+    return Holder(case, workload, _cache(cache))
+
+
+def _cache(folder: str | None) -> Path | None:
+    """Where to keep compiled programs; None if there is nowhere, or if the user's own cache is in use."""
+    return Path(folder) if folder and "JAX_COMPILATION_CACHE_DIR" not in os.environ else None
+
+
+def serve(pipe: Connection) -> None:
+    """Answers requests until the pipe is closed."""
+    holder: Holder | None = None
+    while True:
+        try:
+            request: dict[str, Any] = json.loads(pipe.recv_bytes())
+        except EOFError:
+            return
+        match request.pop("ask"):
+            case "backend":
+                answer = dataclasses.asdict(environment.backend())
+            case "prepare":
+                holder, answer = prepare(Case(**request.pop("case")), **request), None
+            case "rough" if holder:
+                answer = holder.rough()
+            case "compile" | "check" | "block" as name if holder:
+                answer = dataclasses.asdict(getattr(holder, name)(**request))
+            case name:
+                raise ValueError(f"{name!r} can't be asked for now.")
+        pipe.send_bytes(json.dumps({"answer": answer}, allow_nan=False).encode())
+
+
+def main() -> None:
+    """Serves the pipe whose descriptor is the only argument; what the user got wrong is answered, not raised."""
+    pipe = Connection(int(sys.argv[1]))
+    try:
+        serve(pipe)
+    except UsageError as error:
+        pipe.send_bytes(json.dumps({"unusable": str(error)}).encode())
+
+
+if __name__ == "__main__":
+    main()
