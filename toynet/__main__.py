@@ -69,7 +69,7 @@ class Train:
     threefry: Annotated[Threefry | None, _flag("the preset's", metavar="{legacy,partitionable}")] = None
     """Random bits as JAX made them before 0.5, as the tutorial printed, or as it makes them today."""
     deterministic: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Sum in a fixed order: the same bits on 1, 2, 4 and 8 devices."""
+    """Sum in a fixed order, so that 'data_parallel' gives the same bits on 1, 2, 4 and 8 devices."""
     plot: Annotated[Path | None, _flag("no pictures", metavar="DIR")] = None
     """Folder for pictures of the data, its split and the decision."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -1,0 +1,167 @@
+"""Every mode computes what `single` computes, one member after another."""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import after, deviation, first_batch, member, place, program, stack
+
+from toynet.config import Config
+from toynet.data import Batch
+from toynet.program import Program
+from toynet.train import training_batches
+
+# Sums over the batch in another order differ by a few roundings of 6e-8, and where the terms of a leaf
+# cancel, by more of its largest entry: 2.9e-6 at worst here. A wrong mode is off by 1e-2 and more.
+GRADIENTS = 2e-5
+# Adam divides a gradient by the root of its mean square, and the step is a hundredth of that: roundings shrink.
+STEP = 1e-5
+# Roundings grow over an epoch's steps: 2.3e-7 was the most of any loss.
+CURVE = 1e-5
+# In float64 a rounding is 1e-16. After 300 steps 4e-14 was the most; an error of the algorithm doesn't shrink with it.
+ORACLE = 1e-12
+
+MEMBERS = 5
+DATA_PARALLEL = [("data_parallel", 1, (1, n)) for n in (2, 4, 8)]
+ENSEMBLES = [
+    ("ensemble", 3, (1, 1)),
+    ("ensemble_data", 4, (2, 1)),
+    ("ensemble_data", 3, (2, 1)),
+    ("ensemble_data", 3, (2, 2)),
+    ("ensemble_data", MEMBERS, (4, 2)),
+    ("ensemble_data", 3, (1, 8)),
+]
+# 32 divides over 8 devices, 30 needs padding, and of 7 one device gets nothing but padding.
+CASES = [(*case, batch) for batch in (32, 30, 7) for case in DATA_PARALLEL] + [(*case, 30) for case in ENSEMBLES]
+
+
+@functools.cache
+def lone(config: Config) -> Program:
+    return program(config)
+
+
+@functools.cache
+def warm_states(config: Config) -> list[Any]:
+    """Members after an epoch. At first some gradients are zero but for roundings, and adam steps by their sign."""
+    states, _ = after(program(config, "ensemble", MEMBERS), config, 1)
+    return [member(states, i) for i in range(MEMBERS)]
+
+
+@functools.cache
+def expected(config: Config) -> list[tuple[Any, Any]]:
+    """Gradients, and next state with metrics, of each member in mode `single`."""
+    return [results(lone(config), [state], first_batch(config)) for state in warm_states(config)]
+
+
+@functools.cache
+def lone_run(config: Config, seed: int, times: int) -> tuple[Any, Any]:
+    single = lone(config)
+    batches = single.place_stacked(training_batches(config))
+    return single.members(single.epoch(single.init(jax.random.PRNGKey(seed)), batches, times))
+
+
+def results(bound: Program, members: list[Any], batch: Batch) -> tuple[Any, Any]:
+    """Raw gradients, and one step, from members' states and a batch on the host."""
+    assert bound.gradients is not None
+    placed = bound.place(batch)
+    gradients = bound.members(bound.gradients(place(bound, members), placed))
+    return gradients, bound.members(bound.step(place(bound, members), placed))
+
+
+@pytest.mark.parametrize(("mode", "members", "mesh", "batch"), CASES)
+def test_gradients_and_a_step_from_the_same_state_equal_those_of_single(
+    mode: str, members: int, mesh: tuple[int, int], batch: int
+) -> None:
+    config = Config(batch_size=batch)
+    bound = program(config, mode, members, mesh)
+    gradients, step = results(bound, warm_states(config), first_batch(config))
+    their_gradients, their_step = zip(*expected(config)[:members], strict=True)
+    if bound.mode.ensemble:
+        assert deviation(gradients, stack(list(their_gradients))) < GRADIENTS
+        assert deviation(step, stack(list(their_step))) < STEP
+    else:
+        assert deviation(gradients, their_gradients[0]) < GRADIENTS
+        assert deviation(step, their_step[0]) < STEP
+
+
+@pytest.mark.parametrize(("mode", "members", "mesh"), DATA_PARALLEL[2:] + ENSEMBLES[:1] + ENSEMBLES[3:])
+def test_losses_over_an_epoch_are_those_of_lone_runs(mode: str, members: int, mesh: tuple[int, int]) -> None:
+    config = Config(batch_size=30)
+    bound = program(config, mode, members, mesh)
+    _, metrics = after(bound, config, 1)
+    curves = stack([lone_run(config, config.seed + i, 1)[1] for i in range(members)])
+    assert deviation(metrics, curves if bound.mode.ensemble else member(curves, 0)) < CURVE
+
+
+@pytest.mark.parametrize(("mode", "members", "mesh"), DATA_PARALLEL + ENSEMBLES[:1] + ENSEMBLES[3:])
+def test_in_float64_states_equal_those_of_lone_runs_after_300_steps(
+    mode: str, members: int, mesh: tuple[int, int]
+) -> None:
+    config = Config(batch_size=30, size=750, dtype="float64")  # 20 batches of an epoch
+    with jax.enable_x64(True):
+        bound = program(config, mode, members, mesh)
+        reached = after(bound, config, 15)
+        theirs = stack([lone_run(config, config.seed + i, 15) for i in range(members)])
+    state = reached[0]
+    assert (state.step == 300).all()
+    assert deviation(reached, theirs if bound.mode.ensemble else member(theirs, 0)) < ORACLE
+
+
+@pytest.mark.parametrize(("mode", "members", "mesh"), [ENSEMBLES[0], ENSEMBLES[4]])
+def test_every_member_begins_where_a_lone_run_of_its_seed_begins(
+    mode: str, members: int, mesh: tuple[int, int]
+) -> None:
+    config = Config()
+    bound = program(config, mode, members, mesh)
+    states = bound.members(bound.init(bound.keys(7)))
+    for i in range(members):
+        begun = lone(config).members(lone(config).init(jax.random.PRNGKey(7 + i)))
+        # The same random bits, scaled by a square root that vmap may compute with one rounding more or less.
+        assert deviation(member(states, i), begun) < 1e-6
+
+
+@st.composite
+def sizes(draw: st.DrawFn) -> tuple[str, int, tuple[int, int], np.ndarray, int]:
+    """Mode, members, mesh, mask (one entry an example of the batch) and a seed of examples."""
+    mode = draw(st.sampled_from(["data_parallel", "ensemble", "ensemble_data"]))
+    members = 1 if mode == "data_parallel" else draw(st.integers(1, 8))
+    member_shards = draw(st.integers(1, 8)) if mode == "ensemble_data" else 1
+    data_shards = 1 if mode == "ensemble" else draw(st.integers(1, 8 // member_shards))
+    kept = st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=40)
+    mask = draw(st.one_of(kept, st.integers(1, 40).map(lambda n: [0.0] * n)))
+    return mode, members, (member_shards, data_shards), np.array(mask), draw(st.integers(0, 2**32 - 1))
+
+
+@functools.cache
+def small_states() -> list[Any]:
+    """Eight members of a net of 4 hidden units, which every batch size shares: only gradients are compiled anew."""
+    config = Config(hidden_dim=4, dtype="float64")
+    ensemble = program(config, "ensemble", 8)
+    states = ensemble.members(ensemble.init(ensemble.keys(0)))
+    return [member(states, i) for i in range(8)]
+
+
+@settings(max_examples=25)
+@given(sizes())
+def test_any_batch_mask_devices_and_members_give_the_gradients_of_single(
+    drawn: tuple[str, int, tuple[int, int], np.ndarray, int],
+) -> None:
+    mode, members, mesh, mask, seed = drawn
+    numbers = np.random.default_rng(seed)
+    batch = Batch(numbers.normal(size=(len(mask), 2)), numbers.integers(0, 2, len(mask), np.int32), mask)
+    config = Config(batch_size=len(mask), hidden_dim=4, dtype="float64")
+    with jax.enable_x64(True):
+        single, bound = program(config), program(config, mode, members, mesh)
+        assert single.gradients is not None
+        assert bound.gradients is not None
+        gradients = bound.members(bound.gradients(place(bound, small_states()), bound.place(batch)))
+        for i, state in enumerate(small_states()[:members]):
+            theirs = single.members(single.gradients(state, single.place(batch)))
+            mine = member(gradients, i) if bound.mode.ensemble else gradients
+            # float64 roundings, even where a leaf's terms cancel to a thousandth of themselves.
+            assert deviation(mine, theirs) < 1e-10
+            assert mask.any() or not any(np.any(leaf) for leaf in jax.tree.leaves(mine))
