@@ -21,6 +21,7 @@ from toynet.fit import Decision
 COLOURS = ("#0072B2", "#E69F00")
 MARKERS = ("o", "^")
 CLASSES = len(COLOURS)
+Decide = Callable[[np.ndarray], Decision]  # of points (n, 2)
 STEP, MARGIN = 0.05, 1.0  # the tutorial's grid
 
 
@@ -36,7 +37,7 @@ class Grid(NamedTuple):
         return values.reshape(len(self.y), len(self.x))
 
 
-def grid_over(points: Points, decide: Callable[[np.ndarray], Decision]) -> Grid:
+def grid_over(points: Points, decide: Decide) -> Grid:
     """The decision about a grid that covers all points."""
     low, high = points.inputs.min(axis=0) - MARGIN, points.inputs.max(axis=0) + MARGIN
     x, y = (np.arange(a, b, STEP) for a, b in zip(low, high, strict=True))
@@ -82,7 +83,7 @@ def disagreement(train: Points, test: Points, grid: Grid) -> Figure:
     return _with_legend(figure, panels[0])
 
 
-def draw(train: Points, test: Points, decide: Callable[[np.ndarray], Decision]) -> dict[str, Figure]:
+def draw(train: Points, test: Points, decide: Decide) -> dict[str, Figure]:
     """Every picture by its file's name; the members' disagreement only where there are several."""
     points = Points(*(np.concatenate(parts) for parts in zip(train, test, strict=True)))
     grid = grid_over(points, decide)

@@ -1,0 +1,112 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import make_blobs, make_circles
+
+from toynet.config import PRESETS, Config
+from toynet.data import (
+    Batch,
+    Points,
+    batches,
+    gaussian_classes,
+    nested_classes,
+    one_batch,
+    split,
+    torch_permutation,
+    train_and_test,
+)
+
+SIZES, SEEDS = st.integers(5, 300), st.integers(0, 2**32 - 1)
+
+
+def numbered(n: int) -> Points:
+    """Points that are told apart by their first feature."""
+    return Points(np.stack([np.arange(1.0, n + 1), np.zeros(n)], axis=1), np.arange(n) % 2)
+
+
+def test_nested_classes_are_those_of_the_tutorials_dataset() -> None:
+    size, seed = 1000, 42
+    inputs, labels = make_blobs(int(size * 0.2), 2, centers=2, cluster_std=1.9, random_state=seed)[:2]
+    sizes: Any = (int(size * 0.6), int(size * 0.2))
+    circles, circle_labels = make_circles(sizes, noise=0.05, factor=0.1, random_state=seed)
+    circles = np.asarray(circles) * 3
+    circles[:, 0] = circles[:, 0] + 2.5
+    circles[:, 1] = circles[:, 1] - 7
+    points = nested_classes(size, seed)
+    np.testing.assert_array_equal(points.inputs, np.concatenate((inputs, circles)))
+    np.testing.assert_array_equal(points.labels, np.concatenate((labels, circle_labels)))
+
+
+@settings(max_examples=40)
+@given(SIZES, SEEDS)
+def test_any_size_and_seed_gives_that_many_points_the_same_each_time(size: int, seed: int) -> None:
+    points = nested_classes(size, seed)
+    assert points.inputs.shape == (size, 2)
+    assert points.labels.shape == (size,)
+    assert np.isfinite(points.inputs).all()
+    assert set(points.labels) == {0, 1}
+    np.testing.assert_array_equal(points.inputs, nested_classes(size, seed).inputs)
+
+
+def test_gaussian_points_belong_to_their_largest_feature_among_the_classes() -> None:
+    inputs, labels = gaussian_classes(100, 0, features=6, n_classes=3)
+    assert inputs.shape == (100, 6)
+    for point, label in zip(inputs, labels, strict=True):
+        assert (point[label] >= point[:3]).all()
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 300), SEEDS)
+def test_a_permutation_holds_every_index_once(n: int, seed: int) -> None:
+    assert sorted(torch_permutation(n, seed)) == list(range(n))
+
+
+@settings(max_examples=40)
+@given(SIZES, SEEDS)
+def test_a_split_keeps_every_point_with_its_label_and_trains_with_four_fifths(size: int, seed: int) -> None:
+    whole = numbered(size)
+    parts = split(whole, seed)
+    assert [len(part.labels) for part in parts] == [int(0.8 * size), size - int(0.8 * size)]
+    order = np.concatenate([part.inputs[:, 0] for part in parts]).astype(int) - 1
+    assert sorted(order) == list(range(size))
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), whole.labels[order])
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 100), st.integers(1, 120))
+def test_batches_hold_each_example_once_in_order_and_zeros_elsewhere(n: int, batch_size: int) -> None:
+    points = numbered(n)
+    stacked = batches(points, batch_size)
+    steps = -(-n // batch_size)
+    assert stacked.inputs.shape == (steps, batch_size, 2)
+    assert stacked.labels.shape == stacked.mask.shape == (steps, batch_size)
+    counts = stacked.mask == 1
+    np.testing.assert_array_equal(stacked.inputs[counts], points.inputs)
+    np.testing.assert_array_equal(stacked.labels[counts], points.labels)
+    assert not stacked.mask[~counts].any()
+    assert not stacked.inputs[~counts].any()
+    assert counts[:-1].all()
+    assert counts[-1].sum() == n - (steps - 1) * batch_size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batches_have_the_dtype_asked_for_and_int32_labels(dtype: str) -> None:
+    stacked = batches(numbered(5), 2, dtype)
+    assert Batch(*(str(leaf.dtype) for leaf in stacked)) == (dtype, "int32", dtype)
+
+
+def test_one_batch_is_all_points_without_padding() -> None:
+    batch = one_batch(numbered(5))
+    assert batch.inputs.shape == (5, 2)
+    assert batch.mask.tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("config", [Config(size=50), PRESETS["wide"]], ids=["nested", "gaussian"])
+def test_a_configurations_points_are_split_as_it_says(config: Config) -> None:
+    train, test = train_and_test(config)
+    assert train.inputs.shape == (config.train_size, config.features)
+    assert test.inputs.shape == (config.size - config.train_size, config.features)
+    assert batches(train, config.batch_size).mask.shape[0] == config.epoch_steps

@@ -1,0 +1,61 @@
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from programs import after, deviation, member, program
+
+from toynet import fit
+from toynet.config import Config
+from toynet.data import train_and_test
+from toynet.fit import Decision
+from toynet.train import log_probabilities, training_batches
+
+CONFIG = Config(size=200)
+INPUTS = train_and_test(CONFIG)[1].inputs
+
+
+def trained(mode: str, members: int, mesh: tuple[int, int]) -> tuple[Any, list[Any], Any]:
+    """A program, each epoch's metrics and the state after three of them."""
+    bound = program(CONFIG, mode, members, mesh)
+    reached = list(fit.epochs(bound, CONFIG.seed, training_batches(CONFIG), 3))
+    return bound, [metrics for _, metrics in reached], reached[-1][0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "members", "mesh"), [("single", 1, (1, 1)), ("data_parallel", 1, (1, 4)), ("ensemble_data", 3, (2, 2))]
+)
+def test_epochs_give_the_last_batchs_metrics_and_the_state_reached(
+    mode: str, members: int, mesh: tuple[int, int]
+) -> None:
+    bound, metrics, state = trained(mode, members, mesh)
+    expected, losses = after(bound, CONFIG, 3)
+    assert len(metrics) == 3
+    assert metrics[-1].loss.shape == ((members,) if bound.mode.ensemble else ())
+    # Three epochs in one program or in three: the same steps, perhaps fused otherwise.
+    assert deviation(bound.members(state), expected) < 1e-5
+    np.testing.assert_allclose(metrics[-1].loss, losses.loss[..., -1], rtol=1e-5)
+
+
+def test_a_lone_member_decides_alone() -> None:
+    bound, _, state = trained("single", 1, (1, 1))
+    decision = fit.decide(CONFIG, bound, state, INPUTS)
+    assert decision.members.shape == (1, len(INPUTS))
+    np.testing.assert_array_equal(decision.mean, decision.members[0])
+    assert not decision.disputed.any()
+
+
+def test_the_mean_decision_is_the_class_of_the_highest_mean_probability() -> None:
+    bound, _, state = trained("ensemble_data", 3, (2, 1))
+    decision = fit.decide(CONFIG, bound, state, INPUTS)
+    params = bound.members(state).params
+    inputs = jnp.asarray(INPUTS, CONFIG.dtype)
+    each = [np.array(log_probabilities(CONFIG, member(params, i), inputs)) for i in range(3)]
+    np.testing.assert_array_equal(decision.members, np.argmax(each, axis=-1))
+    np.testing.assert_array_equal(decision.mean, np.exp(each).mean(axis=0).argmax(axis=-1))
+
+
+def test_dissent_is_the_share_of_members_against_the_majority() -> None:
+    decision = Decision(mean=np.array([0, 1, 1]), members=np.array([[0, 1, 0], [0, 1, 1], [0, 0, 1], [0, 1, 0]]))
+    assert decision.dissent(2).tolist() == [0, 0.25, 0.5]
+    assert decision.disputed.tolist() == [False, True, True]

@@ -1,0 +1,91 @@
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toynet import modes
+from toynet.errors import UsageError
+from toynet.modes import MODES, Layout, by_name, check, collectives, mesh_for
+
+
+def test_the_four_modes_are_values_that_compare_and_hash() -> None:
+    assert set(MODES) == {"single", "ensemble", "data_parallel", "ensemble_data"}
+    assert len(set(MODES.values())) == 4
+    assert by_name("single") is MODES["single"]
+
+
+def test_an_unknown_mode_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match=r"no mode is called 'data_paralel'; did you mean 'data_parallel'\?"):
+        by_name("data_paralel")
+
+
+@pytest.mark.parametrize(
+    ("mode", "devices", "mesh"),
+    [
+        ("single", 1, (1, 1)),
+        ("ensemble", 1, (1, 1)),
+        ("data_parallel", 8, (1, 8)),
+        ("ensemble_data", 1, (1, 1)),
+        ("ensemble_data", 2, (2, 1)),
+        ("ensemble_data", 4, (2, 2)),
+        ("ensemble_data", 6, (3, 2)),
+        ("ensemble_data", 7, (7, 1)),
+        ("ensemble_data", 8, (4, 2)),
+    ],
+)
+def test_a_mesh_is_as_square_as_the_devices_allow(mode: str, devices: int, mesh: tuple[int, int]) -> None:
+    assert mesh_for(MODES[mode], devices) == mesh
+
+
+@given(st.sampled_from(sorted(MODES)), st.integers(1, 64))
+def test_a_mesh_uses_every_device(mode: str, devices: int) -> None:
+    member_shards, data_shards = mesh_for(MODES[mode], devices)
+    assert member_shards * data_shards == devices
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.integers(1, 8), st.integers(1, 8), st.sampled_from([0, 8]))
+def test_padding_is_the_least_that_divides(
+    members: int, batch: int, member_shards: int, data_shards: int, virtual_shards: int
+) -> None:
+    layout = Layout(members=members, batch=batch, member_shards=member_shards, data_shards=data_shards)
+    assert layout.padded_members % member_shards == 0
+    assert 0 <= layout.padded_members - members < member_shards
+    padded = layout.padded_batch(virtual_shards)
+    assert padded % data_shards == 0
+    assert padded % (virtual_shards or 1) == 0
+    assert 0 <= padded - batch < data_shards * max(virtual_shards, 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "layout", "message"),
+    [
+        ("single", Layout(batch=0), "batch must be at least 1, got 0"),
+        ("ensemble", Layout(members=-1), "members must be at least 1, got -1"),
+        ("ensemble_data", Layout(member_shards=0), "member shards must be at least 1, got 0"),
+        ("single", Layout(members=2), "mode 'single' trains 1 member, got 2; 'ensemble' trains many"),
+        ("single", Layout(data_shards=2), "mode 'single' runs on 1 device, got 2; 'data_parallel' takes several"),
+        ("ensemble", Layout(data_shards=2), "mode 'ensemble' runs on 1 device, got 2; 'ensemble_data' takes several"),
+        ("ensemble", Layout(member_shards=2), "mode 'ensemble' doesn't divide members over devices, got 2 shards"),
+        ("data_parallel", Layout(member_shards=2), "mode 'data_parallel' doesn't divide members over devices"),
+    ],
+)
+def test_sizes_that_a_mode_does_not_take_are_refused(mode: str, layout: Layout, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check(MODES[mode], layout)
+
+
+def test_only_a_divided_batch_needs_a_collective() -> None:
+    split = Layout(data_shards=4)
+    assert collectives(MODES["data_parallel"], split) == {"all-reduce"}
+    assert collectives(MODES["data_parallel"], split, virtual_shards=8) == {"all-gather"}
+    assert collectives(MODES["ensemble_data"], Layout(members=4, member_shards=4)) == set()
+    assert collectives(MODES["data_parallel"], Layout()) == set()
+    assert collectives(MODES["single"], Layout()) == set()
+
+
+def test_modes_and_presets_load_no_jax() -> None:
+    code = "import sys, toynet.modes, toynet.config, toynet.__main__; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+    assert modes.__doc__

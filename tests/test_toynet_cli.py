@@ -1,0 +1,210 @@
+"""`python -m toynet train`: its lines, its pictures, and that nothing a user can do wrong ends in a traceback."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from toynet.__main__ import main
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "tutorial.json").read_text())
+COMMAND = [sys.executable, "-m", "toynet", "train"]
+ENDLESS = [*COMMAND, "--epochs", "2000000000"]
+FAST = ["train", "--size", "100", "--epochs", "2"]
+
+
+def lines(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
+    """What a command that succeeds prints."""
+    assert main(argv) == 0
+    printed, complaints = capsys.readouterr()
+    assert complaints == ""
+    return printed.splitlines()
+
+
+def test_the_bare_command_prints_the_tutorials_lines_and_ends_in_its_accuracy() -> None:
+    run = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    printed = run.stdout.splitlines()
+    assert len(printed) == 101
+    for epoch in GOLDEN["epochs"]:
+        expected = (
+            f"step: {epoch['epoch']:03d}, loss: {epoch['last_batch_loss']:.4f}, "
+            f"accuracy: {epoch['last_batch_accuracy']:.4f}"
+        )
+        assert printed[epoch["epoch"]] == expected
+    assert printed[-1] == "Accuracy on the test set: 0.9950"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--mode", "data_parallel", "--devices", "8"],
+        ["--mode", "data_parallel", "--devices", "4", "--deterministic"],
+        ["--mode", "ensemble", "--seeds", "1"],
+        ["--mode", "ensemble_data", "--members", "1", "--mesh", "1x8"],
+    ],
+)
+def test_every_mode_prints_the_lines_of_single(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    printed = [line for line in lines(capsys, "train", "--epochs", "3", *argv) if line.startswith(("step", "Accuracy"))]
+    assert printed == lines(capsys, "train", "--epochs", "3")
+
+
+def test_an_ensemble_says_whose_median_it_prints_and_sums_its_members_up(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = lines(capsys, *FAST, "--mode", "ensemble_data", "--devices", "4", "--seeds", "3")
+    assert printed[0] == "Each step: the median of 3 members, seeds 42 to 44"
+    assert re.fullmatch(r"step: 000, loss: \d\.\d{4}, accuracy: \d\.\d{4}", printed[1])
+    assert re.fullmatch(r"Accuracy on the test set: \d\.\d{4}", printed[3])
+    assert re.fullmatch(
+        r"That is the mean decision; .* median 0\.\d{4}, lowest 0\.\d{4}, highest [01]\.\d{4}", printed[4]
+    )
+    assert re.fullmatch(r"The members disagree on \d+ of 20 points", printed[5])
+    assert len(printed) == 6
+
+
+def test_quiet_prints_the_end_only(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lines(capsys, *FAST, "--quiet")
+    assert line.startswith("Accuracy on the test set: ")
+
+
+def test_every_size_can_be_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--batch", "7", "--seed", "1", "--learning-rate", "0.1", "--hidden-layers", "2", "--hidden-dim", "3"]
+    assert len(lines(capsys, *FAST, *sizes)) == 3
+
+
+def test_dtype_and_random_bits_are_chosen_for_the_run_only(capsys: pytest.CaptureFixture[str]) -> None:
+    before = jax.threefry_partitionable.value
+    double = lines(capsys, *FAST, "--dtype", "float64", "--threefry", "partitionable")
+    assert double != lines(capsys, *FAST, "--dtype", "float64")
+    assert not jax.config.read("jax_enable_x64")
+    assert jax.threefry_partitionable.value == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "names"),
+    [
+        ([], {"data.png", "split.png", "decision.png"}),
+        (["--mode", "ensemble"], {"data.png", "split.png", "decision.png", "disagreement.png"}),
+    ],
+)
+def test_plot_writes_the_pictures_and_nothing_else(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: list[str], names: set[str]
+) -> None:
+    folder = tmp_path / "new" / "pictures"
+    lines(capsys, *FAST, *argv, "--plot", str(folder))
+    assert {path.name for path in folder.iterdir()} == names
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--mode", "ensmble"], "no mode is called 'ensmble'; did you mean 'ensemble'?"),
+        (["--preset", "tutorail"], "no preset is called 'tutorail'; did you mean 'tutorial'?"),
+        (["--devices", "0"], "--devices must be at least 1, got 0"),
+        (["--devices", "-2"], "--devices must be at least 1, got -2"),
+        (["--devices", "2"], "mode 'single' runs on 1 device, got 2; 'data_parallel' takes several"),
+        (["--mode", "data_parallel", "--devices", "9"], "JAX has already started with 8"),
+        (["--mode", "data_parallel", "--devices", "1000"], "1 to 256 devices, got 1000"),
+        (["--mode", "data_parallel", "--devices", "3", "--deterministic"], "8 parts, which 3 devices can't share"),
+        (["--seeds", "4"], "mode 'single' trains 1 member, got 4"),
+        (["--mode", "ensemble", "--seeds", "0"], "members must be at least 1, got 0"),
+        (["--mode", "ensemble", "--seed", "4294967290"], "the last would be 4294967297"),
+        (["--mesh", "2x2"], "--mesh is for mode 'ensemble_data', got mode 'single'"),
+        (["--mode", "ensemble_data", "--mesh", "4"], "--mesh must be two numbers from 1 with an x between"),
+        (["--mode", "ensemble_data", "--mesh", "0x4"], "as in 4x2, got '0x4'"),
+        (["--mode", "ensemble_data", "--mesh", "4x2", "--devices", "4"], "has 8 devices, but --devices says 4"),
+        (["--batch", "0"], "batch_size must be at least 1, got 0"),
+        (["--batch", "1000000000000000000000"], "batch_size must be below 2**31"),
+        (["--size", "-1"], "size must be from 5"),
+        (["--epochs", "-3"], "epochs must be at least 1, got -3"),
+        (["--hidden-layers", "-1"], "hidden_layers can't be negative"),
+        (["--hidden-dim", "0"], "hidden_dim must be at least 1, got 0"),
+        (["--hidden-layers", "3", "--hidden-dim", "1000000000"], "fewer than 2**31 parameters"),
+        (["--seed", "-1"], "seed must be from 0 to 2**32 - 1, got -1"),
+        (["--learning-rate", "nan"], "learning_rate must be above 0 and finite, got nan"),
+        (["--preset", "wide"], "--plot draws points of 2 features, and preset 'wide' has 64"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_status_2_and_writes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: list[str], message: str
+) -> None:
+    assert main(["train", *argv, "--plot", str(tmp_path / "pictures")]) == 2
+    printed, complaint = capsys.readouterr()
+    assert printed == ""
+    assert message in complaint
+    assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["train", "--plot", str(tmp_path / "file" / "pictures")]) == 2
+    printed, complaint = capsys.readouterr()
+    assert printed == ""
+    assert re.fullmatch(r"error: can't write pictures into '.*': Not a directory; name another folder\.\n", complaint)
+
+
+def test_malformed_xla_flags_are_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "\u2014xla_dump_to=a")
+    assert main(FAST) == 2
+    assert "flags begin with two ASCII '--'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["train", "--nope", "3"], ["train", "--devices", "many"], ["trian"], []])
+def test_flags_and_commands_that_do_not_exist_are_refused(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    printed, complaint = capsys.readouterr()
+    assert left.value.code == 2
+    assert printed == ""
+    assert (argv or ["train"])[-1] in complaint or argv[-2] in complaint
+
+
+def test_help_shows_an_example_that_works(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--help"])
+    assert left.value.code == 0
+    example = re.search(r"Example: python -m toynet (.*)", capsys.readouterr().out)
+    assert example
+    argv = example[1].replace("--plot pictures", f"--plot {tmp_path}").split()
+    assert lines(capsys, *argv, "--epochs", "1", "--quiet")[0].startswith("Accuracy")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("JAX_PLATFORMS", "nonsense"), ("JAX_PLATFORMS", "rocm"), ("JAX_NUM_CPU_DEVICES", "many")]
+)
+def test_an_environment_that_jax_cannot_start_in_gets_one_sentence(variable: str, value: str) -> None:
+    run = subprocess.run(
+        COMMAND, env={**os.environ, variable: value}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("error: JAX can't ")
+    assert "Traceback" not in run.stderr
+
+
+def test_an_interrupt_exits_130_without_a_traceback() -> None:
+    with subprocess.Popen(ENDLESS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        assert run.stderr
+        assert run.stdout.readline().startswith("step: 000")
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=60) == 130
+        assert run.stderr.read() == ""
+
+
+def test_a_reader_that_leaves_ends_the_run_without_a_traceback() -> None:
+    with subprocess.Popen(ENDLESS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        assert run.stderr
+        run.stdout.readline()
+        run.stdout.close()
+        assert run.wait(timeout=60) == 130
+        assert run.stderr.read() == ""
