@@ -6,7 +6,7 @@ Knows neither JAX nor processes: workers, clock and order are handed in.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -117,7 +117,7 @@ class Conductor:
         """About how many seconds the rest will take, from what was seen so far."""
         return max(0.0, self._finish - self._clock())
 
-    def run(self, groups: Sequence[Sequence[Case]]) -> Iterator[Event]:
+    def run(self, groups: Sequence[Sequence[Case]]) -> Generator[Event]:
         """Everything that happens, as it happens. Closing the iterator ends the workers."""
         for i, cases in enumerate(groups):
             now = self._clock()

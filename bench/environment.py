@@ -90,7 +90,7 @@ def backend() -> Backend:
         packages={name: version for name in PACKAGES if (version := _version(name))},
         python=platform.python_version(),
         settings={
-            name: str(jax.config.read(name))
+            name: str(getattr(jax.config, name))
             for name in ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable")
         },
     )

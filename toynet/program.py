@@ -63,10 +63,15 @@ class Program:
 
         return jax.tree.map(pad, batch)
 
-    def members(self, tree: Any) -> Any:
-        """A state or metrics without the padding members, on the host; shapes (members, ...), or as they are."""
-        host = jax.tree.map(lambda leaf: np.array(leaf), tree)  # a copy: donation may reuse the device's buffer
-        return jax.tree.map(lambda leaf: leaf[: self.layout.members], host) if self.mode.ensemble else host
+    def members(self, tree: Any, which: Sequence[int] | None = None) -> Any:
+        """A state or metrics on the host, of those members (None: of all, without padding); shapes (members, ...).
+
+        Without members it is the tree itself. It is a copy, since donation may reuse the device's buffer.
+        """
+        if not self.mode.ensemble:
+            return jax.tree.map(np.array, tree)
+        chosen = np.arange(self.layout.members) if which is None else np.asarray(which)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[chosen], tree)
 
 
 def bind(workload: Workload, mode: Mode, layout: Layout) -> Program:

@@ -1,0 +1,230 @@
+"""`python -m bench ...`: the command lines, and their exit status. Each part is imported only when asked for.
+
+Exit status: 0 done, 2 unusable input or environment, 4 a case broke, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
+
+import tyro
+
+from bench.cases import Case, Selection, expand
+from bench.conductor import Schedule
+from toynet.config import PRESETS
+from toynet.errors import UsageError
+from toynet.modes import MODES
+
+DONE, UNUSABLE, BROKEN, INTERRUPTED = 0, 2, 4, 130
+
+
+def _listed(metavar: str, parse: Callable[[str], Any], show: Callable[[Any], str] = str) -> Any:
+    """A flag whose value is a list separated by commas."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda given: tuple(parse(item) for item in given[0].split(",") if item),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(show(item) for item in value)],
+    )
+
+
+def _mesh(text: str) -> tuple[int, int]:
+    members, cross, data = text.partition("x")
+    if not (cross and members.isdecimal() and data.isdecimal()):
+        raise ValueError(f"a mesh is written as 4x2, members x data, not {text!r}")
+    return int(members), int(data)
+
+
+Names = Annotated[tuple[str, ...], _listed("NAME,NAME,...", str)]
+Counts = Annotated[tuple[int, ...], _listed("N,N,...", int)]
+Meshes = Annotated[tuple[tuple[int, int], ...], _listed("AxB,AxB,...", _mesh, lambda mesh: f"{mesh[0]}x{mesh[1]}")]
+
+
+def _own(what: str) -> Any:
+    return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
+
+
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+class Command(Protocol):
+    """A command line that was understood."""
+
+    def execute(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """Which cases: the product of these lists, as far as each mode takes them."""
+
+    workloads: Names = ("tutorial", "wide")
+    """Presets, or "module:attribute" for a Workload of your own."""
+    modes: Names = tuple(MODES)
+    """Ways of running them."""
+    devices: Counts = (1, 2, 4, 8)
+    """Devices; a CPU simulates them."""
+    members: Counts = (8, 64)
+    """Members of an ensemble."""
+    batch: Annotated[Counts, _own("each workload's own")] = ()
+    """Global batch."""
+    mesh: Annotated[Meshes, _own("the squarest for each of --devices")] = ()
+    """For ensemble_data: member shards x data shards, such as 4x2."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """What is computed in; float64 needs JAX_ENABLE_X64=1."""
+    deterministic: Switch = False
+    """Measure data_parallel's bit-equal variant beside the plain one."""
+
+    def selection(self) -> Selection:
+        return Selection(
+            workloads=self.workloads,
+            modes=self.modes,
+            devices=self.devices,
+            members=self.members,
+            batch=self.batch or None,
+            meshes=self.mesh or None,
+            dtype=self.dtype,
+            deterministic=self.deterministic,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(Cases):
+    """List the cases that `run` would measure, and what each needs; nothing is run.
+
+    Example: python -m bench list --modes data_parallel --devices 1,2
+    """
+
+    def execute(self) -> int:
+        from bench.environment import usable_cores
+        from bench.report import table, terminal
+
+        cases, cores = expand(self.selection()), len(usable_cores())
+        terminal.show_table(table.needs([(case, _parameters(case)) for case in cases], cores), terminal.console())
+        return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Cases):
+    """Measure cases, write their record after each round, print a table and what it means.
+
+    Example: python -m bench run --workloads tutorial --modes single,ensemble --members 8 --budget 30
+    """
+
+    restarts: int = 3
+    """Times that every worker is ended and started again; intervals come from these."""
+    rounds: int = 5
+    """Blocks of each kind that every case is asked for between restarts, at most."""
+    budget: float = 150.0
+    """Seconds to spend, about; fewer rounds and restarts (2 at least) are made if it runs out."""
+    time_limit: float = 120.0
+    """Seconds after which a worker that doesn't answer is broken."""
+    seed: int = 0
+    """Of the orders and the cores drawn."""
+    out: Path = Path("results/latest.json")
+    """The record; its report (.md) and picture (.png) are written beside it."""
+    quiet: Switch = False
+    """Print nothing but errors."""
+
+    def execute(self) -> int:
+        from bench.progress import progress
+        from bench.report import terminal
+        from bench.run import Plan, measure
+
+        plan = Plan(
+            selection=self.selection(),
+            schedule=Schedule(restarts=self.restarts, rounds=self.rounds, budget_s=self.budget, seed=self.seed),
+            out=self.out,
+            limit_s=self.time_limit,
+            command=("python", "-m", "bench", *sys.argv[1:]),
+        )
+        with progress(quiet=self.quiet) as watch:
+            record = measure(plan, watch)
+        _report_beside(record, self.out)
+        if not self.quiet:
+            from bench.report.table import build
+
+            to = terminal.console()
+            terminal.show(build(record), to)
+            to.print(f"\n{self.out}", soft_wrap=True, markup=False)
+        return BROKEN if any(result.status == "broken" for result in record.cases) else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand:
+    """Print records as tables and sentences.
+
+    Example: python -m bench report results/baseline-cpu.json --format markdown
+    """
+
+    records: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Files that `run` wrote."""
+    format: Literal["terminal", "markdown"] = "terminal"
+    """How."""
+
+    def execute(self) -> int:
+        from bench.record import read
+        from bench.report import markdown, terminal
+        from bench.report.table import build
+
+        if not self.records:
+            raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
+        status, to = DONE, terminal.console()
+        for path in self.records:
+            try:
+                report = build(read(path))
+            except UsageError as error:
+                status = _refused(error)
+                continue
+            if self.format == "markdown":
+                print(markdown.render(report))
+            else:
+                terminal.show(report, to)
+        return status
+
+
+COMMANDS: dict[str, Callable[..., Command]] = {"list": List, "run": Run, "report": ReportCommand}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line; gives its exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers as Ctrl-C does
+    try:
+        app = tyro.extras.SubcommandApp()
+        for name, command in COMMANDS.items():
+            app.command(name=name)(command)
+        status = app.cli(prog="python -m bench", args=argv).execute()
+        sys.stdout.flush()
+        return status
+    except UsageError as error:
+        return _refused(error)
+    except KeyboardInterrupt:
+        print("interrupted; rounds that had ended are in the record", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the lines has left (`| head`): nothing more can be printed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _refused(error: UsageError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return UNUSABLE
+
+
+def _report_beside(record: Any, out: Path) -> None:
+    from bench.report import markdown, picture
+    from bench.report.table import build
+
+    out.with_suffix(".md").write_text(markdown.render(build(record)))
+    picture.save(record, out.with_suffix(".png"))
+
+
+def _parameters(case: Case) -> int | None:
+    """Weights and biases of one member; None for a workload that isn't a preset."""
+    return PRESETS[case.workload].parameters if case.workload in PRESETS else None

@@ -1,0 +1,127 @@
+"""The result file of one run: frozen structs, a version, read and written.
+
+Versions of the format:
+  1  2026-11  first
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from bench.cases import Case
+from bench.conductor import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started
+from bench.environment import Backend, Host
+from bench.measured import Block, Certificate, Cost, Kind, Stages
+from toynet.errors import UsageError
+
+SCHEMA = 1
+
+
+class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One start of a case's worker."""
+
+    restart: int
+    cores: tuple[int, ...]
+    stages: Stages
+
+
+class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One block of a case, in the order in which they were run."""
+
+    restart: int
+    round: int
+    kind: Kind
+    block: Block
+
+
+class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was measured of one case."""
+
+    case: Case
+    status: Literal["waiting", "measured", "broken"] = "waiting"
+    why: str | None = None
+    """Of a broken case: what happened."""
+    cost: Cost | None = None
+    certificate: Certificate | None = None
+    starts: tuple[Start, ...] = ()
+    samples: tuple[Sample, ...] = ()
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run: what was asked for, on what machine, and what came of it."""
+
+    schema: int = SCHEMA
+    created: str
+    """UTC, ISO 8601."""
+    command: tuple[str, ...]
+    schedule: Schedule
+    host: Host
+    backend: Backend
+    load_at_start: float
+    load_at_end: float
+    """Load average over a minute, the run's own included."""
+    seconds: float
+    complete: bool = False
+    """Whether the run came to its end."""
+    cases: tuple[CaseResult, ...]
+
+
+def absorb(record: Record, event: Event) -> Record:
+    """The record with what happened."""
+    if isinstance(event, RoundEnded):
+        return record
+    cases = tuple(_absorb(result, event) if result.case == event.case else result for result in record.cases)
+    return msgspec.structs.replace(record, cases=cases)
+
+
+def _absorb(result: CaseResult, event: Started | Certified | Broke | Sampled) -> CaseResult:
+    change: dict[str, Any]
+    match event:
+        case Started(restart=restart, compiled=compiled, cores=cores):
+            start = Start(restart, cores, compiled.stages)
+            change = {"starts": (*result.starts, start), "cost": compiled.cost}
+        case Certified(certificate=certificate):
+            change = {"certificate": certificate}
+        case Sampled(restart=restart, round=number, kind=kind, block=block):
+            change = {"status": "measured", "samples": (*result.samples, Sample(restart, number, kind, block))}
+        case Broke(why=why):
+            change = {"status": "broken", "why": why}
+    return msgspec.structs.replace(result, **change)
+
+
+def write(record: Record, path: Path) -> None:
+    """Writes the file whole or not at all."""
+    text = msgspec.json.format(msgspec.json.encode(record), indent=1)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text + b"\n")
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def read(path: Path) -> Record:
+    """The record in a file; raises UsageError, in one sentence, if there is none that can be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; a record that `python -m bench run` wrote was expected.") from None
+    try:
+        version = msgspec.json.decode(content, type=_Version).schema
+        if version > SCHEMA:
+            raise UsageError(f"{path}: its schema is {version}, and this version reads up to {SCHEMA}; update bench.")
+        return msgspec.json.decode(content, type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a record of `python -m bench run`: {error}.") from None
+
+
+class _Version(msgspec.Struct):
+    schema: int

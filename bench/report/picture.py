@@ -1,0 +1,72 @@
+"""A report as a picture: every case against `single`, with its interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bench.measured import Kind
+from bench.record import Record
+from bench.summary import Summary, summaries
+
+# Okabe and Ito's palette, told apart by the colour-blind; the markers differ as well.
+STYLES: dict[Kind, tuple[str, str, str]] = {
+    "latency": ("o", "#0072B2", "each step waited for"),
+    "fused": ("D", "#D55E00", "many steps in one program"),
+}
+
+
+def save(record: Record, path: Path) -> bool:
+    """Writes a PNG; False if the record has nothing to compare with `single`."""
+    cases = [summary for summary in summaries(record) if summary.speedup]
+    workloads = list(dict.fromkeys(summary.case.workload for summary in cases))
+    if not cases:
+        return False
+    groups = [[s for s in cases if s.case.workload == name] for name in workloads]
+    heights = [len(group) + 1 for group in groups]
+    figure = Figure(figsize=(9, 0.34 * sum(heights) + 1.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for ax, name, group in zip(axes, workloads, groups, strict=True):
+        _draw(ax, name, group)
+    figure.suptitle("Samples a second, as a multiple of single's (95% interval)", fontsize=12)
+    axes[-1].set_xlabel("times single (log scale); grey: more simulated devices than cores, not hardware scaling")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(STYLES), frameon=False)
+    figure.savefig(path, dpi=120)
+    return True
+
+
+def _draw(ax: Axes, workload: str, group: list[Summary]) -> None:
+    ax.set_title(workload, loc="left", fontsize=11)
+    for kind, (marker, colour, label) in STYLES.items():
+        offset = -0.14 if kind == "latency" else 0.14
+        rows = [(i, s.speedup[kind]) for i, s in enumerate(group) if kind in s.speedup]
+        values = [e.value for _, e in rows]
+        below = [e.value - (e.low or e.value) for _, e in rows]
+        above = [(e.high or e.value) - e.value for _, e in rows]
+        places = [i + offset for i, _ in rows]
+        ax.errorbar(values, places, xerr=(below, above), fmt=marker, color=colour, ms=5, capsize=2, label=label)
+    for i, summary in enumerate(group):
+        if summary.oversubscribed:
+            ax.axhspan(i - 0.5, i + 0.5, color="0.9", lw=0)
+    ax.axvline(1, color="0.4", lw=1)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}x"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_yticks(range(len(group)), [_label(summary) for summary in group], fontsize=9)
+    ax.set_ylim(len(group) - 0.5, -0.5)
+    ax.grid(axis="x", color="0.85", lw=0.6)
+    ax.set_axisbelow(True)
+
+
+def _label(summary: Summary) -> str:
+    case = summary.case
+    parts = (
+        [case.mode] + [f"{case.mesh} devices"] * (case.devices > 1) + [f"{case.members} members"] * (case.members > 1)
+    )
+    return ", ".join(parts + ["deterministic"] * case.deterministic)

@@ -1,0 +1,84 @@
+"""Numbers as text, with no more digits than their interval supports."""
+
+from __future__ import annotations
+
+import math
+
+from bench.stats import Estimate
+
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+_COUNTS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+
+DIGITS_WITHOUT_INTERVAL = 2
+DIGITS_AT_MOST = 4
+
+
+def seconds(estimate: Estimate | None) -> str:
+    """A time such as `82 us ±5%`."""
+    return _scaled(estimate, _SECONDS)
+
+
+def plain_seconds(value: float | None) -> str:
+    """A time that has no interval, such as `0.55 s`."""
+    return "" if value is None else seconds(Estimate(value, None, None, 1))
+
+
+def rate(estimate: Estimate | None) -> str:
+    """A number a second, such as `5.3 M/s ±2%`."""
+    return _scaled(estimate, _COUNTS, "/s")
+
+
+def factor(estimate: Estimate | None) -> str:
+    """A ratio such as `1.41x ±3%`."""
+    if estimate is None:
+        return ""
+    return f"{rounded(estimate.value, digits(estimate))}x{_interval(estimate)}"
+
+
+def between(estimate: Estimate) -> str:
+    """A ratio with the ends of its interval, for sentences: `1.41x (1.37 to 1.45)`."""
+    n = digits(estimate) + 1
+    if estimate.low is None or estimate.high is None:
+        return f"{rounded(estimate.value, n)}x (one restart, so no interval)"
+    return f"{rounded(estimate.value, n)}x ({rounded(estimate.low, n)} to {rounded(estimate.high, n)})"
+
+
+def size(count: int | None) -> str:
+    """Bytes, such as `26 MB`."""
+    if count is None:
+        return ""
+    unit, name = next(((u, n) for u, n in _BYTES if count >= u), _BYTES[-1])
+    return f"{rounded(count / unit, DIGITS_WITHOUT_INTERVAL)} {name}"
+
+
+def digits(estimate: Estimate) -> int:
+    """Significant digits that the interval supports: one more than those that it leaves certain."""
+    if estimate.spread is None:
+        return DIGITS_WITHOUT_INTERVAL
+    if estimate.spread <= 0:
+        return DIGITS_AT_MOST
+    return min(max(math.floor(-math.log10(estimate.spread)) + 1, 1), DIGITS_AT_MOST)
+
+
+def rounded(value: float, significant: int) -> str:
+    """A positive number with so many significant digits, never in scientific notation."""
+    if value == 0:
+        return "0"
+    decimals = significant - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, decimals):.{max(decimals, 0)}f}"
+
+
+def _scaled(estimate: Estimate | None, units: tuple[tuple[float, str], ...], suffix: str = "") -> str:
+    if estimate is None:
+        return ""
+    unit, name = next(((u, n) for u, n in units if estimate.value >= u), units[-1])
+    return f"{rounded(estimate.value / unit, digits(estimate))} {name}{suffix}{_interval(estimate)}"
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.spread is None:
+        return ""
+    if estimate.spread > 1:
+        return " ±>100%"
+    return f" ±{rounded(100 * estimate.spread, 1 if estimate.spread < 0.1 else 2)}%"

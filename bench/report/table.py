@@ -1,0 +1,141 @@
+"""The report of a record as values: built once, rendered in several ways, so that they can't disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.cases import Case
+from bench.record import Record
+from bench.report import quantity
+from bench.report.words import environment_lines, sentences
+from bench.summary import Summary, summaries
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, and how early the column is left out where room is short: 0 never, larger sooner."""
+
+    heading: str
+    expendable: int = 0
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is said of a record, in order."""
+
+    title: str
+    environment: tuple[str, ...]
+    tables: tuple[Table, ...]
+    sentences: tuple[str, ...]
+    legend: tuple[str, ...]
+
+
+COLUMNS = (
+    Column("mode", numeric=False),
+    Column("devices"),
+    Column("members"),
+    Column("batch", expendable=6),
+    Column("latency"),
+    Column("throughput", expendable=3),
+    Column("fused"),
+    Column("dispatch", expendable=4),
+    Column("samples/s"),
+    Column("vs single", expendable=1),
+    Column("fused vs single", expendable=2),
+    Column("compile", expendable=5),
+    Column("memory", expendable=5),
+    Column("remarks", numeric=False),
+)
+
+LEGEND = (
+    "latency: a step that is waited for. throughput: a chain of steps, bounded in flight. fused: many steps in one "
+    "program. dispatch: until the call returns. The median over restarts, ± half of its 95% interval, which comes "
+    "from the restarts.",
+    "samples/s: examples a second, counted once for each member, by the fastest of the three. vs single: how many "
+    "times the samples/s of single, both asked in turn in the same rounds; latency against latency, fused against "
+    "fused.",
+    "compile: the step alone, without tracing. memory: arguments, outputs and temporaries on one device, as the "
+    "compiler counts them. An empty cell wasn't measured: a step of over 0.1 s is only waited for.",
+)
+
+
+def build(record: Record) -> Report:
+    """The report of a record."""
+    cases = summaries(record)
+    workloads = dict.fromkeys(summary.case.workload for summary in cases)
+    tables = [_table(name, [s for s in cases if s.case.workload == name]) for name in workloads]
+    return Report(
+        title="Step time by mode and devices",
+        environment=environment_lines(record),
+        tables=tuple(tables),
+        sentences=sentences(record, cases),
+        legend=LEGEND,
+    )
+
+
+def _table(workload: str, cases: list[Summary]) -> Table:
+    return Table(workload, COLUMNS, tuple(_row(summary) for summary in cases))
+
+
+def _row(summary: Summary) -> tuple[str, ...]:
+    case, cost = summary.case, summary.result.cost
+    return (
+        case.mode + (" deterministic" if case.deterministic else ""),
+        case.mesh,
+        str(case.members),
+        str(case.batch),
+        quantity.seconds(summary.step_s.get("latency")),
+        quantity.seconds(summary.step_s.get("throughput")),
+        quantity.seconds(summary.step_s.get("fused")),
+        quantity.seconds(summary.dispatch_s),
+        quantity.rate(summary.samples_per_s),
+        quantity.factor(summary.speedup.get("latency")),
+        quantity.factor(summary.speedup.get("fused")),
+        quantity.plain_seconds(summary.compile_s),
+        quantity.size(cost.peak_bytes if cost and summary.step_s else None),
+        _remarks(summary),
+    )
+
+
+def _remarks(summary: Summary) -> str:
+    remarks = [summary.case.dtype] * (summary.case.dtype != "float32")
+    if summary.result.status != "measured":
+        remarks.append({"broken": "BROKEN", "waiting": "not measured"}[summary.result.status])
+    if summary.oversubscribed:
+        remarks.append("oversubscribed")
+    return ", ".join(remarks)
+
+
+NEEDS = (
+    Column("case", numeric=False),
+    Column("devices"),
+    Column("cores"),
+    Column("state", expendable=1),
+    Column("remarks", numeric=False),
+)
+
+# Parameters, and adam's two moments of each.
+ARRAYS_OF_STATE = 3
+
+
+def needs(cases: Sequence[tuple[Case, int | None]], cores: int) -> Table:
+    """What each case needs; with the parameters of one member (None: not known) and the cores that can be used."""
+    return Table("cases", NEEDS, tuple(_needs(case, parameters, cores) for case, parameters in cases))
+
+
+def _needs(case: Case, parameters: int | None, cores: int) -> tuple[str, ...]:
+    itemsize = {"float32": 4, "float64": 8}[case.dtype]
+    state = None if parameters is None else ARRAYS_OF_STATE * itemsize * parameters * case.layout.padded_members
+    remarks = "oversubscribed on this CPU" if case.devices > cores else ""
+    return case.name, case.mesh, str(min(case.devices, cores)), quantity.size(state), remarks

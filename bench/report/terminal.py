@@ -1,0 +1,59 @@
+"""A report on a terminal, or as plain text where there is none."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench.report.table import Report, Table
+
+PIPED_WIDTH = 200
+
+
+def console(*, error: bool = False) -> Console:
+    """A console that is wide enough for whole lines when its output is piped; it respects NO_COLOR."""
+    made = Console(stderr=error, highlight=False)
+    return made if made.is_terminal else Console(stderr=error, highlight=False, width=PIPED_WIDTH)
+
+
+def show(report: Report, to: Console) -> None:
+    """Prints the whole report."""
+    to.print(Text(report.title, style="bold"))
+    for line in report.environment:
+        to.print(Text(line, style="dim"), soft_wrap=True)
+    for table in report.tables:
+        to.print()
+        to.print(_fitting(table, to))
+    to.print()
+    for said in report.sentences:
+        to.print(Text(said), soft_wrap=not to.is_terminal)
+    to.print()
+    for line in report.legend:
+        to.print(Text(line, style="dim"), soft_wrap=not to.is_terminal)
+
+
+def show_table(table: Table, to: Console) -> None:
+    """Prints a table alone."""
+    to.print(_fitting(table, to))
+
+
+def _fitting(table: Table, to: Console) -> RichTable:
+    """The table without its most expendable columns, as many as the width asks for."""
+    ranks = sorted({column.expendable for column in table.columns}, reverse=True)
+    made = [_made(table, [i for i, column in enumerate(table.columns) if column.expendable <= most]) for most in ranks]
+    fitting = [table for table in made if Measurement.get(to, to.options, table).maximum <= to.width]
+    return (fitting or made[-1:])[0]
+
+
+def _made(table: Table, kept: list[int]) -> RichTable:
+    made = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for i in kept:
+        column = table.columns[i]
+        made.add_column(column.heading, justify="right" if column.numeric else "left")
+    for row in table.rows:
+        style = "red" if "BROKEN" in row[-1] else "dim" if "oversubscribed" in row[-1] else ""
+        made.add_row(*(Text(row[i]) for i in kept), style=style)
+    return made

@@ -1,0 +1,134 @@
+"""Measures the cases of a selection: from what was asked for to a record on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bench import environment
+from bench.cases import Case, Selection, expand
+from bench.conductor import Conductor, Event, RoundEnded, Schedule
+from bench.environment import Backend
+from bench.live import LiveWorker, WorkerFailed
+from bench.record import CaseResult, Record, absorb, write
+from toynet.errors import UsageError
+from toynet.xla import MAX_SIMULATED, check_xla_flags
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Watch = Callable[[Event, Conductor], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run: which cases, how much of each, and where the record goes."""
+
+    selection: Selection
+    schedule: Schedule
+    out: Path
+    limit_s: float = 120.0
+    """A worker that doesn't answer within this time is broken."""
+    command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, least in (("restarts", 1), ("rounds", 1), ("block_s", 1e-6), ("budget_s", 1e-6)):
+            if getattr(self.schedule, name) < least:
+                raise UsageError(f"{name.removesuffix('_s')} must be above 0, got {getattr(self.schedule, name)}.")
+        if self.limit_s <= 0:
+            raise UsageError(f"the time limit must be above 0 s, got {self.limit_s}.")
+
+
+def measure(plan: Plan, watch: Watch) -> Record:
+    """Runs the plan, writing its record after each round; raises UsageError before anything is written."""
+    cases = expand(plan.selection)
+    check_xla_flags()
+    check_writable(plan.out)
+    backend = probe(plan.limit_s)
+    cases = available(cases, backend)
+    began = time.monotonic()
+    record = Record(
+        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=plan.command,
+        schedule=plan.schedule,
+        host=environment.host(ROOT),
+        backend=backend,
+        load_at_start=environment.load_average(),
+        load_at_end=environment.load_average(),
+        seconds=0.0,
+        cases=tuple(CaseResult(case) for case in cases),
+    )
+    plan.out.parent.mkdir(parents=True, exist_ok=True)
+    with conducting(plan, cases) as (conductor, events):
+        for event in events:
+            record = _now(absorb(record, event), began)
+            if isinstance(event, RoundEnded):
+                write(record, plan.out)
+            watch(event, conductor)
+    record = msgspec.structs.replace(_now(record, began), complete=True)
+    write(record, plan.out)
+    return record
+
+
+@contextlib.contextmanager
+def conducting(plan: Plan, cases: Sequence[Case]) -> Iterator[tuple[Conductor, Iterable[Event]]]:
+    """A conductor of live workers and what happens; workers and their cache are gone when it ends."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as cache:
+        conductor = Conductor(
+            lambda: LiveWorker(plan.limit_s, Path(cache)),
+            time.monotonic,
+            plan.schedule,
+            environment.usable_cores(),
+        )
+        with contextlib.closing(conductor.run(groups(cases))) as events:
+            yield conductor, events
+
+
+def groups(cases: Sequence[Case]) -> list[list[Case]]:
+    """What is compared stays together: the cases of one workload."""
+    return [[case for case in cases if case.workload == name] for name in dict.fromkeys(c.workload for c in cases)]
+
+
+def available(cases: Sequence[Case], backend: Backend) -> list[Case]:
+    """The cases; raises UsageError if one needs more devices than there are or can be simulated."""
+    most = MAX_SIMULATED if backend.simulated else backend.device_count
+    for case in cases:
+        if case.devices > most:
+            how = f"a CPU can be made to show {most}" if backend.simulated else f"{backend.platform} has {most}"
+            raise UsageError(f"{case.devices} devices asked for, but {how}; ask for fewer.")
+    return list(cases)
+
+
+def probe(limit_s: float) -> Backend:
+    """What JAX runs on here, found out in a process of its own; raises UsageError if it can't start."""
+    worker = LiveWorker(limit_s)
+    try:
+        return worker.backend()
+    except WorkerFailed as error:
+        raise UsageError(f"JAX doesn't start here: {error}.") from None
+    finally:
+        worker.close()
+
+
+def check_writable(out: Path) -> None:
+    """Raises UsageError if the record could not be written there; creates nothing."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; name a file for the record, such as {out / 'run.json'}.")
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{out} can't be written: {folder}: {error.strerror}; choose another --out.") from None
+
+
+def _now(record: Record, began: float) -> Record:
+    return msgspec.structs.replace(
+        record, seconds=round(time.monotonic() - began, 3), load_at_end=environment.load_average()
+    )

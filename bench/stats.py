@@ -1,0 +1,57 @@
+"""Summaries and intervals, from restarts; no I/O, no JAX."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A positive quantity, its 95% interval, and how many restarts it comes from."""
+
+    value: float
+    low: float | None
+    high: float | None
+    restarts: int
+
+    @property
+    def spread(self) -> float | None:
+        """Half the interval's width, relative to the value: 0.05 for 5%; None without an interval."""
+        if self.low is None or self.high is None:
+            return None
+        return math.sqrt(self.high / self.low) - 1
+
+    def inverse(self) -> Estimate:
+        """Of one over the quantity."""
+        low, high = (None if bound is None else 1 / bound for bound in (self.high, self.low))
+        return Estimate(1 / self.value, low, high, self.restarts)
+
+    def times(self, factor: float) -> Estimate:
+        """Of the quantity times a known positive factor."""
+        low, high = (None if bound is None else bound * factor for bound in (self.low, self.high))
+        return Estimate(self.value * factor, low, high, self.restarts)
+
+
+def over_restarts(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """Their median, with a t interval on their logarithms: one positive value for each restart.
+
+    Steps and blocks within a restart share its memory layout and placement, so they don't count as
+    repetitions; a single restart has no interval. Raises ValueError if there is no value.
+    """
+    if not values:
+        raise ValueError("at least one restart is needed")
+    middle = statistics.median(values)
+    if len(values) == 1:
+        return Estimate(middle, None, None, 1)
+    from scipy.special import stdtrit  # the quantile alone loads faster than scipy.stats
+
+    logs = [math.log(value) for value in values]
+    centre = statistics.fmean(logs)
+    t = float(stdtrit(len(logs) - 1, (1 + confidence) / 2))
+    half = t * statistics.stdev(logs) / math.sqrt(len(logs))
+    # The interval is the mean's; it is widened where the median lies outside.
+    low, high = math.exp(centre - half), math.exp(centre + half)
+    return Estimate(middle, min(low, middle), max(high, middle), len(values))

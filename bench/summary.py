@@ -1,0 +1,111 @@
+"""From a record to numbers: step times, throughput and paired ratios, each with its interval."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.cases import Case
+from bench.measured import KINDS, Kind
+from bench.record import CaseResult, Record, Sample
+from bench.stats import Estimate, over_restarts
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One case in numbers; times in seconds a step of all members on the global batch."""
+
+    result: CaseResult
+    step_s: dict[Kind, Estimate]
+    dispatch_s: Estimate | None
+    fastest_s: float | None
+    """The fastest step that was waited for: shown, not compared."""
+    compile_s: float | None
+    """Of the starts whose compilation no cache answered; their median."""
+    speedup: dict[Kind, Estimate]
+    """Member-samples a second, against `single` asked in turn with it."""
+    oversubscribed: bool
+
+    @property
+    def case(self) -> Case:
+        return self.result.case
+
+    @property
+    def best(self) -> Kind | None:
+        """The kind of block with the shortest step; None if nothing was measured."""
+        return min(self.step_s, key=lambda kind: self.step_s[kind].value, default=None)
+
+    @property
+    def samples_per_s(self) -> Estimate | None:
+        """Examples a second, each counted once for each member that trains on it, by the best kind of block."""
+        if self.best is None:
+            return None
+        return self.step_s[self.best].inverse().times(self.case.batch * self.case.members)
+
+
+def summaries(record: Record) -> list[Summary]:
+    """All cases of a record, in its order."""
+    return [_summary(record, result) for result in record.cases]
+
+
+def _summary(record: Record, result: CaseResult) -> Summary:
+    measured = result.status == "measured"
+    samples = result.samples if measured else ()
+    latencies = [s for s in samples if s.kind == "latency"]
+    compile_s = [start.stages.compile_s for start in result.starts if not start.stages.compile_cached]
+    base = baseline(record, result.case)
+    return Summary(
+        result=result,
+        step_s=_by_kind(samples, _step_s),
+        dispatch_s=_by_kind(latencies, lambda s: (s.block.dispatch_s or 0.0) / s.block.steps).get("latency"),
+        fastest_s=min((s.block.fastest_s for s in latencies if s.block.fastest_s is not None), default=None),
+        compile_s=statistics.median(compile_s) if compile_s and measured else None,
+        speedup={} if base is None or not measured else speedups(result, base),
+        oversubscribed=record.backend.simulated and result.case.devices > len(record.host.usable_cores),
+    )
+
+
+def baseline(record: Record, case: Case) -> CaseResult | None:
+    """`single` with the case's workload, batch and dtype, if it was measured."""
+    wanted = Case(workload=case.workload, mode="single", batch=case.batch, dtype=case.dtype)
+    return next((r for r in record.cases if r.case == wanted and r.status == "measured"), None)
+
+
+def speedups(result: CaseResult, base: CaseResult) -> dict[Kind, Estimate]:
+    """How many times the member-samples a second of `base`, for each kind of block that both ran."""
+    work = result.case.members * result.case.batch / (base.case.members * base.case.batch)
+    found: dict[Kind, Estimate] = {}
+    for kind in KINDS:
+        if (estimate := ratio(base, result, kind)) is not None:
+            found[kind] = estimate.times(work)
+    return found
+
+
+def ratio(a: CaseResult, b: CaseResult, kind: Kind) -> Estimate | None:
+    """Step time of `a` over that of `b`, paired by round; None if they share no round.
+
+    The ratio of a restart is the median of its rounds', the interval comes from the restarts.
+    """
+    theirs = {(s.restart, s.round): _step_s(s) for s in b.samples if s.kind == kind}
+    pairs: dict[int, list[float]] = defaultdict(list)
+    for sample in a.samples:
+        if sample.kind == kind and (sample.restart, sample.round) in theirs:
+            pairs[sample.restart].append(_step_s(sample) / theirs[sample.restart, sample.round])
+    return over_restarts([statistics.median(ratios) for ratios in pairs.values()]) if pairs else None
+
+
+def _by_kind(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[Kind, Estimate]:
+    restarts: dict[Kind, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for sample in samples:
+        restarts[sample.kind][sample.restart].append(value(sample))
+    return {
+        kind: over_restarts([statistics.median(values) for values in restarts[kind].values()])
+        for kind in KINDS
+        if kind in restarts
+    }
+
+
+def _step_s(sample: Sample) -> float:
+    return sample.block.seconds / sample.block.steps
