@@ -29,14 +29,14 @@ MEMBERS = 5
 DATA_PARALLEL = [("data_parallel", 1, (1, n)) for n in (2, 4, 8)]
 ENSEMBLES = [
     ("ensemble", 3, (1, 1)),
-    ("ensemble_data", 4, (2, 1)),
     ("ensemble_data", 3, (2, 1)),
     ("ensemble_data", 3, (2, 2)),
     ("ensemble_data", MEMBERS, (4, 2)),
     ("ensemble_data", 3, (1, 8)),
 ]
 # 32 divides over 8 devices, 30 needs padding, and of 7 one device gets nothing but padding.
-CASES = [(*case, batch) for batch in (32, 30, 7) for case in DATA_PARALLEL] + [(*case, 30) for case in ENSEMBLES]
+CASES = [(*case, 30) for case in DATA_PARALLEL + ENSEMBLES]
+CASES += [(*case, batch) for batch in (32, 7) for case in DATA_PARALLEL[::2]]
 
 
 @functools.cache
@@ -88,7 +88,7 @@ def test_gradients_and_a_step_from_the_same_state_equal_those_of_single(
         assert deviation(step, their_step[0]) < STEP
 
 
-@pytest.mark.parametrize(("mode", "members", "mesh"), DATA_PARALLEL[2:] + ENSEMBLES[:1] + ENSEMBLES[3:])
+@pytest.mark.parametrize(("mode", "members", "mesh"), [DATA_PARALLEL[2], ENSEMBLES[0], ENSEMBLES[3]])
 def test_losses_over_an_epoch_are_those_of_lone_runs(mode: str, members: int, mesh: tuple[int, int]) -> None:
     config = Config(batch_size=30)
     bound = program(config, mode, members, mesh)
@@ -97,7 +97,7 @@ def test_losses_over_an_epoch_are_those_of_lone_runs(mode: str, members: int, me
     assert deviation(metrics, curves if bound.mode.ensemble else member(curves, 0)) < CURVE
 
 
-@pytest.mark.parametrize(("mode", "members", "mesh"), DATA_PARALLEL + ENSEMBLES[:1] + ENSEMBLES[3:])
+@pytest.mark.parametrize(("mode", "members", "mesh"), DATA_PARALLEL + ENSEMBLES[:1] + ENSEMBLES[2:4])
 def test_in_float64_states_equal_those_of_lone_runs_after_300_steps(
     mode: str, members: int, mesh: tuple[int, int]
 ) -> None:
@@ -111,7 +111,7 @@ def test_in_float64_states_equal_those_of_lone_runs_after_300_steps(
     assert deviation(reached, theirs if bound.mode.ensemble else member(theirs, 0)) < ORACLE
 
 
-@pytest.mark.parametrize(("mode", "members", "mesh"), [ENSEMBLES[0], ENSEMBLES[4]])
+@pytest.mark.parametrize(("mode", "members", "mesh"), [ENSEMBLES[0], ENSEMBLES[3]])
 def test_every_member_begins_where_a_lone_run_of_its_seed_begins(
     mode: str, members: int, mesh: tuple[int, int]
 ) -> None:

@@ -1,3 +1,4 @@
+import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ CONFIG = Config(size=200)
 INPUTS = train_and_test(CONFIG)[1].inputs
 
 
+@functools.cache
 def trained(mode: str, members: int, mesh: tuple[int, int]) -> tuple[Any, list[Any], Any]:
     """A program, each epoch's metrics and the state after three of them."""
     bound = program(CONFIG, mode, members, mesh)
@@ -46,7 +48,7 @@ def test_a_lone_member_decides_alone() -> None:
 
 
 def test_the_mean_decision_is_the_class_of_the_highest_mean_probability() -> None:
-    bound, _, state = trained("ensemble_data", 3, (2, 1))
+    bound, _, state = trained("ensemble_data", 3, (2, 2))
     decision = fit.decide(CONFIG, bound, state, INPUTS)
     params = bound.members(state).params
     inputs = jnp.asarray(INPUTS, CONFIG.dtype)

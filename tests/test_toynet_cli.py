@@ -14,6 +14,10 @@ import pytest
 from toynet.__main__ import main
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "tutorial.json").read_text())
+GOLDEN_LINES = [
+    f"step: {epoch['epoch']:03d}, loss: {epoch['last_batch_loss']:.4f}, accuracy: {epoch['last_batch_accuracy']:.4f}"
+    for epoch in GOLDEN["epochs"]
+]
 COMMAND = [sys.executable, "-m", "toynet", "train"]
 ENDLESS = [*COMMAND, "--epochs", "2000000000"]
 FAST = ["train", "--size", "100", "--epochs", "2"]
@@ -32,12 +36,7 @@ def test_the_bare_command_prints_the_tutorials_lines_and_ends_in_its_accuracy() 
     assert (run.returncode, run.stderr) == (0, "")
     printed = run.stdout.splitlines()
     assert len(printed) == 101
-    for epoch in GOLDEN["epochs"]:
-        expected = (
-            f"step: {epoch['epoch']:03d}, loss: {epoch['last_batch_loss']:.4f}, "
-            f"accuracy: {epoch['last_batch_accuracy']:.4f}"
-        )
-        assert printed[epoch["epoch"]] == expected
+    assert printed[:10] + printed[90:100] == GOLDEN_LINES
     assert printed[-1] == "Accuracy on the test set: 0.9950"
 
 
@@ -50,9 +49,9 @@ def test_the_bare_command_prints_the_tutorials_lines_and_ends_in_its_accuracy() 
         ["--mode", "ensemble_data", "--members", "1", "--mesh", "1x8"],
     ],
 )
-def test_every_mode_prints_the_lines_of_single(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
-    printed = [line for line in lines(capsys, "train", "--epochs", "3", *argv) if line.startswith(("step", "Accuracy"))]
-    assert printed == lines(capsys, "train", "--epochs", "3")
+def test_every_mode_prints_the_tutorials_lines(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    printed = lines(capsys, "train", "--epochs", "3", *argv)
+    assert [line for line in printed if line.startswith("step")] == GOLDEN_LINES[:3]
 
 
 def test_an_ensemble_says_whose_median_it_prints_and_sums_its_members_up(capsys: pytest.CaptureFixture[str]) -> None:
