@@ -19,6 +19,11 @@ from toynet.model import MLPClassifier
 from toynet.workload import Workload
 
 
+# Numbers that are laid into one array before they are reduced. A collective of one small array takes a
+# fraction of one of several; for large ones the copies cost what that saves.
+ONE_ARRAY_AT_MOST = 2**16
+
+
 class TrainState(NamedTuple):
     """Parameters, optimizer state and the number of steps taken: arrays only."""
 
@@ -106,7 +111,12 @@ def global_sums(config: Config, params: Any, batch: Batch, axis_name: str | None
     if config.virtual_shards:
         return ordered_sums(config, params, batch, axis_name)
     sums = local_sums(config, params, batch)
-    return lax.psum(sums, axis_name) if axis_name else sums
+    if not axis_name:
+        return sums
+    if sum(leaf.size for leaf in jax.tree.leaves(sums)) > ONE_ARRAY_AT_MOST:
+        return lax.psum(sums, axis_name)
+    vector, unravel = ravel_pytree(sums)
+    return unravel(lax.psum(vector, axis_name))
 
 
 def mean_gradients(
