@@ -95,11 +95,15 @@ def bind(workload: Workload, mode: Mode, layout: Layout) -> Program:
         mapped = jax.vmap(function, in_axes=(0, None)) if mode.ensemble else function
         return shard(mapped, in_specs=(members, batch_spec))
 
-    def scan(state: State, batches: Batch) -> tuple[State, Metrics]:
-        return lax.scan(lambda s, b: workload.step(s, b, axis_name), state, batches)
+    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+        return workload.step(state, batch, axis_name)
 
-    step = transform(functools.partial(workload.step, axis_name=axis_name), data)
-    epoch = functools.partial(_repeat, transform(scan, stacked))
+    def scan(state: State, batches: Batch) -> tuple[State, Metrics]:
+        return lax.scan(step, state, batches)
+
+    def epoch(state: State, batches: Batch, times: int) -> tuple[State, Metrics]:
+        return _repeat(transform(scan, stacked), state, batches, times)
+
     init = jax.vmap(workload.init) if mode.ensemble else workload.init
     state_sharding = shardings[0]
     # Explicit output shardings: what comes out must be what goes in, or the second step compiles again.
@@ -113,7 +117,7 @@ def bind(workload: Workload, mode: Mode, layout: Layout) -> Program:
         layout,
         *shardings,
         init=jax.jit(init, out_shardings=state_sharding),
-        step=compiled(step),
+        step=compiled(transform(step, data)),
         epoch=compiled(epoch),
         gradients=gradients,
     )

@@ -18,7 +18,6 @@ from toynet.errors import UsageError
 from toynet.model import MLPClassifier
 from toynet.workload import Workload
 
-
 # Numbers that are laid into one array before they are reduced. A collective of one small array takes a
 # fraction of one of several; for large ones the copies cost what that saves.
 ONE_ARRAY_AT_MOST = 2**16
