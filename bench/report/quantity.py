@@ -63,10 +63,11 @@ def digits(estimate: Estimate) -> int:
 
 def rounded(value: float, significant: int) -> str:
     """A positive number with so many significant digits, never in scientific notation."""
-    if value == 0:
+    nearest = float(f"{value:.{significant - 1}e}")  # 9.96 with two is 10, which has a decimal fewer
+    if nearest == 0:
         return "0"
-    decimals = significant - 1 - math.floor(math.log10(abs(value)))
-    return f"{round(value, decimals):.{max(decimals, 0)}f}"
+    decimals = significant - 1 - math.floor(math.log10(abs(nearest)))
+    return f"{nearest:.{max(decimals, 0)}f}"
 
 
 def _scaled(estimate: Estimate | None, units: tuple[tuple[float, str], ...], suffix: str = "") -> str:
