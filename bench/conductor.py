@@ -186,10 +186,9 @@ class Conductor:
         """Begins and ends the cases, as many at once as there are cores."""
         for i in range(0, len(cases), len(self._cores)):
             some = cases[i : i + len(self._cores)]
-            for case in some:
-                begin(case)
-            for case in some:
-                broke = self._try(case, restart, lambda case=case: end(case))
+            begun = [(case, self._try(case, restart, lambda case=case: begin(case))) for case in some]
+            for case, failed in begun:
+                broke = failed or self._try(case, restart, lambda case=case: end(case))
                 if broke is not None:
                     yield broke
 
