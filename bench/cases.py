@@ -69,12 +69,16 @@ class Selection:
             for value in values:
                 if value < 1:
                     raise UsageError(f"{name} must be at least 1, got {value}.")
+                if value >= 2**31:
+                    raise UsageError(f"{name} must be below 2**31, got {value}.")
         for list_name in ("workloads", "modes", "devices", "members"):
             if not getattr(self, list_name):
                 raise UsageError(f"{list_name} is empty; name at least one.")
         for mesh in self.meshes or ():
             if min(mesh) < 1:
                 raise UsageError(f"a mesh needs at least 1 device on each axis, got {mesh[0]}x{mesh[1]}.")
+            if max(mesh) >= 2**31:
+                raise UsageError(f"a mesh needs fewer than 2**31 devices on each axis, got {mesh[0]}x{mesh[1]}.")
 
 
 def expand(selection: Selection) -> list[Case]:

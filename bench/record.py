@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -95,7 +95,8 @@ def _absorb(result: CaseResult, event: Started | Certified | Broke | Sampled) ->
 
 
 def write(record: Record, path: Path) -> None:
-    """Writes the file whole or not at all."""
+    """Writes the file whole or not at all, and makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(record), indent=1)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -124,4 +125,4 @@ def read(path: Path) -> Record:
 
 
 class _Version(msgspec.Struct):
-    schema: int
+    schema: Annotated[int, msgspec.Meta(ge=1)]

@@ -23,6 +23,9 @@ from toynet.xla import MAX_SIMULATED, check_xla_flags
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# As long as any wait that the system takes: three weeks.
+SECONDS_AT_MOST = 2e6
+
 Watch = Callable[[Event, Conductor], None]
 
 
@@ -38,11 +41,16 @@ class Plan:
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, least in (("restarts", 1), ("rounds", 1), ("block_s", 1e-6), ("budget_s", 1e-6)):
-            if getattr(self.schedule, name) < least:
-                raise UsageError(f"{name.removesuffix('_s')} must be above 0, got {getattr(self.schedule, name)}.")
-        if self.limit_s <= 0:
-            raise UsageError(f"the time limit must be above 0 s, got {self.limit_s}.")
+        schedule = self.schedule
+        for name in ("restarts", "rounds"):
+            if not 1 <= getattr(schedule, name) < 2**31:
+                raise UsageError(f"{name} must be from 1 to 2**31 - 1, got {getattr(schedule, name)}.")
+        if not 0 <= schedule.seed < 2**63:
+            raise UsageError(f"seed must be from 0 to 2**63 - 1, got {schedule.seed}.")
+        seconds = {"block": schedule.block_s, "budget": schedule.budget_s, "time limit": self.limit_s}
+        for name, value in seconds.items():
+            if not 1e-6 <= value <= SECONDS_AT_MOST:
+                raise UsageError(f"the {name} must be above 0 and at most {SECONDS_AT_MOST:g} s, got {value:g}.")
 
 
 def measure(plan: Plan, watch: Watch) -> Record:
@@ -64,7 +72,6 @@ def measure(plan: Plan, watch: Watch) -> Record:
         seconds=0.0,
         cases=tuple(CaseResult(case) for case in cases),
     )
-    plan.out.parent.mkdir(parents=True, exist_ok=True)
     with conducting(plan, cases) as (conductor, events):
         for event in events:
             record = _now(absorb(record, event), began)
@@ -118,14 +125,16 @@ def probe(limit_s: float) -> Backend:
 
 def check_writable(out: Path) -> None:
     """Raises UsageError if the record could not be written there; creates nothing."""
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder; name a file for the record, such as {out / 'run.json'}.")
-    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if out.suffix in (".md", ".png"):
+        raise UsageError(f"{out} would be overwritten by the report and the picture beside it; end it in .json.")
     try:
+        if out.is_dir():
+            raise UsageError(f"{out} is a folder; name a file for the record, such as {out / 'run.json'}.")
+        folder = next(parent for parent in out.absolute().parents if parent.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UsageError(f"{out} can't be written: {folder}: {error.strerror}; choose another --out.") from None
+        raise UsageError(f"{out} can't be written: {error.strerror}; choose another --out.") from None
 
 
 def _now(record: Record, began: float) -> Record:
