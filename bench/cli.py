@@ -5,16 +5,19 @@ Exit status: 0 done, 2 unusable input or environment, 4 a case broke, 130 interr
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from bench.arguments import Command, Counts, Meshes, Names, Switch, own, parsed
 from bench.cases import Case, Selection, expand
 from bench.conductor import Schedule
 from toynet.config import PRESETS
@@ -22,42 +25,6 @@ from toynet.errors import UsageError
 from toynet.modes import MODES
 
 DONE, UNUSABLE, BROKEN, INTERRUPTED = 0, 2, 4, 130
-
-
-def _listed(metavar: str, parse: Callable[[str], Any], show: Callable[[Any], str] = str) -> Any:
-    """A flag whose value is a list separated by commas."""
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
-        instance_from_str=lambda given: tuple(parse(item) for item in given[0].split(",") if item),
-        is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda value: [",".join(show(item) for item in value)],
-    )
-
-
-def _mesh(text: str) -> tuple[int, int]:
-    members, cross, data = text.partition("x")
-    if not (cross and members.isdecimal() and data.isdecimal()):
-        raise ValueError(f"a mesh is written as 4x2, members x data, not {text!r}")
-    return int(members), int(data)
-
-
-Names = Annotated[tuple[str, ...], _listed("NAME,NAME,...", str)]
-Counts = Annotated[tuple[int, ...], _listed("N,N,...", int)]
-Meshes = Annotated[tuple[tuple[int, int], ...], _listed("AxB,AxB,...", _mesh, lambda mesh: f"{mesh[0]}x{mesh[1]}")]
-
-
-def _own(what: str) -> Any:
-    return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
-
-
-Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-
-
-class Command(Protocol):
-    """A command line that was understood."""
-
-    def execute(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +39,9 @@ class Cases:
     """Devices; a CPU simulates them."""
     members: Counts = (8, 64)
     """Members of an ensemble."""
-    batch: Annotated[Counts, _own("each workload's own")] = ()
+    batch: Annotated[Counts, own("each workload's own")] = ()
     """Global batch."""
-    mesh: Annotated[Meshes, _own("the squarest for each of --devices")] = ()
+    mesh: Annotated[Meshes, own("the squarest for each of --devices")] = ()
     """For ensemble_data: member shards x data shards, such as 4x2."""
     dtype: Literal["float32", "float64"] = "float32"
     """What is computed in; float64 needs JAX_ENABLE_X64=1."""
@@ -106,7 +73,8 @@ class List(Cases):
         from bench.report import table, terminal
 
         cases, cores = expand(self.selection()), len(usable_cores())
-        terminal.show_table(table.needs([(case, _parameters(case)) for case in cases], cores), terminal.console())
+        with _while_read():
+            terminal.show_table(table.needs([(case, _parameters(case)) for case in cases], cores), terminal.console())
         return DONE
 
 
@@ -151,8 +119,9 @@ class Run(Cases):
             from bench.report.table import build
 
             to = terminal.console()
-            terminal.show(build(record), to)
-            to.print(f"\n{self.out}", soft_wrap=True, markup=False)
+            with _while_read():
+                terminal.show(build(record), to)
+                to.print(f"\n{self.out}", soft_wrap=True, markup=False)
         return BROKEN if any(result.status == "broken" for result in record.cases) else DONE
 
 
@@ -182,10 +151,11 @@ class ReportCommand:
             except UsageError as error:
                 status = _refused(error)
                 continue
-            if self.format == "markdown":
-                print(markdown.render(report))
-            else:
-                terminal.show(report, to)
+            with _while_read():
+                if self.format == "markdown":
+                    print(markdown.render(report))
+                else:
+                    terminal.show(report, to)
         return status
 
 
@@ -195,21 +165,25 @@ COMMANDS: dict[str, Callable[..., Command]] = {"list": List, "run": Run, "report
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; gives its exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers as Ctrl-C does
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
     try:
-        app = tyro.extras.SubcommandApp()
-        for name, command in COMMANDS.items():
-            app.command(name=name)(command)
-        status = app.cli(prog="python -m bench", args=argv).execute()
-        sys.stdout.flush()
-        return status
+        return parsed(sys.argv[1:] if argv is None else argv, COMMANDS).execute()
     except UsageError as error:
         return _refused(error)
     except KeyboardInterrupt:
         print("interrupted; rounds that had ended are in the record", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the lines has left (`| head`): nothing more can be printed
+
+
+@contextlib.contextmanager
+def _while_read() -> Iterator[None]:
+    """What is printed here is lost, and the exit status kept, once whoever read it has left (`| head`)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
 
 
 def _refused(error: UsageError) -> int:
@@ -221,7 +195,7 @@ def _report_beside(record: Any, out: Path) -> None:
     from bench.report import markdown, picture
     from bench.report.table import build
 
-    out.with_suffix(".md").write_text(markdown.render(build(record)))
+    out.with_suffix(".md").write_text(markdown.render(build(record)), encoding="utf-8")
     picture.save(record, out.with_suffix(".png"))
 
 

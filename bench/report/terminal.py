@@ -13,10 +13,16 @@ from bench.report.table import Report, Table
 PIPED_WIDTH = 200
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the caller that nobody reads on; rich would exit with status 1."""
+        raise BrokenPipeError
+
+
 def console(*, error: bool = False) -> Console:
     """A console that is wide enough for whole lines when its output is piped; it respects NO_COLOR."""
-    made = Console(stderr=error, highlight=False)
-    return made if made.is_terminal else Console(stderr=error, highlight=False, width=PIPED_WIDTH)
+    made = _Console(stderr=error, highlight=False)
+    return made if made.is_terminal else _Console(stderr=error, highlight=False, width=PIPED_WIDTH)
 
 
 def show(report: Report, to: Console) -> None:
