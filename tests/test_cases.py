@@ -1,0 +1,151 @@
+"""Which cases a selection makes, and what is refused before anything starts."""
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.cases import Case, Selection, expand
+from toynet.errors import UsageError
+from toynet.modes import MODES
+
+
+def names(**lists: Any) -> list[str]:
+    """The names of the cases that a selection makes."""
+    return [case.name for case in expand(Selection(**lists))]
+
+
+def test_the_default_is_two_workloads_in_four_modes_on_1_2_4_and_8_devices_with_8_and_64_members() -> None:
+    # Issue 2: the tutorial's workload and one wide MLP (batch 512), each mode on the devices that it takes.
+    expected = [
+        f"{workload}/{placed}/{sizes}"
+        for workload, batch in (("tutorial", 32), ("wide", 512))
+        for placed, members in (
+            ("single-1", (1,)),
+            ("ensemble-1", (8, 64)),
+            *((f"data_parallel-{devices}", (1,)) for devices in (1, 2, 4, 8)),
+            *((f"ensemble_data-{mesh}", (8, 64)) for mesh in ("2x1", "2x2", "4x2")),
+        )
+        for sizes in [f"m{count}/b{batch}" for count in members]
+    ]
+    assert names() == expected
+
+
+def test_a_mode_takes_of_each_list_what_it_can() -> None:
+    assert names(workloads=("tutorial",), devices=(2,), members=(3,)) == [
+        "tutorial/data_parallel-2/m1/b32",
+        "tutorial/ensemble_data-2x1/m3/b32",
+    ]
+    assert names(workloads=("tutorial",), devices=(1,), members=(3,)) == [
+        "tutorial/single-1/m1/b32",
+        "tutorial/ensemble-1/m3/b32",
+        "tutorial/data_parallel-1/m1/b32",
+    ]
+
+
+def test_meshes_that_are_named_replace_the_squarest_ones_of_ensemble_data_only() -> None:
+    chosen = names(workloads=("wide",), members=(8,), devices=(1, 8), meshes=((8, 1), (2, 4)))
+    assert chosen == [
+        "wide/single-1/m1/b512",
+        "wide/ensemble-1/m8/b512",
+        "wide/data_parallel-1/m1/b512",
+        "wide/data_parallel-8/m1/b512",
+        "wide/ensemble_data-8x1/m8/b512",
+        "wide/ensemble_data-2x4/m8/b512",
+    ]
+
+
+def test_the_bit_equal_variant_stands_beside_each_plain_case_whose_devices_divide_its_eight_sums() -> None:
+    assert names(workloads=("tutorial",), modes=("data_parallel",), devices=(2, 3, 8), deterministic=True) == [
+        "tutorial/data_parallel-2/m1/b32",
+        "tutorial/data_parallel-3/m1/b32",
+        "tutorial/data_parallel-8/m1/b32",
+        "tutorial/data_parallel-2/m1/b32/deterministic",
+        "tutorial/data_parallel-8/m1/b32/deterministic",
+    ]
+
+
+def test_batch_and_dtype_are_those_asked_for() -> None:
+    cases = expand(Selection(workloads=("tutorial",), modes=("single",), batch=(7, 64), dtype="float64"))
+    assert [(case.batch, case.dtype) for case in cases] == [(7, "float64"), (64, "float64")]
+    assert [case.name for case in cases] == ["tutorial/single-1/m1/b7/float64", "tutorial/single-1/m1/b64/float64"]
+
+
+def test_what_is_named_twice_is_measured_once() -> None:
+    assert names(workloads=("tutorial", "tutorial"), modes=("single", "single"), devices=(1, 1)) == [
+        "tutorial/single-1/m1/b32"
+    ]
+
+
+def test_a_workload_of_the_users_own_is_not_imported_to_be_listed() -> None:
+    assert names(workloads=("no_such_module:step",), modes=("single",)) == ["no_such_module:step/single-1/m1/b32"]
+
+
+@given(
+    st.lists(st.sampled_from(sorted(MODES)), min_size=1),
+    st.lists(st.integers(1, 12), min_size=1),
+    st.lists(st.integers(1, 12), min_size=1),
+    st.booleans(),
+)
+def test_names_tell_cases_apart_and_no_case_comes_twice(
+    modes: list[str], devices: list[int], members: list[int], deterministic: bool
+) -> None:
+    selection = Selection(
+        modes=("data_parallel", *modes), devices=tuple(devices), members=tuple(members), deterministic=deterministic
+    )
+    cases = expand(selection)
+    assert len({case.name for case in cases}) == len(set(cases)) == len(cases)
+    assert {case.devices for case in cases if case.mode == "data_parallel"} == set(devices)
+
+
+def test_a_case_knows_its_devices_and_how_its_mode_divides_them() -> None:
+    both = Case(workload="wide", mode="ensemble_data", member_shards=4, data_shards=2, members=64, batch=512)
+    assert (both.devices, both.mesh) == (8, "4x2")
+    assert (Case(workload="wide", mode="data_parallel", data_shards=8).mesh) == "8"
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ({"devices": (1, 0)}, "devices must be at least 1, got 0."),
+        ({"devices": (2**31,)}, "devices must be below 2**31, got 2147483648."),
+        ({"members": (-8,)}, "members must be at least 1, got -8."),
+        ({"batch": (-1,)}, "batch must be at least 1, got -1."),
+        ({"meshes": ((4, 0),)}, "a mesh needs at least 1 device on each axis, got 4x0."),
+        ({"meshes": ((2**31, 1),)}, "a mesh needs fewer than 2**31 devices on each axis, got 2147483648x1."),
+        ({"workloads": ()}, "workloads is empty; name at least one."),
+        ({"modes": ()}, "modes is empty; name at least one."),
+        ({"devices": ()}, "devices is empty; name at least one."),
+        ({"members": ()}, "members is empty; name at least one."),
+        ({"modes": ("ensembel",)}, "no mode is called 'ensembel'; did you mean 'ensemble'?"),
+        ({"workloads": ("tutorail",)}, "no workload is called 'tutorail'; did you mean 'tutorial'?"),
+        ({"workloads": ("xyz",)}, "no workload is called 'xyz'; there are: tutorial, wide."),
+        (
+            {"modes": ("single", "ensemble"), "devices": (2, 4)},
+            "no case: the modes single, ensemble don't run on 2, 4 devices; single and ensemble take 1, "
+            "data_parallel 1 or more, ensemble_data 2 or more.",
+        ),
+    ],
+)
+def test_what_makes_no_case_is_refused_with_what_was_expected(lists: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        expand(Selection(**lists))
+
+
+@pytest.mark.parametrize("command", ["['list']", "['report', 'tests/golden/record-1.json', '--format', 'markdown']"])
+def test_listing_and_reporting_never_load_jax(command: str, pytestconfig: pytest.Config) -> None:
+    script = f"import sys; from bench.cli import main; assert main({command}) == 0; assert 'jax' not in sys.modules"
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=pytestconfig.rootpath,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "tutorial" in run.stdout

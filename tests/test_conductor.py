@@ -1,0 +1,384 @@
+"""The order of things: with workers that only count, and a clock that they move."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bench.cases import Case
+from bench.conductor import Broke, Certified, Conductor, Event, RoundEnded, Sampled, Schedule, Started
+from bench.live import WorkerFailed
+from bench.measured import KINDS, Block, Certificate, Check, Compiled, Cost, Kind, Stages
+from toynet.errors import UsageError
+
+SINGLE = Case(workload="tutorial", mode="single")
+ENSEMBLE = Case(workload="tutorial", mode="ensemble", members=8)
+TWO = Case(workload="tutorial", mode="data_parallel", data_shards=2)
+FOUR = Case(workload="tutorial", mode="data_parallel", data_shards=4)
+MESH = Case(workload="tutorial", mode="ensemble_data", member_shards=2, data_shards=2, members=8)
+CASES = [SINGLE, ENSEMBLE, TWO, FOUR, MESH]
+WIDE = [Case(workload="wide", mode="single", batch=512), Case(workload="wide", mode="ensemble", members=8, batch=512)]
+
+COST = Cost(1.0, 2.0, 3, 4, 5, 1, ())
+STAGES = Stages(0.1, 0.2, 0.3, False, 0.4, 0.5)
+GOOD = Certificate((Check("raw gradients", True, "off by 1e-7", "1e-4"),), (0,))
+BAD = Certificate((GOOD.checks[0], Check("collectives", False, "none", "all-reduce")), (0,))
+
+
+@dataclass
+class World:
+    """Workers of cases, what was asked of them, and the time that it took."""
+
+    now: float = 0.0
+    prepare_s: float = 0.0
+    rough: dict[Kind, float] = field(default_factory=lambda: {"latency": 0.001, "throughput": 0.0005, "fused": 0.0001})
+    """Seconds a step, as foretold and as taken."""
+    failing: dict[tuple[Case, str, int], Exception] = field(default_factory=dict)
+    """Of a case, in a phase, in a restart."""
+    certificates: dict[Case, Certificate] = field(default_factory=dict)
+    losses: dict[tuple[Case, int], float | None] = field(default_factory=dict)
+    start_error: Callable[[int], None] = lambda _: None
+    workers: list["Fake"] = field(default_factory=list)
+    asked: list[tuple[str, Case]] = field(default_factory=list)
+    busy: Counter[str] = field(default_factory=Counter)
+    busiest: Counter[str] = field(default_factory=Counter)
+
+    def start(self) -> "Fake":
+        self.start_error(len(self.workers))
+        self.workers.append(Fake(self))
+        return self.workers[-1]
+
+    def conductor(self, cores: Sequence[int] = (0, 1), **schedule: Any) -> Conductor:
+        return Conductor(self.start, lambda: self.now, Schedule(**schedule), cores)
+
+    def run(self, groups: Sequence[Sequence[Case]], cores: Sequence[int] = (0, 1), **schedule: Any) -> list[Event]:
+        events = list(self.conductor(cores, **schedule).run(groups))
+        assert all(worker.closed for worker in self.workers)
+        return events
+
+
+class Fake:
+    """A worker that knows how long everything takes."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.closed = world, 0
+        self.case = SINGLE
+        self.restart = 0
+
+    def _asked(self, phase: str) -> None:
+        assert not self.closed
+        self.world.asked.append((phase, self.case))
+        if error := self.world.failing.get((self.case, phase, self.restart)):
+            raise error
+
+    def _begin(self, what: str, phase: str) -> None:
+        self.world.busy[what] += 1
+        self.world.busiest[what] = max(self.world.busiest[what], self.world.busy[what])
+        self._asked(phase)
+
+    def _end(self, what: str, phase: str) -> None:
+        self.world.busy[what] -= 1
+        self._asked(phase)
+
+    def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
+        self.case, self.cores = case, tuple(cores)
+        self.restart = sum(phase == "begin_prepare" and case == asked for phase, asked in self.world.asked)
+        self._begin("prepare", "begin_prepare")
+
+    def end_prepare(self) -> None:
+        self.world.now += self.world.prepare_s
+        self._end("prepare", "prepare")
+
+    def compile(self) -> Compiled:
+        self._asked("compile")
+        return Compiled(STAGES, COST, self.world.losses.get((self.case, self.restart), 0.7))
+
+    def begin_check(self) -> None:
+        self._begin("check", "begin_check")
+
+    def end_check(self) -> Certificate:
+        self._end("check", "check")
+        return self.world.certificates.get(self.case, GOOD)
+
+    def rough(self) -> dict[Kind, float]:
+        self._asked("rough")
+        return self.world.rough
+
+    def block(self, kind: Kind, steps: int) -> Block:
+        self._asked("block")
+        self.world.now += steps * self.world.rough[kind]
+        return Block(steps, steps * self.world.rough[kind])
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def sampled(events: Sequence[Event]) -> list[Sampled]:
+    """The blocks, in the order in which they were run."""
+    return [event for event in events if isinstance(event, Sampled)]
+
+
+def broken(events: Sequence[Event]) -> list[Broke]:
+    """The cases that broke."""
+    return [event for event in events if isinstance(event, Broke)]
+
+
+def rounds(events: Sequence[Event]) -> list[tuple[int, int]]:
+    """(restart, round) of each round that ended."""
+    return [(event.restart, event.round) for event in events if isinstance(event, RoundEnded)]
+
+
+def test_every_case_is_asked_once_for_each_kind_in_each_round() -> None:
+    events = World().run([CASES], restarts=3, rounds=4)
+    assert rounds(events) == [(restart, number) for restart in range(3) for number in range(4)]
+    blocks = Counter((e.restart, e.round, e.kind, e.case) for e in sampled(events))
+    every = {(r, n, kind, case) for r in range(3) for n in range(4) for kind in KINDS for case in CASES}
+    assert set(blocks) == every
+    assert set(blocks.values()) == {1}
+
+
+def test_a_round_ends_after_its_blocks_and_before_those_of_the_next() -> None:
+    so_far: set[tuple[int, int]] = set()
+    for event in World().run([CASES], restarts=2, rounds=3):
+        if isinstance(event, RoundEnded):
+            so_far.add((event.restart, event.round))
+        elif isinstance(event, Sampled):
+            assert (event.restart, event.round) not in so_far
+
+
+def test_cases_of_a_round_are_asked_in_turn_for_one_kind_and_then_for_another() -> None:
+    first = [e.kind for e in sampled(World().run([CASES], restarts=1, rounds=1))]
+    assert [first[i] for i in (0, 5, 10)] == list(dict.fromkeys(first))
+    assert sorted(first) == sorted(KINDS * 5)
+
+
+def order(seed: int) -> list[tuple[int, int, Kind, Case]]:
+    """Which block was run when."""
+    return [(e.restart, e.round, e.kind, e.case) for e in sampled(World().run([CASES], seed=seed))]
+
+
+def test_the_order_is_drawn_anew_each_round_and_is_the_same_for_the_same_seed() -> None:
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+    drawn = {
+        tuple(case for r, n, k, case in order(1) if (r, n, k) == (restart, number, "latency"))
+        for restart in range(3)
+        for number in range(5)
+    }
+    assert len(drawn) > 10  # of 15 draws from 120 orders, 14 differ on average
+
+
+def test_no_place_in_the_order_belongs_to_a_case() -> None:
+    blocks = [case for _, _, kind, case in order(3) if kind == "fused"]
+    firsts = Counter(blocks[::5])
+    assert len(firsts) > 2  # each of 5 cases comes first in a fifth of 15 rounds
+
+
+def test_all_workers_are_started_anew_for_each_restart() -> None:
+    world = World()
+    events = world.run([CASES], restarts=3, rounds=1)
+    assert len(world.workers) == 15
+    assert [worker.closed for worker in world.workers] == [1] * 15
+    started = Counter((e.case, e.restart) for e in events if isinstance(e, Started))
+    assert started == Counter((case, restart) for case in CASES for restart in range(3))
+
+
+def test_a_case_is_compared_with_single_once_and_before_anything_of_it_is_timed() -> None:
+    world = World()
+    events = world.run([CASES], restarts=2, rounds=1)
+    assert Counter(e.case for e in events if isinstance(e, Certified)) == Counter(CASES)
+    for case in CASES:
+        phases = [phase for phase, asked in world.asked if asked == case]
+        once = ["begin_prepare", "prepare", "compile"], ["begin_check", "check"], ["rough", "block", "block", "block"]
+        assert phases == [*once[0], *once[1], *once[2], *once[0], *once[2]]
+
+
+@pytest.mark.parametrize("phase", ["begin_prepare", "prepare", "compile", "begin_check", "check", "rough", "block"])
+def test_a_worker_that_fails_costs_its_case_and_no_other(phase: str) -> None:
+    world = World(failing={(TWO, phase, 0): WorkerFailed("ended by SIGABRT; it last printed: boom")})
+    events = world.run([CASES], restarts=2, rounds=2)
+    assert broken(events) == [Broke(TWO, 0, "ended by SIGABRT; it last printed: boom")]
+    assert {e.case for e in events if isinstance(e, Started) and e.restart == 1} == set(CASES) - {TWO}
+    others = Counter(e.case for e in sampled(events))
+    assert others == Counter({case: 12 for case in CASES if case != TWO})  # 2 restarts x 2 rounds x 3 kinds
+    assert [asked for asked in world.asked if asked[1] == TWO][-1] == (phase, TWO)
+
+
+def test_a_case_that_fails_after_a_restart_keeps_what_was_measured_before() -> None:
+    events = World(failing={(FOUR, "compile", 1): WorkerFailed("no answer within 9 s")}).run([CASES], rounds=1)
+    assert broken(events) == [Broke(FOUR, 1, "no answer within 9 s")]
+    assert {e.restart for e in sampled(events) if e.case == FOUR} == {0}
+    assert {e.restart for e in sampled(events) if e.case == SINGLE} == {0, 1, 2}
+
+
+def test_where_every_case_fails_the_run_ends_without_a_round() -> None:
+    world = World(failing={(case, "compile", 0): WorkerFailed("dead") for case in CASES})
+    events = world.run([CASES], restarts=3)
+    assert [type(event) for event in events] == [Broke] * 5
+    assert len(world.workers) == 5
+
+
+def test_a_case_that_differs_from_single_is_broken_and_never_timed() -> None:
+    world = World(certificates={MESH: BAD})
+    events = world.run([CASES], restarts=2)
+    assert Certified(MESH, BAD) in events
+    assert broken(events) == [Broke(MESH, 0, "wrong results: collectives: none, allowed: all-reduce")]
+    assert not {phase for phase, case in world.asked if case == MESH} & {"rough", "block"}
+    assert Counter(e.case for e in events if isinstance(e, Started))[MESH] == 1
+
+
+@pytest.mark.parametrize(
+    ("losses", "restart", "why"),
+    [
+        ({0: 0.7, 1: 0.70001}, 1, "the loss of the first step is 0.70001, and was 0.7 before the restart"),
+        ({0: None}, 0, "the loss of the first step isn't a finite number"),
+        ({0: 0.7, 1: None}, 1, "the loss of the first step isn't a finite number"),
+    ],
+)
+def test_a_first_loss_that_a_restart_does_not_reproduce_breaks_its_case(
+    losses: dict[int, float | None], restart: int, why: str
+) -> None:
+    events = World(losses={(TWO, at): loss for at, loss in losses.items()}).run([CASES], restarts=3, rounds=1)
+    assert broken(events) == [Broke(TWO, restart, f"wrong results: {why}")]
+    assert {e.restart for e in sampled(events) if e.case == TWO} == set(range(restart))
+
+
+def test_a_first_loss_may_differ_by_a_rounding() -> None:
+    assert not broken(World(losses={(TWO, 1): 0.7 * (1 + 1e-6)}).run([CASES], restarts=2, rounds=1))
+
+
+def test_blocks_are_as_long_as_asked_for_and_a_chain_has_two_steps_at_least() -> None:
+    step_s: dict[Kind, float] = {"latency": 0.004, "throughput": 0.5, "fused": 0.00016}
+    events = World(rough=step_s).run([[SINGLE]], restarts=1, rounds=1, block_s=0.02)
+    # 0.02 s of 4 ms steps: 5. Of 0.5 s: none, so the least. Of 0.16 ms: 125.
+    assert {e.kind: e.block.steps for e in sampled(events)} == {"latency": 5, "throughput": 2, "fused": 125}
+
+
+def test_a_kind_that_makes_no_sense_for_a_case_is_not_asked_for() -> None:
+    events = World(rough={"latency": 0.5}).run([[SINGLE]], restarts=2, rounds=2)
+    assert [e.kind for e in sampled(events)] == ["latency"] * 4
+
+
+def test_the_budget_stops_rounds_and_restarts_and_two_restarts_are_always_made() -> None:
+    slow: dict[Kind, float] = {"latency": 1.0}  # so that a round of one case takes a second
+    ended = rounds(World(rough=slow).run([[SINGLE]], restarts=5, rounds=100, budget_s=1e-3))
+    assert ended == [(0, 0), (1, 0)]
+    ended = rounds(World(rough=slow).run([[SINGLE]], restarts=2, rounds=100, budget_s=10))
+    assert ended == [(restart, number) for restart in (0, 1) for number in range(5)]
+
+
+def test_each_restart_gets_its_share_of_the_budget() -> None:
+    ended = rounds(World(rough={"latency": 1.0}).run([[SINGLE]], restarts=3, rounds=100, budget_s=30))
+    assert Counter(restart for restart, _ in ended) == {0: 10, 1: 10, 2: 10}
+
+
+def test_starting_workers_counts_towards_the_budget() -> None:
+    world = World(rough={"latency": 1.0}, prepare_s=5.0)
+    ended = rounds(world.run([[SINGLE]], restarts=2, rounds=100, budget_s=20))
+    assert Counter(restart for restart, _ in ended) == {0: 5, 1: 5}  # 20 s less two starts of 5 s
+    assert world.now == 20
+
+
+def test_a_restart_that_the_budget_cannot_hold_is_not_begun() -> None:
+    world = World(rough={"latency": 1.0}, prepare_s=40.0)
+    ended = rounds(world.run([[SINGLE]], restarts=4, rounds=1, budget_s=100))
+    assert [restart for restart, _ in ended] == [0, 1]  # a third would end at 123 s
+
+
+def test_groups_share_the_budget_and_what_one_leaves_goes_to_the_next() -> None:
+    world = World(rough={"latency": 1.0})
+    ends: dict[str, float] = {}
+    for event in world.conductor(restarts=2, rounds=10_000, budget_s=100).run([CASES[:2], WIDE]):
+        if isinstance(event, Sampled):
+            ends[event.case.workload] = world.now
+    assert ends == {"tutorial": 50, "wide": 100}
+    world = World(rough={"latency": 1.0})
+    events = world.run([CASES[:2], WIDE], restarts=2, rounds=20, budget_s=1000)
+    assert len(rounds(events)) == 2 * 2 * 20
+
+
+def test_cases_of_different_groups_are_never_alive_at_once() -> None:
+    world = World()
+    workloads = [e.case.workload for e in world.run([CASES, WIDE]) if isinstance(e, (Started, Sampled))]
+    assert workloads == sorted(workloads)  # "tutorial" before "wide"
+
+
+@pytest.mark.parametrize("cores", [(0,), (2, 5), (0, 1, 2, 3), tuple(range(16))])
+def test_a_case_gets_a_core_for_each_device_as_far_as_there_are_any(cores: tuple[int, ...]) -> None:
+    events = World().run([CASES], cores, restarts=4, rounds=1)
+    drawn: dict[tuple[int, int], set[tuple[int, ...]]] = {}
+    for event in events:
+        if isinstance(event, Started):
+            assert len(set(event.cores)) == len(event.cores) == min(event.case.devices, len(cores))
+            assert set(event.cores) <= set(cores)
+            drawn.setdefault((event.restart, event.case.devices), set()).add(event.cores)
+    assert all(len(same) == 1 for same in drawn.values())  # compared cases stand on the same cores
+    if len(cores) > 4:
+        assert len({tuple(drawn[restart, 4]) for restart in range(4)}) > 1  # and on others after a restart
+
+
+def test_the_worker_is_told_the_cores_that_the_record_is_told() -> None:
+    world = World()
+    events = world.run([CASES], tuple(range(8)), restarts=1)
+    told = {worker.case: worker.cores for worker in world.workers}
+    assert {e.case: e.cores for e in events if isinstance(e, Started)} == told
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 8])
+def test_no_more_workers_than_cores_import_or_check_at_once(cores: int) -> None:
+    world = World()
+    world.run([CASES], range(cores), restarts=2)
+    assert world.busiest == {"prepare": min(cores, 5), "check": min(cores, 5)}
+
+
+def test_an_iterator_that_is_closed_ends_every_worker() -> None:
+    world = World()
+    events = world.conductor().run([CASES, WIDE])
+    while not isinstance(next(events), Sampled):
+        pass
+    assert not any(worker.closed for worker in world.workers)
+    events.close()
+    assert [worker.closed for worker in world.workers] == [1] * 5
+
+
+@pytest.mark.parametrize("error", [UsageError("no such workload"), KeyboardInterrupt(), RuntimeError("a bug")])
+@pytest.mark.parametrize("phase", ["begin_prepare", "prepare", "check", "block"])
+def test_an_error_that_is_not_a_workers_goes_through_and_ends_every_worker(phase: str, error: Exception) -> None:
+    world = World(failing={(FOUR, phase, 0): error})
+    with pytest.raises(type(error)):
+        list(world.conductor().run([CASES]))
+    assert world.workers
+    assert all(worker.closed == 1 for worker in world.workers)
+
+
+def test_a_process_that_cannot_be_started_ends_those_that_were() -> None:
+    def no_more(started: int) -> None:
+        if started == 3:
+            raise OSError("out of processes")
+
+    world = World(start_error=no_more)
+    with pytest.raises(OSError, match="out of processes"):
+        list(world.conductor().run([CASES]))
+    assert [worker.closed for worker in world.workers] == [1, 1, 1]
+
+
+def test_the_time_left_begins_with_the_budget_falls_and_ends_at_nothing() -> None:
+    world = World(rough={"latency": 1.0}, prepare_s=2.0)
+    conductor = world.conductor(restarts=3, rounds=4, budget_s=1000)
+    left = [conductor.left_s()]
+    assert left == [1000]
+    left += [conductor.left_s() for event in conductor.run([CASES]) if isinstance(event, RoundEnded)]
+    # A round of 5 cases takes 5 s, a start 5 x 2 s: after the first, 3 rounds and 2 x (10 + 4 x 5) s are left.
+    assert left[1] == 3 * 5 + 2 * (10 + 4 * 5)
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+
+
+def test_the_time_left_is_never_more_than_the_budget_has() -> None:
+    world = World(rough={"latency": 1.0})
+    conductor = world.conductor(restarts=3, rounds=10_000, budget_s=100)
+    for event in conductor.run([CASES[:2], WIDE]):
+        if isinstance(event, RoundEnded):
+            assert conductor.left_s() <= 100 - world.now

@@ -1,0 +1,155 @@
+"""Collectives read from XLA's text; lines as XLA for CPU, GPU and TPU prints them, sizes worked out by hand."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from bench import cost
+from bench.measured import Collective
+from toynet import modes
+from toynet.config import preset
+from toynet.modes import Layout
+from toynet.program import bind
+from toynet.train import training_batches, workload
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param(
+            "%psum_invariant.7 = f32[55]{0} all-reduce(%fusion), channel_id=1, replica_groups={{0,1,2,3}}, "
+            'use_global_device_ids=true, to_apply=%region_15.16, metadata={op_name="jit(step)/psum_invariant"}',
+            Collective("all-reduce", 1, 220, 4),  # 55 x 4 bytes
+            id="listed groups",
+        ),
+        pytest.param(
+            "  %all-reduce.5 = (f32[10]{0}, f32[2,10]{1,0}, f32[], s32[], f32[3]{0}, /*index=5*/f32[2]{0}) "
+            "all-reduce(%a, %b, %c, %d, %e, /*index=5*/%f), channel_id=1, replica_groups=[1,4]<=[4], to_apply=%add",
+            Collective("all-reduce", 1, 4 * (10 + 20 + 1 + 1 + 3 + 2), 4),
+            id="a tuple with counted elements, iota groups",
+        ),
+        pytest.param(
+            "%r = bf16[16,8]{1,0:T(8,128)(2,1)} all-reduce(%x), replica_groups=[4,2]<=[2,4]T(1,0), to_apply=%add",
+            Collective("all-reduce", 1, 2 * 16 * 8, 2),
+            id="transposed iota groups, a tiled layout",
+        ),
+        pytest.param(
+            "%r = f32[8]{0} all-reduce(f32[8]{0} %x), replica_groups={{0,2},{1,3}}, to_apply=%add",
+            Collective("all-reduce", 1, 32, 2),
+            id="several listed groups",
+        ),
+        pytest.param(
+            "%r = f32[8]{0} all-reduce(%x), replica_groups={}, to_apply=%add",
+            Collective("all-reduce", 1, 32, 0),
+            id="no groups named",
+        ),
+        pytest.param(
+            "%s = f32[100]{0} all-reduce-start(%x), channel_id=1, replica_groups=[1,8]<=[8], to_apply=%add",
+            Collective("all-reduce", 1, 400, 8),
+            id="a start that gives its results only",
+        ),
+        pytest.param(
+            "%s = (f32[2,4]{1,0}, f32[8,4]{1,0}) all-gather-start(%x), replica_groups=[1,4]<=[4], dimensions={0}",
+            Collective("all-gather", 1, 128, 4),
+            id="a start that gives its operand, then its result",
+        ),
+        pytest.param(
+            "%s = ((f32[2]{0}, f16[3]{0}), (f32[8]{0}, f16[12]{0})) all-gather-start(%x, %y), "
+            "replica_groups=[1,4]<=[4], dimensions={0}",
+            Collective("all-gather", 1, 4 * 8 + 2 * 12, 4),
+            id="a start of several operands",
+        ),
+        pytest.param(
+            "ROOT %s = f64[4]{0} reduce-scatter(%x), replica_groups={{0,1}}, dimensions={0}, to_apply=%add",
+            Collective("reduce-scatter", 1, 32, 2),
+            id="the root of its computation",
+        ),
+        pytest.param(
+            "%p = u8[6]{0} collective-permute(%x), source_target_pairs={{0,1},{1,0}}",
+            Collective("collective-permute", 1, 6, 0),
+            id="pairs instead of groups",
+        ),
+    ],
+)
+def test_a_collective_is_read_with_its_bytes_and_its_group(line: str, expected: Collective) -> None:
+    assert cost.collectives(f"ENTRY %main {{\n  {line}\n}}") == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        ("pred", 1),
+        ("s8", 1),
+        ("u16", 2),
+        ("bf16", 2),
+        ("f16", 2),
+        ("s32", 4),
+        ("f32", 4),
+        ("u64", 8),
+        ("f64", 8),
+        ("c64", 8),
+        ("c128", 16),
+        ("f8e4m3fn", 1),
+        ("f8e5m2", 1),
+        ("s4", 0.5),
+    ],
+)
+def test_every_dtype_has_its_size(dtype: str, size: float) -> None:
+    (found,) = cost.collectives(f"%x = {dtype}[6,2]{{1,0}} all-to-all(%y), replica_groups={{{{0,1}}}}")
+    assert found.bytes == 12 * size
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%get-tuple-element.3 = f32[2]{0} get-tuple-element(%all-reduce.5), index=1",
+        "%done = f32[8]{0} all-reduce-done(%all-reduce-start.1)",
+        "%done = f32[8,4]{1,0} all-gather-done(%all-gather-start)",
+        "%fusion = f32[8]{0} fusion(%all-reduce.5), kind=kLoop, calls=%fused_computation",
+        "%all-reduce-scatter.clone (p: f32[8]) -> f32[2] {",
+        "%x = f32[8]{0} add(%a, %b)",
+        "",
+    ],
+)
+def test_what_only_uses_or_names_a_collective_is_not_counted(line: str) -> None:
+    assert cost.collectives(line) == ()
+
+
+def test_collectives_of_one_kind_and_group_are_added_up_and_others_kept_apart() -> None:
+    hlo = """
+    %a = f32[10]{0} all-reduce(%x), replica_groups={{0,1,2,3}}, to_apply=%add
+    %b = f32[5]{0} all-reduce(%y), replica_groups=[1,4]<=[4], to_apply=%add
+    %c = f32[5]{0} all-reduce(%z), replica_groups={{0,1},{2,3}}, to_apply=%add
+    %d = f32[5]{0} all-gather(%z), replica_groups={{0,1},{2,3}}, dimensions={0}
+    """
+    assert cost.collectives(hlo) == (
+        Collective("all-gather", 1, 20, 2),
+        Collective("all-reduce", 1, 20, 2),
+        Collective("all-reduce", 2, 60, 4),
+    )
+
+
+def test_a_compiled_product_costs_what_it_must() -> None:
+    # (8, 16) x (16, 4): 2 x 8 x 16 x 4 operations; arguments of 4 x (128 + 64) bytes, a result of 4 x 32.
+    product = jax.jit(jnp.matmul).lower(jnp.ones((8, 16)), jnp.ones((16, 4))).compile()
+    found = cost.of(product)
+    assert found.flops == pytest.approx(1024, rel=0.05)  # XLA's count, of which some versions add a few
+    assert (found.argument_bytes, found.output_bytes) == (768, 128)
+    assert found.collectives == ()
+    assert found.peak_bytes == 768 + 128 + found.temporary_bytes
+
+
+def test_data_parallel_over_4_devices_reduces_each_gradient_and_the_metrics_once() -> None:
+    # The tutorial's network (2-10-2) has 52 parameters; with them are reduced the loss, the accuracy and the
+    # count of examples: 55 float32 at least, in one collective or a few.
+    config = preset("tutorial", size=100)
+    layout = Layout(batch=32, data_shards=4)
+    program = bind(workload("tutorial", config), modes.MODES["data_parallel"], layout)
+    batch = program.place(jax.tree.map(lambda leaf: leaf[0], training_batches(config)))
+    step: Any = program.step
+    compiled = step.lower(program.init(program.keys(0)), batch).compile()
+    found = cost.of(compiled).collectives
+    assert {(collective.kind, collective.group_size) for collective in found} == {("all-reduce", 4)}
+    assert 4 * 52 <= sum(collective.bytes for collective in found) <= 4 * 60

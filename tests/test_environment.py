@@ -1,0 +1,78 @@
+"""What a record says of the machine."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import jax
+import pytest
+
+from bench import environment
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Runs git with nobody's settings."""
+    identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false"]
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_the_host_is_described_in_base_units(tmp_path: Path) -> None:
+    host = environment.host(tmp_path)
+    assert host.cpu_model
+    assert set(host.usable_cores) <= set(range(os.cpu_count() or 1))
+    assert 1 <= len(host.usable_cores) <= host.cores
+    assert host.memory_bytes > 2**28  # a quarter of a gigabyte: in no other unit would JAX fit
+    assert host.os.startswith(os.uname().sysname)
+
+
+def test_settings_of_xla_and_jax_are_kept_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("JAX_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_a=1")
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    monkeypatch.setenv("XLA_FLAGS_SECRET", "no")
+    monkeypatch.setenv("MY_JAX_TOKEN", "no")
+    assert environment.host(tmp_path).environment == {"JAX_ENABLE_X64": "1", "XLA_FLAGS": "--xla_a=1"}
+
+
+def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
+    host = environment.host(tmp_path)
+    assert (host.commit, host.dirty) == (None, False)
+
+
+def test_a_checkout_has_its_commit_and_is_dirty_once_a_tracked_file_differs(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "file").write_text("a")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-q", "-m", "a")
+    (tmp_path / "results.json").touch()  # what a run writes doesn't make it dirty
+    host = environment.host(tmp_path)
+    assert (host.commit, host.dirty) == (git(tmp_path, "rev-parse", "HEAD"), False)
+    (tmp_path / "file").write_text("b")
+    assert environment.host(tmp_path).dirty
+
+
+def test_a_process_that_is_pinned_may_use_those_cores_only() -> None:
+    before = environment.usable_cores()
+    try:
+        environment.pin(before[-1:])
+        assert environment.usable_cores() == before[-1:]
+    finally:
+        environment.pin(before)
+    assert environment.usable_cores() == before
+
+
+def test_the_load_average_is_the_systems_over_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.2345, 7.0, 9.0))
+    assert environment.load_average() == 1.23
+
+
+def test_a_cpu_is_one_device_however_many_it_shows() -> None:
+    backend = environment.backend()
+    assert jax.device_count() == 8  # conftest.py
+    assert (backend.platform, backend.device_count, backend.simulated) == ("cpu", 1, True)
+    assert backend.packages["jax"] == jax.__version__
+    assert {"jaxlib", "flax", "optax", "numpy"} <= set(backend.packages)
+    assert backend.settings["jax_enable_x64"] == "False"

@@ -1,0 +1,211 @@
+"""The record's file: what is written is read, whole or not at all, and what isn't a record is said in a sentence."""
+
+import json
+import re
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.cases import Case
+from bench.conductor import Broke, Certified, RoundEnded, Sampled, Schedule, Started
+from bench.environment import Backend, Host
+from bench.measured import Block, Certificate, Check, Collective, Compiled, Cost, Stages
+from bench.record import SCHEMA, CaseResult, Record, Sample, Start, absorb, read, write
+from bench.report import markdown, table
+from toynet.errors import UsageError
+
+GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
+
+SINGLE = Case(workload="tutorial", mode="single")
+MESH = Case(workload="tutorial", mode="ensemble_data", member_shards=2, data_shards=2, members=8)
+COST = Cost(3510.0, 10000.0, 760, 768, 1680, 632, (Collective("all-reduce", 1, 220, 2),))
+STAGES = Stages(0.1, 0.2, 0.3, False, 0.4, 0.5)
+CERTIFICATE = Certificate((Check("raw gradients", True, "off by 1e-7", "1e-4"),), (0, 7))
+
+
+def empty() -> Record:
+    """A record of two cases before anything happened."""
+    return Record(
+        created="2026-11-25T08:00:00Z",
+        command=("python", "-m", "bench", "run"),
+        schedule=Schedule(),
+        host=Host("a cpu", 4, (0, 2), 2**34, "Linux", {"XLA_FLAGS": "--xla_x=\u2014"}, None, False),
+        backend=Backend("cpu", "cpu", 1, True, {"jax": "0.10.2"}, "3.11.7", {"jax_enable_x64": "False"}),
+        load_at_start=0.25,
+        load_at_end=1.5,
+        seconds=12.5,
+        cases=(CaseResult(SINGLE), CaseResult(MESH)),
+    )
+
+
+def happened() -> Record:
+    """The same after some events."""
+    record = empty()
+    for event in (
+        Started(MESH, 0, Compiled(STAGES, COST, 0.7), (0, 2)),
+        Certified(MESH, CERTIFICATE),
+        Sampled(MESH, 0, 0, "latency", Block(10, 0.5, 0.25, 0.04)),
+        Sampled(MESH, 0, 0, "fused", Block(25, 0.5)),
+        RoundEnded(0, 0),
+        Broke(SINGLE, 0, "ended by SIGKILL"),
+    ):
+        record = absorb(record, event)
+    return record
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write(happened(), tmp_path / "run.json")
+    assert read(tmp_path / "run.json") == happened()
+    assert read(tmp_path / "run.json").cases[1].samples[0].block == Block(10, 0.5, 0.25, 0.04)
+
+
+def test_the_file_is_json_for_people_and_ends_its_last_line(tmp_path: Path) -> None:
+    write(happened(), tmp_path / "run.json")
+    text = (tmp_path / "run.json").read_text(encoding="utf-8")
+    assert text.startswith('{\n "schema": 1,\n "created": "2026-11-25T08:00:00Z",\n')
+    assert text.endswith("}\n")
+    assert json.loads(text)["cases"][1]["cost"]["collectives"] == [
+        {"kind": "all-reduce", "count": 1, "bytes": 220, "group_size": 2}
+    ]
+    assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    write(empty(), tmp_path / "a" / "b" / "run.json")
+    assert read(tmp_path / "a" / "b" / "run.json") == empty()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write(empty(), tmp_path / "run.json")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # as a full disk would
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(happened(), tmp_path / "run.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read(tmp_path / "run.json") == empty()
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_write_that_cannot_take_the_files_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "run.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write(empty(), tmp_path / "run.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_start_adds_its_stages_and_cores_and_brings_the_cost() -> None:
+    record = absorb(empty(), Started(MESH, 2, Compiled(STAGES, COST, 0.7), (0, 2)))
+    assert record.cases == (CaseResult(SINGLE), CaseResult(MESH, starts=(Start(2, (0, 2), STAGES),), cost=COST))
+
+
+def test_a_certificate_is_kept_and_leaves_the_case_waiting() -> None:
+    record = absorb(empty(), Certified(MESH, CERTIFICATE))
+    assert record.cases == (CaseResult(SINGLE), CaseResult(MESH, certificate=CERTIFICATE))
+
+
+def test_samples_are_kept_in_their_order_and_make_the_case_measured() -> None:
+    record = empty()
+    blocks = [Block(1, 0.1, 0.01, 0.1), Block(2, 0.2, 0.02, 0.1)]
+    for number, block in enumerate(blocks):
+        record = absorb(record, Sampled(SINGLE, 1, number, "latency", block))
+    expected = tuple(Sample(1, number, "latency", block) for number, block in enumerate(blocks))
+    assert record.cases == (CaseResult(SINGLE, "measured", samples=expected), CaseResult(MESH))
+
+
+def test_a_case_that_breaks_keeps_what_it_was_and_says_why() -> None:
+    record = absorb(happened(), Broke(MESH, 1, "no answer within 9 s"))
+    assert (record.cases[1].status, record.cases[1].why) == ("broken", "no answer within 9 s")
+    assert record.cases[1].samples == happened().cases[1].samples
+
+
+def test_the_end_of_a_round_changes_nothing_and_an_event_leaves_the_record_as_it_was() -> None:
+    record = empty()
+    assert absorb(record, RoundEnded(0, 0)) is record
+    absorb(record, Broke(MESH, 0, "dead"))
+    assert record == empty()
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
+    """A record's file with something else in it."""
+    tree = json.loads(msgspec.json.encode(happened()))
+    change(tree)
+    return json.dumps(tree).encode()
+
+
+NOT_A_RECORD = "not a record of `python -m bench run`: "
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", NOT_A_RECORD + "Input data was truncated."),
+        (b"not json", NOT_A_RECORD + "JSON is malformed: invalid character"),
+        (b'{"schema": 1', NOT_A_RECORD + "Input data was truncated."),
+        (b"[]", NOT_A_RECORD + "Expected `object`, got `array`."),
+        (b"[1, 2]", NOT_A_RECORD + "Expected `object`, got `array`."),
+        (b"null", NOT_A_RECORD + "Expected `object`, got `null`."),
+        (b'{"machine_info": {}}', NOT_A_RECORD + "Object missing required field `schema`."),
+        (b'{"schema": 1}', NOT_A_RECORD + "Object missing required field `created`."),
+        (b'{"schema": "1"}', NOT_A_RECORD + "Expected `int`, got `str` - at `$.schema`."),
+        (b'{"schema": 0}', NOT_A_RECORD + "Expected `int` >= 1 - at `$.schema`."),
+        (b'{"schema": 2}', "its schema is 2, and this version reads up to 1; update bench."),
+        (b"\x89PNG\r\n\x1a\n\x00\xff", NOT_A_RECORD + "JSON is malformed: invalid character"),
+        (b'{"schema": 1, "created": "\xff"}', NOT_A_RECORD),
+        (changed(lambda r: r.pop("cases")), NOT_A_RECORD + "Object missing required field `cases`."),
+        (
+            changed(lambda r: r["cases"][1]["samples"][0].pop("block")),
+            NOT_A_RECORD + "Object missing required field `block` - at `$.cases[1].samples[0]`.",
+        ),
+        (
+            changed(lambda r: r.update(seconds="long")),
+            NOT_A_RECORD + "Expected `float`, got `str` - at `$.seconds`.",
+        ),
+        (
+            changed(lambda r: r["cases"][0].update(status="fine")),
+            NOT_A_RECORD + "Invalid enum value 'fine' - at `$.cases[0].status`.",
+        ),
+        (changed(lambda r: r.update(mood="good")), NOT_A_RECORD + "Object contains unknown field `mood`."),
+    ],
+)
+def test_a_file_that_is_not_a_record_is_refused_in_a_sentence_that_names_it(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as refused:
+        read(path)
+    said = str(refused.value)
+    assert said.startswith(f"{path}: {message}")
+    assert said.endswith(".")
+    assert "\n" not in said
+    assert not re.search(r"\. [A-Z]", said)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("missing.json", "No such file or directory"), ("", "Is a directory")])
+def test_what_cannot_be_opened_is_refused_with_the_reason(tmp_path: Path, name: str, reason: str) -> None:
+    path = tmp_path / name
+    expected = f"{path}: {reason}; a record that `python -m bench run` wrote was expected."
+    with pytest.raises(UsageError, match=f"^{re.escape(expected)}$"):
+        read(path)
+
+
+def test_a_record_of_version_1_is_still_read_and_reported() -> None:
+    # A real run of 25 November 2026, of single and of an ensemble of 8, kept as it was written then.
+    record = read(GOLDEN)
+    assert record.schema == 1
+    assert record.complete
+    assert [result.case.name for result in record.cases] == ["tutorial/single-1/m1/b32", "tutorial/ensemble-1/m8/b32"]
+    assert [len(result.samples) for result in record.cases] == [12, 12]  # 2 restarts x 2 rounds x 3 kinds
+    text = markdown.render(table.build(record))
+    assert "| ensemble | 1 | 8 | 32 | " in text
+    assert "All 2 cases compute what single does" in text
+
+
+def test_the_version_in_use_has_a_golden_record() -> None:
+    assert (GOLDEN.parent / f"record-{SCHEMA}.json").exists()
