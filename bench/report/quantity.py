@@ -20,7 +20,7 @@ def seconds(estimate: Estimate | None) -> str:
 
 
 def plain_seconds(value: float | None) -> str:
-    """A time that has no interval, such as `0.55 s`."""
+    """A time that has no interval, such as `550 ms`."""
     return "" if value is None else seconds(Estimate(value, None, None, 1))
 
 
@@ -30,7 +30,7 @@ def rate(estimate: Estimate | None) -> str:
 
 
 def factor(estimate: Estimate | None) -> str:
-    """A ratio such as `1.41x ±3%`."""
+    """A ratio such as `1.4x ±3%`."""
     if estimate is None:
         return ""
     return f"{rounded(estimate.value, digits(estimate))}x{_interval(estimate)}"
@@ -46,10 +46,7 @@ def between(estimate: Estimate) -> str:
 
 def size(count: int | None) -> str:
     """Bytes, such as `26 MB`."""
-    if count is None:
-        return ""
-    unit, name = next(((u, n) for u, n in _BYTES if count >= u), _BYTES[-1])
-    return f"{rounded(count / unit, DIGITS_WITHOUT_INTERVAL)} {name}"
+    return "" if count is None else _in_units(count, DIGITS_WITHOUT_INTERVAL, _BYTES)
 
 
 def digits(estimate: Estimate) -> int:
@@ -63,7 +60,7 @@ def digits(estimate: Estimate) -> int:
 
 def rounded(value: float, significant: int) -> str:
     """A positive number with so many significant digits, never in scientific notation."""
-    nearest = float(f"{value:.{significant - 1}e}")  # 9.96 with two is 10, which has a decimal fewer
+    nearest = _nearest(value, significant)
     if nearest == 0:
         return "0"
     decimals = significant - 1 - math.floor(math.log10(abs(nearest)))
@@ -73,8 +70,18 @@ def rounded(value: float, significant: int) -> str:
 def _scaled(estimate: Estimate | None, units: tuple[tuple[float, str], ...], suffix: str = "") -> str:
     if estimate is None:
         return ""
-    unit, name = next(((u, n) for u, n in units if estimate.value >= u), units[-1])
-    return f"{rounded(estimate.value / unit, digits(estimate))} {name}{suffix}{_interval(estimate)}"
+    return f"{_in_units(estimate.value, digits(estimate), units)}{suffix}{_interval(estimate)}"
+
+
+def _in_units(value: float, significant: int, units: tuple[tuple[float, str], ...]) -> str:
+    nearest = _nearest(value, significant)
+    unit, name = next(((u, n) for u, n in units if nearest >= u), units[-1])
+    return f"{rounded(nearest / unit, significant)} {name}"
+
+
+def _nearest(value: float, significant: int) -> float:
+    """With two digits, 9.96 is 10: a decimal fewer, or a larger unit."""
+    return float(f"{value:.{significant - 1}e}")
 
 
 def _interval(estimate: Estimate) -> str:
