@@ -38,7 +38,7 @@ def factor(estimate: Estimate | None) -> str:
 
 def between(estimate: Estimate) -> str:
     """A ratio with the ends of its interval, for sentences: `1.41x (1.37 to 1.45)`."""
-    n = digits(estimate) + 1
+    n = min(digits(estimate) + 1, DIGITS_AT_MOST)
     if estimate.low is None or estimate.high is None:
         return f"{rounded(estimate.value, n)}x (one restart, so no interval)"
     return f"{rounded(estimate.value, n)}x ({rounded(estimate.low, n)} to {rounded(estimate.high, n)})"
@@ -89,4 +89,6 @@ def _interval(estimate: Estimate) -> str:
         return ""
     if estimate.spread > 1:
         return " ±>100%"
+    if 0 < estimate.spread < 10**-DIGITS_AT_MOST:
+        return f" ±<{100 * 10**-DIGITS_AT_MOST:g}%"
     return f" ±{rounded(100 * estimate.spread, 1 if estimate.spread < 0.1 else 2)}%"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
@@ -49,16 +51,25 @@ def show_table(table: Table, to: Console) -> None:
 def _fitting(table: Table, to: Console) -> RichTable:
     """The table without its most expendable columns, as many as the width asks for."""
     ranks = sorted({column.expendable for column in table.columns}, reverse=True)
-    made = [_made(table, [i for i, column in enumerate(table.columns) if column.expendable <= most]) for most in ranks]
-    fitting = [table for table in made if Measurement.get(to, to.options, table).maximum <= to.width]
-    return (fitting or made[-1:])[0]
+    kept = [[i for i, column in enumerate(table.columns) if column.expendable <= most] for most in ranks]
+    unbounded = to.options.update(max_width=sys.maxsize)  # or rich would say that every table fits
+    for columns in kept:
+        made = _made(table, columns)
+        if Measurement.get(to, unbounded, made).maximum <= to.width:
+            return made
+    return _made(table, kept[-1], by_words=True)
 
 
-def _made(table: Table, kept: list[int]) -> RichTable:
-    made = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+def _made(table: Table, kept: list[int], *, by_words: bool = False) -> RichTable:
+    """A table of these columns; by words, each is as narrow as its longest word."""
+    title = Text(table.title, style="bold")
+    padding = (0, 1, 0, 0) if by_words else (0, 1)
+    made = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=padding)
     for i in kept:
         column = table.columns[i]
-        made.add_column(column.heading, justify="right" if column.numeric else "left")
+        words = " ".join([column.heading, *(row[i] for row in table.rows)]).split()
+        width = max(map(len, words)) if by_words else None
+        made.add_column(column.heading, justify="right" if column.numeric else "left", width=width)
     for row in table.rows:
         style = "red" if "BROKEN" in row[-1] else "dim" if "oversubscribed" in row[-1] else ""
         made.add_row(*(Text(row[i]) for i in kept), style=style)
