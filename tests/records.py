@@ -1,0 +1,76 @@
+"""Records made by hand for tests: cases whose steps take the seconds that are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.cases import Case
+from bench.conductor import Schedule
+from bench.environment import Backend, Host
+from bench.measured import Block, Certificate, Check, Cost, Kind, Stages
+from bench.record import CaseResult, Record, Sample, Start
+
+Times = Sequence[Sequence[float]]
+"""Seconds a step, by restart and round."""
+
+STEPS = 10
+GOOD = Certificate((Check("raw gradients", True, "off by 1e-7", "1e-4"),), (0,))
+COST = Cost(1000.0, 2000.0, 3000, 3000, 22_000, 2000, ())  # 26 kB at its peak
+
+
+def case(mode: str, shards: int | tuple[int, int] = 1, *, workload: str = "tutorial", members: int = 1) -> Case:
+    """A case of 32 examples on so many devices, or member shards x data shards."""
+    member_shards, data_shards = shards if isinstance(shards, tuple) else (1, shards)
+    return Case(workload=workload, mode=mode, member_shards=member_shards, data_shards=data_shards, members=members)
+
+
+def measured(
+    of: Case,
+    latency: Times,
+    *,
+    throughput: Times | None = None,
+    fused: Times | None = None,
+    compile_s: Sequence[tuple[float, bool]] = ((0.5, False),),
+) -> CaseResult:
+    """A case whose steps took these seconds; a call returned after half of them, and a tenth was fastest."""
+    kinds: dict[Kind, Times | None] = {"latency": latency, "throughput": throughput, "fused": fused}
+    samples = tuple(
+        Sample(restart, number, kind, _block(kind, step_s))
+        for kind, times in kinds.items()
+        for restart, of_restart in enumerate(times or ())
+        for number, step_s in enumerate(of_restart)
+    )
+    starts = tuple(Start(i, (0,), Stages(0.1, 0.1, s, cached, 0.1, 0.001)) for i, (s, cached) in enumerate(compile_s))
+    return CaseResult(of, "measured", cost=COST, certificate=GOOD, starts=starts, samples=samples)
+
+
+def _block(kind: Kind, step_s: float) -> Block:
+    if kind == "latency":
+        return Block(STEPS, STEPS * step_s, STEPS * step_s / 2, step_s / 10)
+    return Block(STEPS, STEPS * step_s)
+
+
+def record(
+    *results: CaseResult,
+    cores: int = 2,
+    platform: str = "cpu",
+    restarts: int = 3,
+    complete: bool = True,
+    environment: dict[str, str] | None = None,
+) -> Record:
+    """A record of these cases on a machine with so many cores."""
+    cpu = platform == "cpu"
+    return Record(
+        created="2026-11-25T08:00:00Z",
+        command=("python", "-m", "bench", "run"),
+        schedule=Schedule(restarts=restarts),
+        host=Host(
+            "a cpu", 8, tuple(range(cores)), 25_276_514_304, "Linux", environment or {}, "0123456789abcdef", True
+        ),
+        backend=Backend(platform, "a device", 1 if cpu else 8, cpu, {"jax": "0.10.2"}, "3.11.7", {}),
+        load_at_start=0.25,
+        load_at_end=1.5,
+        seconds=12.5,
+        complete=complete,
+        cases=results,
+    )
