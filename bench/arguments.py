@@ -78,10 +78,15 @@ def parsed(argv: Sequence[str], commands: Mapping[str, Callable[..., Command]]) 
         raise UsageError(_sentence(said.getvalue(), f"{PROG} {argv[0]}" if named else PROG)) from None
 
 
+def _is_rule(line: str) -> bool:
+    return bool(re.fullmatch(r"[─-]{3,}", line))
+
+
 def _sentence(box: str, command: str) -> str:
-    """The first paragraph in a box of tyro's, and where to read on."""
-    lines = [line.strip("│| ") for line in re.sub(r"\x1b\[[\d;]*m", "", box).splitlines()[1:]]
-    said = " ".join(itertools.takewhile(lambda line: line and not re.match(r"[─-]{3}", line), lines)).rstrip(".")
+    """The first paragraph in a box of tyro's, below its title, and where to read on."""
+    lines = [line.strip("│ ") for line in re.sub(r"\x1b\[[\d;]*m", "", box).splitlines()[1:]]
+    lines = list(itertools.dropwhile(_is_rule, lines))  # the title is underlined where the locale has no box
+    said = " ".join(itertools.takewhile(lambda line: line and not _is_rule(line), lines)).rstrip(".")
     for tyros, ours in (
         (r" \(applied to [^)]*\)", ""),
         (r"\. Expected", "; expected"),
