@@ -1,0 +1,392 @@
+"""`python -m bench`: what it prints, what it leaves, and that nothing a user can do wrong ends in a traceback."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pytest
+
+from bench.cli import main
+from bench.record import read
+
+GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
+COMMAND = [sys.executable, "-m", "bench"]
+TINY = ["run", "--workloads", "tutorial", "--modes", "single", "--restarts", "1", "--rounds", "1", "--budget", "5"]
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    """`main` takes SIGTERM as an interrupt."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def refused(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    """The sentence with which a command line is refused."""
+    assert main(argv) == 2
+    printed, complaint = capsys.readouterr()
+    assert printed == ""
+    return sentence(complaint)
+
+
+def sentence(complaint: str) -> str:
+    """The only sentence of a complaint, without what marks it as one."""
+    assert re.fullmatch(r"error: [^\n]+[.?]\n", complaint), complaint
+    assert not re.search(r"\. [A-Z]", complaint), complaint
+    assert "Traceback" not in complaint
+    return complaint.removeprefix("error: ").rstrip("\n")
+
+
+def lines(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
+    """What a command that succeeds prints."""
+    assert main(argv) == 0
+    printed, complaints = capsys.readouterr()
+    assert complaints == ""
+    return printed.splitlines()
+
+
+# list
+
+
+def test_list_shows_the_cases_and_what_each_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = lines(capsys, "list", "--workloads", "tutorial", "--members", "8", "--mesh", "128x2")
+    rows = [line.split() for line in printed if line.startswith("  tutorial/")]
+    assert [row[0] for row in rows] == [
+        "tutorial/single-1/m1/b32",
+        "tutorial/ensemble-1/m8/b32",
+        "tutorial/data_parallel-1/m1/b32",
+        "tutorial/data_parallel-2/m1/b32",
+        "tutorial/data_parallel-4/m1/b32",
+        "tutorial/data_parallel-8/m1/b32",
+        "tutorial/ensemble_data-128x2/m8/b32",
+    ]
+    cores = len(os.sched_getaffinity(0))
+    # 3 arrays (parameters, adam's two moments) of 52 float32; for 8 members, 8 times as many bytes.
+    assert rows[0][1:] == ["1", "1", "620", "B"]
+    assert rows[1][1:] == ["1", "1", "5.0", "kB"]
+    assert rows[6][1:3] == ["128x2", str(min(256, cores))]
+    assert ("oversubscribed" in printed[-2]) == (cores < 256)
+
+
+def test_list_takes_lists_separated_by_commas(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = lines(capsys, "list", "--modes=data_parallel,single", "--devices=1,4,", "--batch=7,9", "--deterministic")
+    assert sum("/data_parallel-4/m1/b9/deterministic" in line for line in printed) == 2  # of both workloads
+    assert sum("/single-1/" in line for line in printed) == 4
+
+
+def test_a_pipe_gets_no_colour(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\x1b" not in "".join(lines(capsys, "list"))
+    assert "\x1b" not in "".join(lines(capsys, "report", str(GOLDEN)))
+
+
+# report
+
+
+def test_report_prints_the_table_and_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = "\n".join(lines(capsys, "report", str(GOLDEN)))
+    assert "Step time by mode and devices" in printed
+    assert "tutorial: fastest here is ensemble with 8 members" in printed
+
+
+def test_report_prints_several_records_and_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = lines(capsys, "report", str(GOLDEN), str(GOLDEN), "--format", "markdown")
+    assert printed.count("# Step time by mode and devices") == 2
+    assert printed.count("## tutorial") == 2
+
+
+def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["report", str(tmp_path / "missing.json"), str(GOLDEN)]) == 2
+    printed, complaint = capsys.readouterr()
+    assert "Step time by mode and devices" in printed
+    assert sentence(complaint).startswith(f"{tmp_path / 'missing.json'}: No such file or directory; a record")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("command", ["list", "run"])
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--modes", "singel"], "no mode is called 'singel'; did you mean 'single'?"),
+        (["--workloads", "tutorail"], "no workload is called 'tutorail'; did you mean 'tutorial'?"),
+        (["--workloads", ""], "workloads is empty; name at least one."),
+        (["--devices", "0"], "devices must be at least 1, got 0."),
+        (["--devices", "abc"], "--devices: whole numbers separated by commas were expected, got 'abc'"),
+        (["--devices", "1,2.5"], "--devices: whole numbers separated by commas were expected, got '2.5'"),
+        (["--devices", "1", "2"], "Unrecognized options: 2"),
+        (["--devices", "2", "--modes", "single"], "no case: the modes single don't run on 2 devices"),
+        (["--devices", "1" + "0" * 30], "devices must be below 2**31"),
+        (["--batch", "0"], "batch must be at least 1, got 0."),
+        (["--members", "-8"], "members must be at least 1, got -8."),
+        (["--members=-8,8"], "members must be at least 1, got -8."),
+        (["--mesh", "4by2"], "--mesh: a mesh is written as 4x2, members x data, not '4by2'"),
+        (["--mesh", "4x"], "--mesh: a mesh is written as 4x2, members x data, not '4x'"),
+        (["--mesh", "0x2"], "a mesh needs at least 1 device on each axis, got 0x2."),
+        (["--dtype", "float16"], "invalid choice 'float16' for argument '--dtype'; expected one of"),
+        (["--membres", "3"], "Unrecognized options: --membres, 3; did you mean --members?"),
+        (["--nope"], "Unrecognized options: --nope; see python -m bench"),
+        (["--devices"], "Missing value for argument '--devices'"),
+    ],
+)
+def test_cases_that_cannot_be_are_refused_in_one_sentence_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    argv: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, [command, *argv])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--restarts", "0"], "restarts must be from 1 to 2**31 - 1, got 0."),
+        (["--restarts", "two"], "--restarts: a whole number was expected, got 'two'"),
+        (["--rounds", "-1"], "rounds must be from 1 to 2**31 - 1, got -1."),
+        (["--budget", "-1"], "the budget must be above 0 and at most 2e+06 s, got -1."),
+        (["--budget", "nan"], "the budget must be above 0 and at most 2e+06 s, got nan."),
+        (["--budget", "inf"], "the budget must be above 0 and at most 2e+06 s, got inf."),
+        (["--budget", "long"], "--budget: a number was expected, got 'long'"),
+        (["--time-limit", "0"], "the time limit must be above 0 and at most 2e+06 s, got 0."),
+        (["--time-limit", "inf"], "the time limit must be above 0 and at most 2e+06 s, got inf."),
+        (["--seed", "1" + "0" * 30], "seed must be from 0 to 2**63 - 1"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, ["run", *argv])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("file/run.json", "file/run.json can't be written: Not a directory; choose another --out."),
+        ("file/folder/run.json", "file/folder/run.json can't be written: Not a directory; choose another --out."),
+        ("folder", "folder is a folder; name a file for the record, such as "),
+        ("x" * 300, "x can't be written: File name too long; choose another --out."),
+        ("run.md", "run.md would be overwritten by the report and the picture beside it; end it in .json."),
+        ("run.png", "run.png would be overwritten by the report and the picture beside it; end it in .json."),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_refused_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, out: str, message: str
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    assert message in refused(capsys, ["run", "--out", str(tmp_path / out)])
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "Expected one of {list, run, report}; see python -m bench --help."),
+        (["lst"], "no command is called 'lst'; did you mean 'list'?"),
+        (["report"], "no record was named; `python -m bench run` writes one"),
+        (["report", str(GOLDEN), "--format", "html"], "invalid choice 'html' for argument '--format'; expected one of"),
+        (["report", str(GOLDEN.parent / "tutorial.json")], "Object missing required field `schema`."),
+        (["report", str(GOLDEN.parent)], "Is a directory; a record that `python -m bench run` wrote was expected."),
+        (["report", str(GOLDEN.parent / "report.md")], "not a record of `python -m bench run`: JSON is malformed: "),
+    ],
+)
+def test_commands_and_files_that_make_no_sense_are_refused_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert message in refused(capsys, argv)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_sentence_is_the_same_whatever_the_locale_can_draw(encoding: str) -> None:
+    run = subprocess.run(
+        [*COMMAND, "list", "--devices", "abc"],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert sentence(run.stderr) == (
+        "Error parsing --devices: whole numbers separated by commas were expected, got 'abc'; "
+        "see python -m bench list --help."
+    )
+
+
+def test_more_devices_than_can_be_simulated_are_refused_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    said = refused(capsys, ["run", "--devices", "100000", "--out", str(tmp_path / "new" / "run.json")])
+    assert said == "100000 devices asked for, but a CPU can be made to show 256; ask for fewer."
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("XLA_FLAGS", "\u2014xla_dump_to=a", "flags begin with two ASCII '--'."),  # a typographic dash
+        ("XLA_FLAGS", "xla_dump_to=a", "neither flags that begin with '--' nor a file of them."),
+        ("XLA_FLAGS", "--xla_no_such_flag=1", "Unknown flag in XLA_FLAGS: --xla_no_such_flag=1"),  # XLA aborts on it
+        ("JAX_PLATFORMS", "nonsense", "JAX doesn't start here: ended with status 1; it last printed: "),
+        ("JAX_ENABLE_X64", "perhaps", "JAX doesn't start here: ended with status 1; it last printed: "),
+    ],
+)
+def test_an_environment_that_jax_does_not_start_in_gets_one_sentence(
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert main([*TINY, "--out", str(tmp_path / "new" / "run.json")]) == 2
+    printed, complaint = capfd.readouterr()  # of the workers as well
+    assert printed == ""
+    assert message in complaint
+    assert re.fullmatch(r"error: [^\n]+\n", complaint)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_workload_that_is_not_there_is_refused_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    argv = [*TINY, "--workloads", "no_such_module:step", "--out", str(tmp_path / "new" / "run.json")]
+    assert refused(capsys, argv) == "'no_such_module:step': there is no module 'no_such_module' on the path."
+    assert not list(tmp_path.iterdir())
+
+
+# run
+
+
+def test_a_run_leaves_a_record_a_report_and_a_picture_and_prints_the_table(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "run.json"
+    printed = lines(capsys, *TINY, "--out", str(out))
+    assert printed[-1] == str(out)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["run.json", "run.md", "run.png"]
+    record = read(out)
+    assert record.complete
+    (single,) = record.cases
+    assert (single.status, len(single.samples), len(single.starts)) == ("measured", 3, 1)  # a block of each kind
+    assert single.certificate is not None
+    assert not single.certificate.failures
+    assert out.with_suffix(".md").read_text(encoding="utf-8").startswith("# Step time by mode and devices\n")
+    assert any(line.startswith("  single ") for line in printed)
+
+
+@pytest.mark.parametrize(("status", "exit_status"), [("measured", 0), ("broken", 4)])
+def test_a_quiet_run_prints_nothing_and_a_case_that_broke_exits_4(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: Literal["measured", "broken"],
+    exit_status: int,
+) -> None:
+    record = read(GOLDEN)
+    cases = (record.cases[0], msgspec.structs.replace(record.cases[1], status=status))
+    monkeypatch.setattr("bench.run.measure", lambda *_: msgspec.structs.replace(record, cases=cases))
+    assert main(["run", "--quiet", "--out", str(tmp_path / "run.json")]) == exit_status
+    assert capsys.readouterr() == ("", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.md", "run.png"]
+    assert main(["run", "--out", str(tmp_path / "run.json")]) == exit_status
+    assert "Step time by mode and devices" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["list", "run", "report"])
+def test_the_help_of_each_command_shows_an_example_that_is_understood(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    (example,) = re.findall(r"^Example: python -m bench ([^╭]+?)\n\n", capsys.readouterr().out, re.M)
+    argv = example.replace("results/baseline-cpu.json", str(GOLDEN)).split()
+    assert argv[0] == command
+    if command == "run":  # understood, and then refused for something else
+        assert refused(capsys, [*argv, "--restarts", "0"]).startswith("restarts must be")
+    else:
+        assert lines(capsys, *argv)
+
+
+# Pipes and signals
+
+
+def test_a_pipe_keeps_the_exit_status() -> None:
+    done = ["list", "--modes", "single"]
+    for argv, status in ((done, 0), ([*done, "--devices", "0"], 2), (["report", str(GOLDEN), "no.json"], 2)):
+        with subprocess.Popen([*COMMAND, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+            run.communicate(timeout=60)
+        assert run.returncode == status
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown"])
+@pytest.mark.parametrize(("records", "status"), [([GOLDEN], 0), ([GOLDEN, "no.json"], 2)])
+def test_a_reader_that_leaves_changes_no_status_and_sees_no_traceback(
+    form: str, records: list[object], status: int
+) -> None:
+    argv = [*COMMAND, "report", *map(str, records), "--format", form]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        assert run.stderr
+        run.stdout.close()  # before anything is printed: Python takes longer than this to start
+        complaint = run.stderr.read()
+        assert run.wait(timeout=60) == status
+    assert complaint.startswith("error: no.json: ") if status else complaint == ""
+    assert "Traceback" not in complaint
+
+
+def test_a_locale_without_a_plus_minus_sign_gets_a_question_mark() -> None:
+    run = subprocess.run(
+        [*COMMAND, "report", str(GOLDEN)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert re.search(r"us \?\d+%", run.stdout) or "us ?>100%" in run.stdout
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_exits_130_without_a_traceback_and_ends_the_workers(tmp_path: Path, sent: signal.Signals) -> None:
+    argv = [*COMMAND, *TINY, "--rounds", "1000000", "--budget", "600", "--out", str(tmp_path / "run.json")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr
+        worker = first_child(run)
+        run.send_signal(sent)
+        _, complaint = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert complaint == "interrupted; rounds that had ended are in the record\n"
+    assert select.select([worker], [], [], 60)[0]  # readable once it has ended
+    os.close(worker)
+
+
+def first_child(run: subprocess.Popen[str]) -> int:
+    """A descriptor of the first process that a run has started, as soon as there is one."""
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    while run.poll() is None:
+        if found := children.read_text().split():
+            return os.pidfd_open(int(found[0]))
+    raise AssertionError("the run ended before it had started a worker")
