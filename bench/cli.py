@@ -90,7 +90,7 @@ class Run(Cases):
     rounds: int = 5
     """Blocks of each kind that every case is asked for between restarts, at most."""
     budget: float = 150.0
-    """Seconds to spend, about; fewer rounds and restarts (2 at least) are made if it runs out."""
+    """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
     time_limit: float = 120.0
     """Seconds after which a worker that doesn't answer is broken."""
     seed: int = 0

@@ -32,7 +32,10 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How much is measured: restarts x rounds, as far as the budget reaches; the first restart always."""
+    """How much is measured: restarts x rounds, as far as the budget reaches.
+
+    One round of every case is always run. Where not all restarts of all cases fit, the slowest have fewer.
+    """
 
     restarts: int = 3
     rounds: int = 5
@@ -89,8 +92,6 @@ class RoundEnded:
 
 Event = Started | Certified | Broke | Sampled | RoundEnded
 
-# Without a second restart there is no interval, so the budget doesn't stop before it.
-RESTARTS_AT_LEAST = 2
 # One step in a chain would only be a step that is waited for.
 STEPS_AT_LEAST: dict[Kind, int] = {"latency": 1, "throughput": 2, "fused": 1}
 # Of the first loss, which a restart has to reproduce: it is the same program, compiled anew.
@@ -111,6 +112,8 @@ class Conductor:
         self._end = self._finish = clock() + schedule.budget_s
         self._workers: dict[Case, Worker] = {}
         self._step_s: dict[Case, dict[Kind, float]] = {}
+        self._start_s: dict[Case, float] = {}
+        self._round_s: dict[Case, float] = {}
         self._first_loss: dict[Case, float | None] = {}
 
     def left_s(self) -> float:
@@ -124,25 +127,33 @@ class Conductor:
             yield from self._group(list(cases), deadline=now + (self._end - now) / (len(groups) - i))
 
     def _group(self, cases: list[Case], deadline: float) -> Iterator[Event]:
-        start_s = 0.0
         for restart in range(self._schedule.restarts):
-            now = self._clock()
-            if not cases or (restart >= RESTARTS_AT_LEAST and now + start_s > deadline):
-                return
+            restarts_left = self._schedule.restarts - restart - 1
+            if restart:
+                cases = self._affordable(cases, (deadline - self._clock()) / (restarts_left + 1))
             try:
                 yield from self._bring_up(cases, restart)
-                start_s = self._clock() - now
                 if restart == 0:
                     yield from self._check()
                 for case in list(self._workers):
                     yield from self._size_up(case, restart)
-                restarts_left = self._schedule.restarts - restart - 1
-                time_left = deadline - self._clock() - restarts_left * start_s
-                until = self._clock() + time_left / (restarts_left + 1)
-                yield from self._rounds(restart, until, deadline, start_s)
+                yield from self._rounds(restart, restarts_left, deadline)
                 cases = list(self._workers)
             finally:
                 self._close_all()
+
+    def _affordable(self, cases: Sequence[Case], seconds: float) -> list[Case]:
+        """The cases that can be started and asked once within that time: as many as can, the slowest left out."""
+        chosen = []
+        for case in sorted(cases, key=self._again_s):
+            seconds -= self._again_s(case)
+            if seconds >= 0:
+                chosen.append(case)
+        return chosen
+
+    def _again_s(self, case: Case) -> float:
+        """How long another start and a round of a case will take, from what the last ones took."""
+        return self._start_s[case] + self._round_s.get(case, 0.0)
 
     def _bring_up(self, cases: Sequence[Case], restart: int) -> Iterator[Event]:
         """A worker for each case, in a new order: prepared side by side, compiled one by one."""
@@ -154,9 +165,13 @@ class Conductor:
             self._workers[case] = self._start()
             self._workers[case].begin_prepare(case, cores[case])
 
+        began = self._clock()
         yield from self._side_by_side(order, restart, begin, lambda case: self._workers[case].end_prepare())
+        prepare_s = (self._clock() - began) / max(len(cases), 1)
         for case in [case for case in order if case in self._workers]:
+            began = self._clock()
             compiled = self._try(case, restart, self._workers[case].compile)
+            self._start_s[case] = prepare_s + self._clock() - began
             if isinstance(compiled, Broke):
                 yield compiled
             elif why := self._unlike_first(case, compiled.first_loss):
@@ -193,7 +208,9 @@ class Conductor:
                     yield broke
 
     def _size_up(self, case: Case, restart: int) -> Iterator[Broke]:
+        began = self._clock()
         rough = self._try(case, restart, self._workers[case].rough)
+        self._start_s[case] += self._clock() - began
         if isinstance(rough, Broke):
             yield rough
         else:
@@ -207,31 +224,33 @@ class Conductor:
             return f"the loss of the first step is {loss:g}, and was {first:g} before the restart"
         return ""
 
-    def _rounds(self, restart: int, until: float, deadline: float, start_s: float) -> Iterator[Event]:
-        round_s = 0.0
+    def _rounds(self, restart: int, restarts_left: int, deadline: float) -> Iterator[Event]:
+        """One round, and more of them while time is left; later starts are left as much time as their rounds."""
+        began = self._clock()
+        until = began + (deadline - began) / (2 * restarts_left + 1)
         for number in range(self._schedule.rounds):
-            began = self._clock()
-            if not self._workers or (number and began + round_s > until):
+            if not self._workers or (number and self._clock() + sum(self._round_s.values()) > until):
                 return
+            self._round_s = dict.fromkeys(self._workers, 0.0)
             for kind in self._shuffled(KINDS):
                 for case in self._shuffled([c for c in self._workers if kind in self._step_s[c]]):
                     yield self._block(case, restart, number, kind)
-            round_s = self._clock() - began
-            self._foresee(restart, number, round_s, start_s, deadline)
+            self._foresee(number, restarts_left, deadline)
             yield RoundEnded(restart, number)
 
     def _block(self, case: Case, restart: int, number: int, kind: Kind) -> Sampled | Broke:
         steps = max(STEPS_AT_LEAST[kind], round(self._schedule.block_s / self._step_s[case][kind]))
+        began = self._clock()
         block = self._try(case, restart, lambda: self._workers[case].block(kind, steps))
+        self._round_s[case] += self._clock() - began
         return block if isinstance(block, Broke) else Sampled(case, restart, number, kind, block)
 
-    def _foresee(self, restart: int, number: int, round_s: float, start_s: float, deadline: float) -> None:
+    def _foresee(self, number: int, restarts_left: int, deadline: float) -> None:
         """When all will be done, if the rest goes like this round, and later groups use what is theirs."""
-        now = self._clock()
-        rounds_left = self._schedule.rounds - number - 1
-        restarts_left = self._schedule.restarts - restart - 1
-        mine = rounds_left * round_s + restarts_left * (start_s + self._schedule.rounds * round_s)
-        self._finish = min(now + mine, max(now, deadline)) + self._end - deadline
+        now, round_s = self._clock(), sum(self._round_s.values())
+        start_s = sum(self._start_s[case] for case in self._workers)
+        rounds_s = (self._schedule.rounds - number - 1 + restarts_left * self._schedule.rounds) * round_s
+        self._finish = min(now + rounds_s + restarts_left * start_s, max(now, deadline)) + self._end - deadline
 
     def _try(self, case: Case, restart: int, ask: Callable[[], T]) -> T | Broke:
         try:

@@ -39,10 +39,10 @@ class WorkerFailed(Exception):
 class LiveWorker:
     """One worker process and the pipe to it; every answer has to come within `limit_s` seconds."""
 
-    def __init__(self, limit_s: float, cache: Path | None = None) -> None:
-        """Starts the process; `cache` is where workers of one run keep what they compiled."""
+    def __init__(self, limit_s: float, shared: Path | None = None) -> None:
+        """Starts the process; `shared` is a folder where the workers of a run keep what others can use."""
         self._limit_s = limit_s
-        self._cache = None if cache is None else str(cache)
+        self._shared = None if shared is None else str(shared)
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
         self._pipe, child = Pipe()
         self._process = subprocess.Popen(
@@ -80,7 +80,7 @@ class LiveWorker:
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
         """Lets the worker import, pin itself and initialise the case."""
-        self.ask({"ask": "prepare", "case": dataclasses.asdict(case), "cores": list(cores), "cache": self._cache})
+        self.ask({"ask": "prepare", "case": dataclasses.asdict(case), "cores": list(cores), "shared": self._shared})
 
     def end_prepare(self) -> None:
         """Waits until the case is prepared."""

@@ -85,10 +85,10 @@ def measure(plan: Plan, watch: Watch) -> Record:
 
 @contextlib.contextmanager
 def conducting(plan: Plan, cases: Sequence[Case]) -> Iterator[tuple[Conductor, Iterable[Event]]]:
-    """A conductor of live workers and what happens; workers and their cache are gone when it ends."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as cache:
+    """A conductor of live workers and what happens; workers and the folder that they share are gone when it ends."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as shared:
         conductor = Conductor(
-            lambda: LiveWorker(plan.limit_s, Path(cache)),
+            lambda: LiveWorker(plan.limit_s, Path(shared)),
             time.monotonic,
             plan.schedule,
             environment.usable_cores(),

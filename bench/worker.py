@@ -23,19 +23,21 @@ if TYPE_CHECKING:
     from bench.holder import Holder
 
 
-def prepare(case: Case, cores: list[int], cache: str | None) -> Holder:
-    """The case on those cores: pinned before JAX has a backend, whose threads inherit it."""
+def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
+    """The case on those cores: pinned before JAX has a backend, whose threads inherit it.
+
+    In the folder `shared` the workers of a run keep what others can use.
+    """
     from bench import lookup
     from bench.holder import Holder
+    from bench.memo import Memo
 
     workload = lookup.workload(case)  # imports what it needs while all cores may be used
     environment.pin(cores)
-    return Holder(case, workload, _cache(cache))
-
-
-def _cache(folder: str | None) -> Path | None:
-    """Where to keep compiled programs; None if there is nowhere, or if the user's own cache is in use."""
-    return Path(folder) if folder and "JAX_COMPILATION_CACHE_DIR" not in os.environ else None
+    if shared is None:
+        return Holder(case, workload)
+    own_cache = "JAX_COMPILATION_CACHE_DIR" in os.environ  # the user's, which is to be measured
+    return Holder(case, workload, Memo(Path(shared, "memo")), None if own_cache else Path(shared, "compiled"))
 
 
 def serve(pipe: Connection) -> None:

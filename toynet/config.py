@@ -89,7 +89,7 @@ PRESETS = {
     "tutorial": Config(),
     "wide": Config(
         points="gaussian",
-        size=2560,
+        size=1280,
         features=64,
         n_classes=10,
         hidden_layers=2,

@@ -1,0 +1,35 @@
+"""What one worker of a run has computed, kept for the others: trees on the host, in a folder of the run's own."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Memo:
+    """Computes each named thing once a folder; without a folder, every time."""
+
+    folder: Path | None = None
+
+    def __call__(self, name: str, compute: Callable[[], T]) -> T:
+        """What was kept under that name, or else what `compute` gives, kept from now on."""
+        if self.folder is None:
+            return compute()
+        path = self.folder / name.replace("/", ".")
+        if path.exists():
+            return pickle.loads(path.read_bytes())
+        value = compute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(dir=self.folder)
+        with os.fdopen(handle, "wb") as file:
+            pickle.dump(value, file)
+        os.replace(unfinished, path)
+        return value
