@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
-from records import Times, case, measured, record
+from records import COST, Times, case, measured, record
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -47,7 +47,7 @@ def said(of: Record) -> str:
 def everything() -> Record:
     """A record in which something of each kind happened."""
     broken = CaseResult(
-        case("ensemble_data", (4, 2), members=8), "broken", "ended by SIGABRT; it last printed: F00 | a"
+        case("ensemble_data", (4, 2), members=8), "broken", "ended by SIGABRT; it last printed: F00 | a", COST
     )
     deterministic = dataclasses.replace(case("data_parallel", 2), deterministic=True)
     return record(
