@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from bench.measured import Certificate, Check, Collective
-from bench.reference import Reference
+from bench.reference import Reference, unstacked
 from toynet import modes
 from toynet.program import Program
 from toynet.workload import Step, loss
@@ -44,42 +44,45 @@ class TraceCount:
 def certify(
     program: Program,
     reference: Reference,
+    initial: Any,
+    state: Any,
     batches: Any,
+    *,
     seed: int,
     dtype: str,
     traces: TraceCount,
     found: Sequence[Collective],
-) -> Certificate:
-    """Compares a program, whose step was compiled before, with `single` from the same keys on the same batches.
+) -> tuple[Certificate, Any]:
+    """Compares a program, whose step was compiled and run before, with `single` on the same batches.
 
-    `batches` has shape (steps, batch, ...) and isn't placed; `found` are the collectives of the compiled step.
+    `initial` are the checked members of its state before the first step, on the host; `state` is a later
+    one, which is donated, and the state after all checks is given back. `batches` has shape
+    (steps, batch, ...) and isn't placed; `found` are the collectives of the compiled step.
     """
     members = checked_members(program)
     steps = Comparison(program.mode.ensemble, members, STEP_TOLERANCE[dtype])
     curves = Comparison(program.mode.ensemble, members, CURVE_TOLERANCE[dtype])
-    batch = jax.tree.map(lambda leaf: leaf[0], batches)
+    batch = unstacked(batches)[-1]
     placed = program.place(batch)
+    checks = [steps.check("initial state", initial, [reference.initial(seed + i) for i in members])]
 
-    state = program.init(program.keys(seed))
-    initial = [reference.initial(i) for i in members]
-    checks = [steps.check("initial state", program.members(state, members), initial)]
+    same = steps.each(program.members(state, members))
     if program.gradients is not None:
         grads = program.members(program.gradients(state, placed), members)
-        expected = [reference.gradients(i, batch) for i in members]
-        checks.append(steps.check("raw gradients", grads, expected, GRADIENT_FLOOR))
-
+        checks.append(
+            steps.check("raw gradients", grads, [reference.gradients(s, batch) for s in same], GRADIENT_FLOOR)
+        )
     state, metrics = program.epoch(state, program.place_stacked(batches), 1)
     losses = program.members(loss(metrics), members)
-    checks.append(curves.check("loss over an epoch", losses, [reference.curve(i, batches) for i in members]))
+    checks.append(curves.check("loss over an epoch", losses, [reference.curve(s, batches) for s in same]))
 
-    before, traced = program.members(state, members), traces.traces
+    same, traced = steps.each(program.members(state, members)), traces.traces
     state, _ = jax.block_until_ready(program.step(state, placed))
     again = traces.traces - traced
     after = program.members(state, members)
-    expected = [reference.step(same, batch) for same in steps.each(before)]
-    checks.append(steps.check("step from the same state", after, expected))
+    checks.append(steps.check("step from the same state", after, [reference.step(s, batch) for s in same]))
     checks += [_traced_once(again), _expected_collectives(program, found), _placed(program, state)]
-    return Certificate(tuple(checks), members)
+    return Certificate(tuple(checks), members), state
 
 
 def checked_members(program: Program) -> tuple[int, ...]:

@@ -15,11 +15,11 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from bench import cost, timing
 from bench.cases import Case
-from bench.certificate import TraceCount, certify
+from bench.certificate import TraceCount, certify, checked_members
 from bench.measured import Block, Certificate, Compiled, Kind, Stages
 from bench.memo import Memo
 from bench.reference import Reference, unstacked
-from toynet import mesh, modes
+from toynet import modes
 from toynet.program import bind
 from toynet.workload import Workload, loss
 
@@ -45,12 +45,11 @@ class Holder:
         cache: Path | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Makes the devices that the case needs, its initial state and its batches.
+        """Makes the case's initial state and its batches; the process must have the devices.
 
         With a `cache` folder, what was compiled there before by the same case is loaded. A measured
         compilation finds nothing there the first time.
         """
-        mesh.simulate(case.devices)
         self.case = case
         self._traces = TraceCount(workload.step)
         self._program = bind(dataclasses.replace(workload, step=self._traces), modes.by_name(case.mode), case.layout)
@@ -63,6 +62,7 @@ class Holder:
         self._batches = [self._program.place(batch) for batch in unstacked(self._host_batches)]
         self._stacked = self._program.place_stacked(self._host_batches)
         self._state = jax.block_until_ready(self._program.init(self._program.keys(SEED)))
+        self._initial = self._program.members(self._state, checked_members(self._program))
 
     def compile(self) -> Compiled:
         """The step compiled in its stages, and its first run."""
@@ -80,9 +80,18 @@ class Holder:
 
     def check(self) -> Certificate:
         """Compares the case with `single`; it must have been compiled."""
-        reference = Reference(self._program, SEED, self._memo, self._what())
-        found = self._cost.collectives
-        return certify(self._program, reference, self._host_batches, SEED, self.case.dtype, self._traces, found)
+        certificate, self._state = certify(
+            self._program,
+            Reference(self._program, self._memo, self._what()),
+            self._initial,
+            self._state,
+            self._host_batches,
+            seed=SEED,
+            dtype=self.case.dtype,
+            traces=self._traces,
+            found=self._cost.collectives,
+        )
+        return certificate
 
     def block(self, kind: Kind, steps: int) -> Block:
         """A block of so many steps; fused ones come in whole epochs, at least one."""

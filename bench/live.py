@@ -130,5 +130,6 @@ class LiveWorker:
     def _said(self, how: str) -> str:
         size = self._printed.seek(0, os.SEEK_END)
         self._printed.seek(max(0, size - 16384))
-        lines = [line.strip() for line in self._printed.read().decode(errors="replace").splitlines() if line.strip()]
+        printed = [line.strip() for line in self._printed.read().decode(errors="replace").splitlines()]
+        lines = [line for line in printed if line and not line.startswith("@ ")]  # XLA's stack, an address a line
         return f"{how}; it last printed: {' | '.join(lines[-LAST_LINES:])}" if lines else f"{how}, and printed nothing"

@@ -15,58 +15,48 @@ from toynet.workload import loss
 
 
 class Reference:
-    """The mode `single` of a program's workload, for members of an ensemble whose first seed is `seed`.
+    """The mode `single` of a program's workload. States, batches and results are on the host.
 
-    What doesn't depend on the program that is checked comes from a memo, since all cases of a run ask
-    for it. For `single` itself, gradients and steps are computed without jit, and the epoch step by step.
+    Where the program is `single` itself, gradients and steps are computed without jit, and an epoch
+    step by step.
     """
 
-    def __init__(self, program: Program, seed: int, memo: Memo, name: str) -> None:
-        """`name` tells this workload, at this batch size and dtype, from others in the memo."""
+    def __init__(self, program: Program, memo: Memo, name: str) -> None:
+        """`name` tells the workload, at its batch size and dtype, from others in the memo."""
         self._program = bind(program.workload, modes.MODES["single"], modes.Layout(batch=program.layout.batch))
-        self._seed = seed
         self._without_jit = program.mode.name == "single"
-        self._memo = Memo() if self._without_jit else memo
+        self._memo = memo
         self._name = name
 
     def _scope(self) -> contextlib.AbstractContextManager[Any]:
         return jax.disable_jit() if self._without_jit else contextlib.nullcontext()
 
-    def _init(self, member: int) -> Any:
-        return self._program.init(jax.random.PRNGKey(self._seed + member))
+    def _placed(self, state: Any) -> Any:
+        return jax.device_put(state, self._program.state_sharding)
 
-    def initial(self, member: int) -> Any:
-        """The state before the first step."""
-        return self._memo(f"{self._name}/initial-{member}", lambda: self._program.members(self._init(member)))
+    def initial(self, seed: int) -> Any:
+        """The state before the first step, of a member with that seed; all cases of a run ask for the same."""
+        key = jax.random.PRNGKey(seed)
+        return self._memo(f"{self._name}/initial-{seed}", lambda: self._program.members(self._program.init(key)))
 
-    def gradients(self, member: int, batch: Any) -> Any:
-        """Raw gradients at the initial state, of a batch that isn't placed."""
-
-        def compute() -> Any:
-            assert self._program.gradients is not None
-            state = self._init(member)
-            with self._scope():
-                return self._program.members(self._program.gradients(state, self._program.place(batch)))
-
-        return self._memo(f"{self._name}/gradients-{member}", compute)
-
-    def curve(self, member: int, batches: Any) -> np.ndarray:
-        """The loss of each step over `batches`, taken one by one from the initial state; shape (steps,)."""
-
-        def compute() -> np.ndarray:
-            state, losses = self._init(member), []
-            for batch in unstacked(batches):
-                state, metrics = self._program.step(state, self._program.place(batch))
-                losses.append(np.array(loss(metrics)))
-            return np.stack(losses)
-
-        return self._memo(f"{self._name}/curve-{member}", compute)
+    def gradients(self, state: Any, batch: Any) -> Any:
+        """Raw gradients at a state."""
+        assert self._program.gradients is not None
+        with self._scope():
+            return self._program.members(self._program.gradients(self._placed(state), self._program.place(batch)))
 
     def step(self, state: Any, batch: Any) -> Any:
-        """The state one step after another; both on the host."""
-        placed = jax.device_put(state, self._program.state_sharding)
+        """The state one step after another."""
         with self._scope():
-            return self._program.members(self._program.step(placed, self._program.place(batch))[0])
+            return self._program.members(self._program.step(self._placed(state), self._program.place(batch))[0])
+
+    def curve(self, state: Any, batches: Any) -> np.ndarray:
+        """The loss of each step over `batches`, taken one by one from a state; shape (steps,)."""
+        state, losses = self._placed(state), []
+        for batch in unstacked(batches):
+            state, metrics = self._program.step(state, self._program.place(batch))
+            losses.append(np.array(loss(metrics)))
+        return np.stack(losses)
 
 
 def unstacked(batches: Any) -> list[Any]:

@@ -70,8 +70,8 @@ class Program:
         """
         if not self.mode.ensemble:
             return jax.tree.map(np.array, tree)
-        chosen = np.arange(self.layout.members) if which is None else np.asarray(which)
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[chosen], tree)
+        chosen = range(self.layout.members) if which is None else which
+        return jax.tree.map(lambda leaf: _rows(leaf, chosen), tree)
 
 
 def bind(workload: Workload, mode: Mode, layout: Layout) -> Program:
@@ -121,6 +121,16 @@ def bind(workload: Workload, mode: Mode, layout: Layout) -> Program:
         epoch=compiled(epoch),
         gradients=gradients,
     )
+
+
+def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:
+    """Rows of an array whose first axis alone may be sharded, without bringing the others to the host."""
+    rows: dict[int, np.ndarray] = {}
+    for shard in leaf.addressable_shards:
+        first = shard.index[0].start or 0
+        data = np.asarray(shard.data)
+        rows |= {i: data[i - first] for i in which if first <= i < first + len(data)}
+    return np.stack([rows[i] for i in which])
 
 
 def _unsharded(function: Callable, in_specs: Sequence[PartitionSpec]) -> Callable:

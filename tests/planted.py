@@ -1,0 +1,134 @@
+"""Workloads for tests of the harness: a right one without Flax, quick to start, and others that go wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from toynet.workload import Workload
+
+FEATURES = 3
+
+
+class Batch(NamedTuple):
+    inputs: jax.Array
+    targets: jax.Array
+    mask: jax.Array
+
+
+def init(key: jax.Array) -> dict[str, jax.Array]:
+    return {"weights": jax.random.normal(key, (FEATURES,)), "steps": jnp.zeros((), jnp.int32)}
+
+
+def draw(key: jax.Array, n: int) -> Batch:
+    inputs = jax.random.normal(key, (n, FEATURES))
+    return Batch(inputs, inputs.sum(axis=1), jnp.ones(n))
+
+
+def loss_sum(weights: jax.Array, batch: Batch) -> jax.Array:
+    return jnp.sum((batch.inputs @ weights - batch.targets) ** 2 * batch.mask)
+
+
+def mean_gradients(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[jax.Array, jax.Array]:
+    weights = lax.pcast(state["weights"], axis_name, to="varying") if axis_name else state["weights"]
+    loss, grads = jax.value_and_grad(loss_sum)(weights, batch)
+    sums = (loss, grads, batch.mask.sum())
+    loss, grads, count = lax.psum(sums, axis_name) if axis_name else sums
+    return loss / count, grads / count
+
+
+def descend(state: Any, loss: jax.Array, grads: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+    return {"weights": state["weights"] - 0.1 * grads, "steps": state["steps"] + 1}, {"loss": loss}
+
+
+def step(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[Any, dict[str, jax.Array]]:
+    return descend(state, *mean_gradients(state, batch, axis_name))
+
+
+def gradients(state: Any, batch: Batch, axis_name: str | None = None) -> jax.Array:
+    return mean_gradients(state, batch, axis_name)[1]
+
+
+right = Workload(
+    name="right", init=init, batch=draw, step=step, gradients=gradients, batch_size=8, epoch_steps=4, masked=True
+)
+
+
+def _times_n(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[jax.Array, jax.Array]:
+    """The double-count trap: the mean of gradients of parameters that don't vary over the devices."""
+    if axis_name is None:
+        return mean_gradients(state, batch)
+    loss, grads = jax.value_and_grad(lambda w: loss_sum(w, batch) / batch.mask.sum())(state["weights"])
+    return lax.pmean(loss, axis_name), lax.pmean(grads, axis_name)
+
+
+def _forgotten_mask(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[jax.Array, jax.Array]:
+    """Padding counts as examples, which only shows where a batch doesn't divide."""
+    mask = jnp.ones_like(batch.mask) if axis_name else batch.mask
+    return mean_gradients(state, batch._replace(mask=lax.stop_gradient(mask)), axis_name)
+
+
+def _unreduced(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[jax.Array, jax.Array]:
+    """A mean of the devices' means, which is another mean where they hold unequal numbers of examples."""
+    if axis_name is None:
+        return mean_gradients(state, batch)
+    local = mean_gradients({"weights": lax.pcast(state["weights"], axis_name, to="varying")}, batch)
+    return lax.pmean(local, axis_name)
+
+
+def _with(mean: Any, name: str) -> Workload:
+    return dataclasses.replace(
+        right,
+        name=name,
+        step=lambda state, batch, axis_name=None: descend(state, *mean(state, batch, axis_name)),
+        gradients=lambda state, batch, axis_name=None: mean(state, batch, axis_name)[1],
+    )
+
+
+times_n = _with(_times_n, "times_n")
+forgotten_mask = _with(_forgotten_mask, "forgotten_mask")
+unreduced = _with(_unreduced, "unreduced")
+
+
+def _raises(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
+    raise ValueError("planted: the step raises")
+
+
+def _killed(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hangs(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
+    time.sleep(3600)
+
+
+def _deadlocks(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
+    """Only device 0 comes to the collective, and XLA aborts the process when the other never does."""
+    after, metrics = step(state, batch, axis_name)
+    if axis_name is None:
+        return after, metrics
+    loss = lax.pcast(metrics["loss"], axis_name, to="varying")
+
+    def alone(x: jax.Array) -> jax.Array:
+        return lax.pcast(lax.psum(x, axis_name), axis_name, to="varying")
+
+    waited = lax.cond(lax.axis_index(axis_name) == 0, alone, lambda x: x, loss)
+    return after, {"loss": metrics["loss"] + 0 * lax.pmean(waited, axis_name)}
+
+
+raises = dataclasses.replace(right, name="raises", step=_raises)
+killed = dataclasses.replace(right, name="killed", step=_killed)
+hangs = dataclasses.replace(right, name="hangs", step=_hangs)
+deadlocks = dataclasses.replace(right, name="deadlocks", step=_deadlocks)
+chatty = dataclasses.replace(right, name="chatty", step=lambda *a, **k: (print("to standard output"), step(*a, **k))[1])
+restless = dataclasses.replace(
+    right, name="restless", init=lambda key: init(jax.random.fold_in(key, time.time_ns() % 2**31))
+)
+not_a_workload = 3

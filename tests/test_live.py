@@ -1,0 +1,103 @@
+"""Real workers: what each of them does when it goes wrong, and that none of them outlives its conductor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.cases import Case
+from bench.live import LiveWorker, WorkerFailed
+from toynet.errors import UsageError
+
+LIMIT_S = 60.0
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _planted_workloads_are_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+
+
+@pytest.fixture
+def worker() -> Iterator[LiveWorker]:
+    alive = LiveWorker(LIMIT_S)
+    yield alive
+    alive.close()
+
+
+def prepare(worker: LiveWorker, name: str, data_shards: int = 1) -> None:
+    mode = "data_parallel" if data_shards > 1 else "single"
+    worker.begin_prepare(Case(workload=f"planted:{name}", mode=mode, batch=8, data_shards=data_shards), [0])
+    worker.end_prepare()
+
+
+def test_a_worker_prepares_compiles_checks_and_runs_blocks(worker: LiveWorker) -> None:
+    prepare(worker, "right", data_shards=2)
+    compiled = worker.compile()
+    assert compiled.first_loss is not None
+    assert [c.kind for c in compiled.cost.collectives] == ["all-reduce"]
+    worker.begin_check()
+    assert worker.end_check().failures == ""
+    assert set(worker.rough()) == {"latency", "throughput", "fused"}
+    assert worker.block("latency", 3).steps == 3
+    assert worker.block("fused", 8).steps == 8
+
+
+def test_what_is_printed_does_not_disturb_the_answers(worker: LiveWorker) -> None:
+    prepare(worker, "chatty")
+    assert worker.compile().first_loss is not None
+
+
+def test_a_step_that_raises_is_told_with_its_last_line(worker: LiveWorker) -> None:
+    prepare(worker, "raises")
+    with pytest.raises(WorkerFailed, match=r"ended with status 1.*ValueError: planted: the step raises"):
+        worker.compile()
+
+
+def test_a_worker_that_is_killed_is_told_by_its_signal(worker: LiveWorker) -> None:
+    prepare(worker, "killed")
+    with pytest.raises(WorkerFailed, match="ended by SIGKILL"):
+        worker.compile()
+
+
+def test_a_worker_that_xla_aborts_is_told_with_what_xla_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = (
+        "--xla_cpu_collective_call_warn_stuck_timeout_seconds=1 --xla_cpu_collective_call_terminate_timeout_seconds=2"
+    )
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    worker = LiveWorker(LIMIT_S)
+    try:
+        prepare(worker, "deadlocks", data_shards=2)
+        with pytest.raises(WorkerFailed, match=r"ended by SIGABRT; it last printed: .*rendezvous"):
+            worker.compile()
+    finally:
+        worker.close()
+
+
+def test_a_worker_that_hangs_is_given_up_and_ended() -> None:
+    worker = LiveWorker(LIMIT_S)
+    prepare(worker, "hangs")
+    worker._limit_s = 0.5
+    with pytest.raises(WorkerFailed, match=r"no answer within 0\.5 s"):
+        worker.compile()
+    worker.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker._process.pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("rigth", "did you mean 'right'"), ("not_a_workload", "is a int, and a toynet.workload.Workload was expected")],
+)
+def test_a_workload_that_is_not_there_is_the_users_error(worker: LiveWorker, name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        prepare(worker, name)
+
+
+def test_the_backend_is_told_by_the_worker(worker: LiveWorker) -> None:
+    backend = worker.backend()
+    assert (backend.platform, backend.device_count, backend.simulated) == ("cpu", 1, True)
+    assert {"jax", "jaxlib"} <= set(backend.packages)
