@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -102,15 +103,21 @@ class Conductor:
     """Measures groups of cases, one group after another; the cases of a group are alive at once."""
 
     def __init__(
-        self, start: Callable[[], Worker], clock: Callable[[], float], schedule: Schedule, cores: Sequence[int]
+        self,
+        nursery: Callable[[], AbstractContextManager[Callable[[], Worker]]],
+        clock: Callable[[], float],
+        schedule: Schedule,
+        cores: Sequence[int],
     ) -> None:
-        self._start = start
+        """`nursery` is entered anew for each restart, and gives what starts a worker."""
+        self._nursery = nursery
         self._clock = clock
         self._schedule = schedule
         self._cores = tuple(cores)
         self._random = random.Random(schedule.seed)
         self._end = self._finish = clock() + schedule.budget_s
         self._workers: dict[Case, Worker] = {}
+        self._broken: set[Case] = set()
         self._step_s: dict[Case, dict[Kind, float]] = {}
         self._start_s: dict[Case, float] = {}
         self._round_s: dict[Case, float] = {}
@@ -126,29 +133,36 @@ class Conductor:
             now = self._clock()
             yield from self._group(list(cases), deadline=now + (self._end - now) / (len(groups) - i))
 
-    def _group(self, cases: list[Case], deadline: float) -> Iterator[Event]:
+    def _group(self, cases: Sequence[Case], deadline: float) -> Iterator[Event]:
         for restart in range(self._schedule.restarts):
             restarts_left = self._schedule.restarts - restart - 1
+            alive = [case for case in cases if case not in self._broken]
             if restart:
-                cases = self._affordable(cases, (deadline - self._clock()) / (restarts_left + 1))
-            try:
-                yield from self._bring_up(cases, restart)
+                alive = self._affordable(alive, deadline - self._clock(), restarts_left + 1)
+            if not alive:
+                return
+            with ExitStack() as stack:
+                self._start = stack.enter_context(self._nursery())
+                stack.callback(self._close_all)
+                yield from self._bring_up(alive, restart)
                 if restart == 0:
                     yield from self._check()
                 for case in list(self._workers):
                     yield from self._size_up(case, restart)
                 yield from self._rounds(restart, restarts_left, deadline)
-                cases = list(self._workers)
-            finally:
-                self._close_all()
 
-    def _affordable(self, cases: Sequence[Case], seconds: float) -> list[Case]:
-        """The cases that can be started and asked once within that time: as many as can, the slowest left out."""
+    def _affordable(self, cases: Sequence[Case], seconds: float, restarts: int) -> list[Case]:
+        """The cases that can be started and asked once more in that time, the quickest first.
+
+        A case takes the time of all restarts to come, or of the next one if that is more than there is.
+        """
         chosen = []
         for case in sorted(cases, key=self._again_s):
-            seconds -= self._again_s(case)
-            if seconds >= 0:
-                chosen.append(case)
+            for times in (restarts, 1):
+                if times * self._again_s(case) <= seconds:
+                    seconds -= times * self._again_s(case)
+                    chosen.append(case)
+                    break
         return chosen
 
     def _again_s(self, case: Case) -> float:
@@ -259,7 +273,9 @@ class Conductor:
             return self._drop(Broke(case, restart, str(error)))
 
     def _drop(self, broke: Broke) -> Broke:
-        self._workers.pop(broke.case).close()
+        self._broken.add(broke.case)
+        if worker := self._workers.pop(broke.case, None):
+            worker.close()
         return broke
 
     def _close_all(self) -> None:

@@ -1,4 +1,4 @@
-"""A live worker as the conductor sees it: a process started, asked with a time limit, ended."""
+"""Live workers as the conductor sees them: processes started, asked with a time limit, ended."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,31 +33,99 @@ ENVIRONMENT = {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
 LAST_LINES = 4
+PRELOAD = ("bench.holder",)
 
 
 class WorkerFailed(Exception):
     """A worker died, was aborted, or didn't answer in time; the message says which, with its last lines."""
 
 
-class LiveWorker:
-    """One worker process and the pipe to it; every answer has to come within `limit_s` seconds."""
+class Nursery:
+    """A process from which workers are forked; each answer of theirs has to come within `limit_s` seconds."""
 
-    def __init__(self, limit_s: float, shared: Path | None = None) -> None:
-        """Starts the process; `shared` is a folder where the workers of a run keep what others can use."""
+    def __init__(self, limit_s: float, shared: Path | None = None, preload: Sequence[str] = PRELOAD) -> None:
+        """Starts the process, which imports `preload`; workers keep in the folder `shared` what others can use."""
+        self._limit_s = limit_s
+        self._shared = shared
+        self._printed = Printed()
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(limit_s)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.nursery", str(theirs.fileno()), *preload],
+                stdin=subprocess.DEVNULL,
+                stdout=self._printed.file,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                env={**ENVIRONMENT, **os.environ},
+                start_new_session=True,
+            )
+
+    def worker(self) -> LiveWorker:
+        """A new worker; raises WorkerFailed if the nursery has died."""
+        with contextlib.ExitStack() as undone:
+            printed = Printed()
+            undone.callback(printed.file.close)
+            ours, theirs = Pipe()
+            undone.callback(ours.close)
+            with theirs:
+                pid = self._ask("spawn", theirs.fileno(), printed.file.fileno())
+            assert pid is not None
+            undone.pop_all()
+        return LiveWorker(self, pid, ours, printed, self._limit_s, self._shared)
+
+    def status(self, pid: int) -> int | None:
+        """The exit code of a worker that has ended (below 0: the signal that ended it); None if it hasn't."""
+        return self._ask(f"status {pid}")
+
+    def _ask(self, request: str, *descriptors: int) -> int | None:
+        try:
+            socket.send_fds(self._control, [request.encode()], list(descriptors))
+            answer = self._control.recv(4096)
+        except TimeoutError:
+            raise WorkerFailed(self._printed.after(f"no worker within {self._limit_s:g} s")) from None
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""
+        if not answer:
+            raise WorkerFailed(self._printed.after(_how_it_ended(self._process.wait(self._limit_s))))
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """Ends the process; its workers are ended one by one, before."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+        self._printed.file.close()
+
+
+class Printed:
+    """What a process prints, kept in a file that has no name."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the process
+
+    def after(self, how: str) -> str:
+        """How the process ended, and the last lines of what it printed before."""
+        size = self.file.seek(0, os.SEEK_END)
+        self.file.seek(max(0, size - 16384))
+        printed = [line.strip() for line in self.file.read().decode(errors="replace").splitlines()]
+        lines = [line for line in printed if line and not line.startswith("@ ")]  # XLA's stack, an address a line
+        return f"{how}; it last printed: {' | '.join(lines[-LAST_LINES:])}" if lines else f"{how}, and printed nothing"
+
+
+class LiveWorker:
+    """One worker process and the pipe to it."""
+
+    def __init__(
+        self, nursery: Nursery, pid: int, pipe: Connection, printed: Printed, limit_s: float, shared: Path | None
+    ) -> None:
+        self.pid = pid
+        self._nursery = nursery
+        self._pipe = pipe
+        self._printed = printed
         self._limit_s = limit_s
         self._shared = None if shared is None else str(shared)
-        self._printed = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
-        self._pipe, child = Pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker", str(child.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=self._printed,
-            stderr=subprocess.STDOUT,
-            pass_fds=[child.fileno()],
-            env={**ENVIRONMENT, **os.environ},
-            start_new_session=True,
-        )
-        child.close()
+        self._status: int | None = None
 
     def ask(self, request: dict[str, Any]) -> None:
         """Sends a request without waiting for its answer."""
@@ -65,10 +136,10 @@ class LiveWorker:
         """The answer to the last request; raises WorkerFailed, or UsageError for what the user got wrong."""
         try:
             if not self._pipe.poll(self._limit_s):
-                raise WorkerFailed(self._said(f"no answer within {self._limit_s:g} s"))
+                raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s"))
             reply = json.loads(self._pipe.recv_bytes())
         except (EOFError, ConnectionResetError):
-            raise WorkerFailed(self._said(self._ending())) from None
+            raise WorkerFailed(self._printed.after(self._ending())) from None
         if "unusable" in reply:
             raise UsageError(reply["unusable"])
         return reply["answer"]
@@ -110,26 +181,36 @@ class LiveWorker:
         return msgspec.convert(self.answer(), Block)
 
     def close(self) -> None:
-        """Ends the process and all that it started; may be called again."""
+        """Ends the process and all that it started, and waits until it is gone; may be called again."""
         self._pipe.close()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._printed.close()
+            os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(WorkerFailed, OSError):  # a nursery that has died too has nothing to tell
+            self._wait()
+        self._printed.file.close()
 
     def _ending(self) -> str:
         """How the process ended; it has closed its pipe, so it is ending if it hasn't yet."""
-        try:
-            status = self._process.wait(timeout=self._limit_s)
-        except subprocess.TimeoutExpired:
-            return "it closed its pipe and didn't end"
-        if status < 0:
-            return f"ended by {signal.Signals(-status).name}"
-        return f"ended with status {status}"
+        status = self._wait()
+        return "it closed its pipe and didn't end" if status is None else _how_it_ended(status)
 
-    def _said(self, how: str) -> str:
-        size = self._printed.seek(0, os.SEEK_END)
-        self._printed.seek(max(0, size - 16384))
-        printed = [line.strip() for line in self._printed.read().decode(errors="replace").splitlines()]
-        lines = [line for line in printed if line and not line.startswith("@ ")]  # XLA's stack, an address a line
-        return f"{how}; it last printed: {' | '.join(lines[-LAST_LINES:])}" if lines else f"{how}, and printed nothing"
+    def _wait(self) -> int | None:
+        deadline = time.monotonic() + self._limit_s
+        while self._status is None and time.monotonic() < deadline:
+            self._status = self._nursery.status(self.pid)
+            time.sleep(0.002 if self._status is None else 0.0)
+        return self._status
+
+
+def _how_it_ended(status: int) -> str:
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+@contextlib.contextmanager
+def nursery(limit_s: float, shared: Path | None, preload: Sequence[str]) -> Iterator[Callable[[], LiveWorker]]:
+    """What starts workers, until the block ends."""
+    made = Nursery(limit_s, shared, preload)
+    try:
+        yield made.worker
+    finally:
+        made.close()

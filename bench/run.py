@@ -16,8 +16,9 @@ from bench import environment
 from bench.cases import Case, Selection, expand
 from bench.conductor import Conductor, Event, RoundEnded, Schedule
 from bench.environment import Backend
-from bench.live import LiveWorker, WorkerFailed
+from bench.live import PRELOAD, WorkerFailed, nursery
 from bench.record import CaseResult, Record, absorb, write
+from toynet.config import PRESETS
 from toynet.errors import UsageError
 from toynet.xla import MAX_SIMULATED, check_xla_flags
 
@@ -86,9 +87,11 @@ def measure(plan: Plan, watch: Watch) -> Record:
 @contextlib.contextmanager
 def conducting(plan: Plan, cases: Sequence[Case]) -> Iterator[tuple[Conductor, Iterable[Event]]]:
     """A conductor of live workers and what happens; workers and the folder that they share are gone when it ends."""
+    presets = any(case.workload in PRESETS for case in cases)
+    preload = (*PRELOAD, "toynet.train") if presets else PRELOAD
     with tempfile.TemporaryDirectory(prefix="bench-") as shared:
         conductor = Conductor(
-            lambda: LiveWorker(plan.limit_s, Path(shared)),
+            lambda: nursery(plan.limit_s, Path(shared), preload),
             time.monotonic,
             plan.schedule,
             environment.usable_cores(),
@@ -114,13 +117,11 @@ def available(cases: Sequence[Case], backend: Backend) -> list[Case]:
 
 def probe(limit_s: float) -> Backend:
     """What JAX runs on here, found out in a process of its own; raises UsageError if it can't start."""
-    worker = LiveWorker(limit_s)
     try:
-        return worker.backend()
+        with nursery(limit_s, None, PRELOAD) as start, contextlib.closing(start()) as worker:
+            return worker.backend()
     except WorkerFailed as error:
         raise UsageError(f"JAX doesn't start here: {error}.") from None
-    finally:
-        worker.close()
 
 
 def check_writable(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""A process that holds one case and answers requests over a pipe of its own.
+"""A process that holds one case and answers requests over a pipe of its own; `bench.nursery` forks it.
 
 Standard output and error are left to JAX, XLA and Gloo. An error in the user's step ends the process
 with its traceback, whose last line the conductor reports. Needs only the standard library, JAX and
@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,14 +63,9 @@ def serve(pipe: Connection) -> None:
         pipe.send_bytes(json.dumps({"answer": answer}, allow_nan=False).encode())
 
 
-def main() -> None:
-    """Serves the pipe whose descriptor is the only argument; what the user got wrong is answered, not raised."""
-    pipe = Connection(int(sys.argv[1]))
+def answer_all(pipe: Connection) -> None:
+    """Serves the pipe to its end; what the user got wrong is answered, not raised."""
     try:
         serve(pipe)
     except UsageError as error:
         pipe.send_bytes(json.dumps({"unusable": str(error)}).encode())
-
-
-if __name__ == "__main__":
-    main()

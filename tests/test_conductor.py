@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,7 @@ class World:
         return self.workers[-1]
 
     def conductor(self, cores: Sequence[int] = (0, 1), **schedule: Any) -> Conductor:
-        return Conductor(self.start, lambda: self.now, Schedule(**schedule), cores)
+        return Conductor(lambda: nullcontext(self.start), lambda: self.now, Schedule(**schedule), cores)
 
     def run(self, groups: Sequence[Sequence[Case]], cores: Sequence[int] = (0, 1), **schedule: Any) -> list[Event]:
         events = list(self.conductor(cores, **schedule).run(groups))

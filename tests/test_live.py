@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bench.cases import Case
-from bench.live import LiveWorker, WorkerFailed
+from bench.live import PRELOAD, LiveWorker, Nursery, WorkerFailed, nursery
 from toynet.errors import UsageError
 
 LIMIT_S = 60.0
@@ -23,9 +24,8 @@ def _planted_workloads_are_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def worker() -> Iterator[LiveWorker]:
-    alive = LiveWorker(LIMIT_S)
-    yield alive
-    alive.close()
+    with nursery(LIMIT_S, None, PRELOAD) as start, closing(start()) as alive:
+        yield alive
 
 
 def prepare(worker: LiveWorker, name: str, data_shards: int = 1) -> None:
@@ -68,24 +68,36 @@ def test_a_worker_that_xla_aborts_is_told_with_what_xla_printed(monkeypatch: pyt
         "--xla_cpu_collective_call_warn_stuck_timeout_seconds=1 --xla_cpu_collective_call_terminate_timeout_seconds=2"
     )
     monkeypatch.setenv("XLA_FLAGS", flags)
-    worker = LiveWorker(LIMIT_S)
-    try:
+    with nursery(LIMIT_S, None, PRELOAD) as start, closing(start()) as worker:
         prepare(worker, "deadlocks", data_shards=2)
         with pytest.raises(WorkerFailed, match=r"ended by SIGABRT; it last printed: .*rendezvous"):
             worker.compile()
-    finally:
-        worker.close()
 
 
-def test_a_worker_that_hangs_is_given_up_and_ended() -> None:
-    worker = LiveWorker(LIMIT_S)
+def test_a_worker_that_hangs_is_given_up_and_ended(worker: LiveWorker) -> None:
     prepare(worker, "hangs")
     worker._limit_s = 0.5
     with pytest.raises(WorkerFailed, match=r"no answer within 0\.5 s"):
         worker.compile()
     worker.close()
     with pytest.raises(ProcessLookupError):
-        os.kill(worker._process.pid, 0)
+        os.kill(worker.pid, 0)
+
+
+def test_workers_of_one_nursery_are_processes_of_their_own() -> None:
+    with nursery(LIMIT_S, None, PRELOAD) as start, closing(start()) as first, closing(start()) as second:
+        prepare(first, "killed")
+        prepare(second, "right", data_shards=2)
+        with pytest.raises(WorkerFailed, match="SIGKILL"):
+            first.compile()
+        assert second.compile().first_loss is not None
+
+
+def test_a_nursery_that_cannot_import_says_so() -> None:
+    dead = Nursery(LIMIT_S, None, ("no_such_module",))
+    with pytest.raises(WorkerFailed, match=r"ended with status 1.*No module named 'no_such_module'"):
+        dead.worker()
+    dead.close()
 
 
 @pytest.mark.parametrize(
