@@ -23,11 +23,18 @@ class Command(Protocol):
 
 
 def _listed(metavar: str, parse: Callable[[str], Any], show: Callable[[Any], str] = str) -> Any:
-    """A flag whose value is a list separated by commas."""
+    """A flag whose value is a list separated by commas, of one item at least."""
+
+    def items(given: list[str]) -> tuple[Any, ...]:
+        found = tuple(parse(item) for item in given[0].split(",") if item)
+        if not found:
+            raise ValueError("a list of at least one item was expected, got none")
+        return found
+
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
-        instance_from_str=lambda given: tuple(parse(item) for item in given[0].split(",") if item),
+        instance_from_str=items,
         is_instance=lambda value: isinstance(value, tuple),
         str_from_instance=lambda value: [",".join(show(item) for item in value)],
     )

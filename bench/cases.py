@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from toynet import modes
 from toynet.config import PRESETS, VIRTUAL_SHARDS
 from toynet.errors import UsageError, unknown
+
+DEVICES = (1, 2, 4, 8)
+PRESET_BATCH = {name: config.batch_size for name, config in PRESETS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,8 @@ class Selection:
 
     workloads: tuple[str, ...] = ("tutorial", "wide")
     modes: tuple[str, ...] = tuple(modes.MODES)
-    devices: tuple[int, ...] = (1, 2, 4, 8)
+    devices: tuple[int, ...] | None = None
+    """None: DEVICES, as far as the backend has so many."""
     members: tuple[int, ...] = (8, 64)
     batch: tuple[int, ...] | None = None
     """None: the workload's own."""
@@ -64,7 +69,7 @@ class Selection:
     """Measure the bit-equal variant of each data_parallel case beside the plain one."""
 
     def __post_init__(self) -> None:
-        numbers = {"devices": self.devices, "members": self.members, "batch": self.batch or (1,)}
+        numbers = {"devices": self.numbers_of_devices, "members": self.members, "batch": self.batch or (1,)}
         for name, values in numbers.items():
             for value in values:
                 if value < 1:
@@ -72,7 +77,7 @@ class Selection:
                 if value >= 2**31:
                     raise UsageError(f"{name} must be below 2**31, got {value}.")
         for list_name in ("workloads", "modes", "devices", "members"):
-            if not getattr(self, list_name):
+            if getattr(self, list_name) == ():
                 raise UsageError(f"{list_name} is empty; name at least one.")
         for mesh in self.meshes or ():
             if min(mesh) < 1:
@@ -80,20 +85,31 @@ class Selection:
             if max(mesh) >= 2**31:
                 raise UsageError(f"a mesh needs fewer than 2**31 devices on each axis, got {mesh[0]}x{mesh[1]}.")
 
+    @property
+    def numbers_of_devices(self) -> tuple[int, ...]:
+        return DEVICES if self.devices is None else self.devices
 
-def expand(selection: Selection) -> list[Case]:
-    """The cases of a selection, in the order of its lists; raises UsageError if there is none."""
+
+def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) -> list[Case]:
+    """The cases of a selection, in the order of its lists; raises UsageError if there is none.
+
+    `own_batch` is the batch size of each workload, for a selection that names none.
+    """
     chosen = [modes.by_name(name) for name in selection.modes]
+    for workload in selection.workloads:
+        if workload not in own_batch:
+            raise unknown("workload", workload, own_batch)
     cases = [
         case
         for workload in selection.workloads
         for mode in chosen
-        for batch in selection.batch or (_default_batch(workload),)
+        for batch in selection.batch or (own_batch[workload],)
         for case in _of_mode(selection, workload, mode, batch)
     ]
     if not cases:
         raise UsageError(
-            f"no case: the modes {', '.join(selection.modes)} don't run on {_listed(selection.devices)} devices; "
+            f"no case: the modes {', '.join(selection.modes)} don't run on "
+            f"{_listed(selection.numbers_of_devices)} devices; "
             "single and ensemble take 1, data_parallel 1 or more, ensemble_data 2 or more."
         )
     for case in cases:
@@ -124,19 +140,11 @@ def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) 
 def _meshes(selection: Selection, mode: modes.Mode) -> list[tuple[int, int]]:
     """The meshes of a mode: one device unless it shards, and two at least for a mesh with two axes."""
     if not mode.sharded:
-        return [(1, 1)] if 1 in selection.devices else []
+        return [(1, 1)] if 1 in selection.numbers_of_devices else []
     if mode.shards_members and selection.meshes is not None:
         return list(selection.meshes)
     fewest = 2 if mode.shards_members else 1
-    return [modes.mesh_for(mode, n) for n in selection.devices if n >= fewest]
-
-
-def _default_batch(workload: str) -> int:
-    if workload in PRESETS:
-        return PRESETS[workload].batch_size
-    if ":" in workload:
-        return 32
-    raise unknown("workload", workload, PRESETS)
+    return [modes.mesh_for(mode, n) for n in selection.numbers_of_devices if n >= fewest]
 
 
 def _listed(values: tuple[int, ...]) -> str:

@@ -48,6 +48,7 @@ def certify(
     state: Any,
     batches: Any,
     *,
+    fused: bool,
     seed: int,
     dtype: str,
     traces: TraceCount,
@@ -57,32 +58,47 @@ def certify(
 
     `initial` are the checked members of its state before the first step, on the host; `state` is a later
     one, which is donated, and the state after all checks is given back. `batches` has shape
-    (steps, batch, ...) and isn't placed; `found` are the collectives of the compiled step.
+    (steps, batch, ...) and isn't placed. With `fused` an epoch is run as one program, else step by step,
+    its last step being the one that is compared. `found` are the collectives of the compiled step.
     """
     members = checked_members(program)
     steps = Comparison(program.mode.ensemble, members, STEP_TOLERANCE[dtype])
     curves = Comparison(program.mode.ensemble, members, CURVE_TOLERANCE[dtype])
-    batch = unstacked(batches)[-1]
-    placed = program.place(batch)
     checks = [steps.check("initial state", initial, [reference.initial(seed + i) for i in members])]
 
-    same = steps.each(program.members(state, members))
+    last = unstacked(batches)[-1]
+    start = steps.each(program.members(state, members))
     if program.gradients is not None:
-        grads = program.members(program.gradients(state, placed), members)
-        checks.append(
-            steps.check("raw gradients", grads, [reference.gradients(s, batch) for s in same], GRADIENT_FLOOR)
-        )
-    state, metrics = program.epoch(state, program.place_stacked(batches), 1)
-    losses = program.members(loss(metrics), members)
-    checks.append(curves.check("loss over an epoch", losses, [reference.curve(s, batches) for s in same]))
+        grads = program.members(program.gradients(state, program.place(last)), members)
+        expected = [reference.gradients(s, last) for s in start]
+        checks.append(steps.check("raw gradients", grads, expected, GRADIENT_FLOOR))
 
+    state, losses = _most_of_an_epoch(program, state, batches, members, fused)
     same, traced = steps.each(program.members(state, members)), traces.traces
-    state, _ = jax.block_until_ready(program.step(state, placed))
+    state, metrics = jax.block_until_ready(program.step(state, program.place(last)))
     again = traces.traces - traced
+    if not fused:
+        losses.append(program.members(loss(metrics), members))
+    expected = [reference.curve(s, batches) for s in start]
+    checks.append(curves.check("loss over an epoch", np.stack(losses, axis=-1), expected))
     after = program.members(state, members)
-    checks.append(steps.check("step from the same state", after, [reference.step(s, batch) for s in same]))
+    checks.append(steps.check("step from the same state", after, [reference.step(s, last) for s in same]))
     checks += [_traced_once(again), _expected_collectives(program, found), _placed(program, state)]
     return Certificate(tuple(checks), members), state
+
+
+def _most_of_an_epoch(
+    program: Program, state: Any, batches: Any, members: Sequence[int], fused: bool
+) -> tuple[Any, list[np.ndarray]]:
+    """The state after an epoch in one program, or after all steps but the last; the losses of the steps run."""
+    if fused:
+        state, metrics = program.epoch(state, program.place_stacked(batches), 1)
+        return state, list(np.moveaxis(program.members(loss(metrics), members), -1, 0))
+    losses = []
+    for batch in unstacked(batches)[:-1]:
+        state, metrics = jax.block_until_ready(program.step(state, program.place(batch)))
+        losses.append(program.members(loss(metrics), members))
+    return state, losses
 
 
 def checked_members(program: Program) -> tuple[int, ...]:

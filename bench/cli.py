@@ -20,6 +20,7 @@ import tyro
 from bench.arguments import Command, Counts, Meshes, Names, Switch, own, parsed
 from bench.cases import Case, Selection, expand
 from bench.conductor import Schedule
+from bench.live import LIMIT_S
 from toynet.config import PRESETS
 from toynet.errors import UsageError
 from toynet.modes import MODES
@@ -35,7 +36,7 @@ class Cases:
     """Presets, or "module:attribute" for a Workload of your own."""
     modes: Names = tuple(MODES)
     """Ways of running them."""
-    devices: Counts = (1, 2, 4, 8)
+    devices: Annotated[Counts, own("1,2,4,8, as far as there are so many")] = ()
     """Devices; a CPU simulates them."""
     members: Counts = (8, 64)
     """Members of an ensemble."""
@@ -52,7 +53,7 @@ class Cases:
         return Selection(
             workloads=self.workloads,
             modes=self.modes,
-            devices=self.devices,
+            devices=self.devices or None,
             members=self.members,
             batch=self.batch or None,
             meshes=self.mesh or None,
@@ -71,8 +72,10 @@ class List(Cases):
     def execute(self) -> int:
         from bench.environment import usable_cores
         from bench.report import table, terminal
+        from bench.run import own_batches
 
-        cases, cores = expand(self.selection()), len(usable_cores())
+        selection = self.selection()
+        cases, cores = expand(selection, own_batches(selection, LIMIT_S)), len(usable_cores())
         with _while_read():
             terminal.show_table(table.needs([(case, _parameters(case)) for case in cases], cores), terminal.console())
         return DONE
@@ -87,11 +90,11 @@ class Run(Cases):
 
     restarts: int = 3
     """Times that every worker is ended and started again; intervals come from these."""
-    rounds: int = 5
+    rounds: int = 3
     """Blocks of each kind that every case is asked for between restarts, at most."""
-    budget: float = 150.0
+    budget: float = 165.0
     """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
-    time_limit: float = 120.0
+    time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
     seed: int = 0
     """Of the orders and the cores drawn."""

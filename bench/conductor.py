@@ -39,9 +39,9 @@ class Schedule:
     """
 
     restarts: int = 3
-    rounds: int = 5
+    rounds: int = 3
     block_s: float = 0.02
-    budget_s: float = 150.0
+    budget_s: float = 165.0
     seed: int = 0
 
 
@@ -108,8 +108,14 @@ class Conductor:
         clock: Callable[[], float],
         schedule: Schedule,
         cores: Sequence[int],
+        *,
+        pinned: bool = True,
     ) -> None:
-        """`nursery` is entered anew for each restart, and gives what starts a worker."""
+        """`nursery` is entered anew for each restart, and gives what starts a worker.
+
+        If `pinned`, a worker runs on as many cores as its case has devices, drawn anew for each restart.
+        """
+        self._pinned = pinned
         self._nursery = nursery
         self._clock = clock
         self._schedule = schedule
@@ -173,7 +179,7 @@ class Conductor:
         """A worker for each case, in a new order: prepared side by side, compiled one by one."""
         drawn = self._shuffled(self._cores)
         order = self._shuffled(cases)
-        cores = {case: tuple(sorted(drawn[: case.devices])) for case in cases}
+        cores = {case: tuple(sorted(drawn[: case.devices] if self._pinned else drawn)) for case in cases}
 
         def begin(case: Case) -> None:
             self._workers[case] = self._start()

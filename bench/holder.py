@@ -16,17 +16,16 @@ from jax.experimental.compilation_cache import compilation_cache
 from bench import cost, timing
 from bench.cases import Case
 from bench.certificate import TraceCount, certify, checked_members
-from bench.measured import Block, Certificate, Compiled, Kind, Stages
+from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Stages
 from bench.memo import Memo
 from bench.reference import Reference, unstacked
 from toynet import modes
 from toynet.program import bind
 from toynet.workload import Workload, loss
 
-# Chained and fused steps differ from waited ones by their dispatch, which is nothing beside a step this long.
-LONG_STEP_S = 0.1
-# The first step of a program takes some 0.05 s longer than those to come, which is nothing beside this.
-VERY_LONG_STEP_S = 0.5
+# Chained and fused steps differ from waited ones by their dispatch, which is nothing beside a step this
+# long. It is told by the first step, of which some 0.05 s are its first time.
+LONG_FIRST_STEP_S = 0.2
 # Batches are taken in turn, for on a single one the gradients vanish; more of them than this add nothing.
 EPOCH_STEPS_AT_MOST = 32
 # A rough time wants a block that the clock resolves well.
@@ -73,6 +72,7 @@ class Holder:
         (self._state, metrics), self._first_step_s = timing.timed(
             lambda: self._program.step(self._state, self._batches[0]), self._clock
         )
+        self._long = self._first_step_s > LONG_FIRST_STEP_S
         self._cost = cost.of(program)
         first_loss = float(np.ravel(self._program.members(loss(metrics)))[0])
         stages = Stages(*seconds, cached, self._first_step_s, transfer_s)
@@ -86,6 +86,7 @@ class Holder:
             self._initial,
             self._state,
             self._host_batches,
+            fused=not self._long,
             seed=SEED,
             dtype=self.case.dtype,
             traces=self._traces,
@@ -109,21 +110,17 @@ class Holder:
 
     def rough(self) -> dict[Kind, float]:
         """Seconds a step, roughly, for each kind of block that makes sense; long steps are only waited for."""
-        if self._first_step_s > VERY_LONG_STEP_S:
+        if self._long:
             return {"latency": self._first_step_s}
-        rough: dict[Kind, float] = {"latency": self._rough("latency")}
-        if rough["latency"] < LONG_STEP_S:
-            rough |= {"throughput": self._rough("throughput"), "fused": self._rough("fused")}
-        return rough
+        return {kind: self._rough(kind) for kind in KINDS}
 
     def _what(self) -> str:
         """The name of what all modes of the workload share at this batch size."""
         return dataclasses.replace(self.case, mode="single", member_shards=1, data_shards=1, members=1).name
 
     def _rough(self, kind: Kind) -> float:
+        self.block(kind, 1)  # compiles what isn't compiled yet
         block = self.block(kind, 1)
-        if block.seconds < LONG_STEP_S or kind == "fused":
-            block = self.block(kind, 1)  # the first one may have compiled something
         while block.seconds < ROUGH_BLOCK_S:
             block = self.block(kind, 4 * block.steps)
         return block.seconds / block.steps

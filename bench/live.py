@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
 LAST_LINES = 4
+LIMIT_S = 120.0
 PRELOAD = ("bench.holder",)
 
 
@@ -148,6 +149,11 @@ class LiveWorker:
         """What JAX runs on there; starts JAX in the worker."""
         self.ask({"ask": "backend"})
         return msgspec.convert(self.answer(), Backend)
+
+    def batch_size(self, workload: str) -> int:
+        """The batch size of a workload's own; raises UsageError if the name leads to none."""
+        self.ask({"ask": "lookup", "workload": workload})
+        return self.answer()
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
         """Lets the worker import, pin itself and initialise the case."""

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from bench import environment
-from bench.cases import Case, Selection, expand
+from bench.cases import PRESET_BATCH, Case, Selection, expand
 from bench.conductor import Conductor, Event, RoundEnded, Schedule
 from bench.environment import Backend
-from bench.live import PRELOAD, WorkerFailed, nursery
+from bench.live import LIMIT_S, PRELOAD, WorkerFailed, nursery
 from bench.record import CaseResult, Record, absorb, write
 from toynet.config import PRESETS
 from toynet.errors import UsageError
@@ -37,7 +37,7 @@ class Plan:
     selection: Selection
     schedule: Schedule
     out: Path
-    limit_s: float = 120.0
+    limit_s: float = LIMIT_S
     """A worker that doesn't answer within this time is broken."""
     command: tuple[str, ...] = ()
 
@@ -56,11 +56,11 @@ class Plan:
 
 def measure(plan: Plan, watch: Watch) -> Record:
     """Runs the plan, writing its record after each round; raises UsageError before anything is written."""
-    cases = expand(plan.selection)
     check_xla_flags()
     check_writable(plan.out)
+    cases = expand(plan.selection, own_batches(plan.selection, plan.limit_s))
     backend = probe(plan.limit_s)
-    cases = available(cases, backend)
+    cases = available(cases, backend, cut=plan.selection.devices is None)
     began = time.monotonic()
     record = Record(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -73,7 +73,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
         seconds=0.0,
         cases=tuple(CaseResult(case) for case in cases),
     )
-    with conducting(plan, cases) as (conductor, events):
+    with conducting(plan, cases, pinned=backend.simulated) as (conductor, events):
         for event in events:
             record = _now(absorb(record, event), began)
             if isinstance(event, RoundEnded):
@@ -85,7 +85,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
 
 
 @contextlib.contextmanager
-def conducting(plan: Plan, cases: Sequence[Case]) -> Iterator[tuple[Conductor, Iterable[Event]]]:
+def conducting(plan: Plan, cases: Sequence[Case], *, pinned: bool) -> Iterator[tuple[Conductor, Iterable[Event]]]:
     """A conductor of live workers and what happens; workers and the folder that they share are gone when it ends."""
     presets = any(case.workload in PRESETS for case in cases)
     preload = (*PRELOAD, "toynet.train") if presets else PRELOAD
@@ -95,6 +95,7 @@ def conducting(plan: Plan, cases: Sequence[Case]) -> Iterator[tuple[Conductor, I
             time.monotonic,
             plan.schedule,
             environment.usable_cores(),
+            pinned=pinned,
         )
         with contextlib.closing(conductor.run(groups(cases))) as events:
             yield conductor, events
@@ -105,14 +106,14 @@ def groups(cases: Sequence[Case]) -> list[list[Case]]:
     return [[case for case in cases if case.workload == name] for name in dict.fromkeys(c.workload for c in cases)]
 
 
-def available(cases: Sequence[Case], backend: Backend) -> list[Case]:
-    """The cases; raises UsageError if one needs more devices than there are or can be simulated."""
+def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Case]:
+    """The cases for which there are devices; with `cut` others are left out, else they raise UsageError."""
     most = MAX_SIMULATED if backend.simulated else backend.device_count
     for case in cases:
-        if case.devices > most:
+        if case.devices > most and not cut:
             how = f"a CPU can be made to show {most}" if backend.simulated else f"{backend.platform} has {most}"
             raise UsageError(f"{case.devices} devices asked for, but {how}; ask for fewer.")
-    return list(cases)
+    return [case for case in cases if case.devices <= most]
 
 
 def probe(limit_s: float) -> Backend:
@@ -122,6 +123,22 @@ def probe(limit_s: float) -> Backend:
             return worker.backend()
     except WorkerFailed as error:
         raise UsageError(f"JAX doesn't start here: {error}.") from None
+
+
+def own_batches(selection: Selection, limit_s: float) -> dict[str, int]:
+    """The batch size of each workload's own, a user's being looked up in a process of its own.
+
+    Raises UsageError for a name that leads to no workload, or whose module fails.
+    """
+    found = dict(PRESET_BATCH)
+    for name in selection.workloads:
+        if ":" in name:
+            try:
+                with nursery(limit_s, None, ()) as start, contextlib.closing(start()) as worker:
+                    found[name] = worker.batch_size(name)
+            except WorkerFailed as error:
+                raise UsageError(f"{name!r} can't be loaded: {error}.") from None
+    return found
 
 
 def check_writable(out: Path) -> None:

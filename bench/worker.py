@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import environment
+from bench import environment, lookup
 from bench.cases import Case
 from toynet.errors import UsageError
 
@@ -27,7 +27,6 @@ def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
 
     In the folder `shared` the workers of a run keep what others can use.
     """
-    from bench import lookup
     from bench.holder import Holder
     from bench.memo import Memo
     from toynet import mesh
@@ -52,6 +51,8 @@ def serve(pipe: Connection) -> None:
         match request.pop("ask"):
             case "backend":
                 answer = dataclasses.asdict(environment.backend())
+            case "lookup":
+                answer = lookup.workload(Case(workload=request["workload"], mode="single")).batch_size
             case "prepare":
                 holder, answer = prepare(Case(**request.pop("case")), **request), None
             case "rough" if holder:

@@ -120,7 +120,7 @@ def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
     [
         (["--modes", "singel"], "no mode is called 'singel'; did you mean 'single'?"),
         (["--workloads", "tutorail"], "no workload is called 'tutorail'; did you mean 'tutorial'?"),
-        (["--workloads", ""], "workloads is empty; name at least one."),
+        (["--workloads", ""], "--workloads: a list of at least one item was expected, got none"),
         (["--devices", "0"], "devices must be at least 1, got 0."),
         (["--devices", "abc"], "--devices: whole numbers separated by commas were expected, got 'abc'"),
         (["--devices", "1,2.5"], "--devices: whole numbers separated by commas were expected, got '2.5'"),

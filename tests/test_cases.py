@@ -81,8 +81,9 @@ def test_what_is_named_twice_is_measured_once() -> None:
     ]
 
 
-def test_a_workload_of_the_users_own_is_not_imported_to_be_listed() -> None:
-    assert names(workloads=("no_such_module:step",), modes=("single",)) == ["no_such_module:step/single-1/m1/b32"]
+def test_a_workload_of_the_users_own_has_its_own_batch_size() -> None:
+    selection = Selection(workloads=("module:step",), modes=("single",))
+    assert [case.name for case in expand(selection, {"module:step": 5})] == ["module:step/single-1/m1/b5"]
 
 
 @given(

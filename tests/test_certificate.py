@@ -26,7 +26,12 @@ from toynet.workload import Workload
 
 
 def certified(
-    workload: Workload, mode: str, layout: modes.Layout, doctor: Any = lambda program: program
+    workload: Workload,
+    mode: str,
+    layout: modes.Layout,
+    doctor: Any = lambda program: program,
+    *,
+    fused: bool = True,
 ) -> Certificate:
     """The certificate of a program as the worker makes it, after `doctor` has changed the program."""
     traces = TraceCount(workload.step)
@@ -38,9 +43,9 @@ def certified(
     found = of(program.step.trace(state, placed).lower().compile()).collectives  # type: ignore[attr-defined]
     state, _ = program.step(state, placed)
     reference = Reference(program, Memo(), "test")
-    return certify(program, reference, initial, state, batches, seed=SEED, dtype="float32", traces=traces, found=found)[
-        0
-    ]
+    return certify(
+        program, reference, initial, state, batches, fused=fused, seed=SEED, dtype="float32", traces=traces, found=found
+    )[0]
 
 
 def failed(made: Certificate) -> set[str]:
@@ -58,9 +63,10 @@ RIGHT = [
 ]
 
 
+@pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(("mode", "layout"), RIGHT)
-def test_a_right_program_passes_every_check(mode: str, layout: modes.Layout) -> None:
-    made = certified(planted.right, mode, layout)
+def test_a_right_program_passes_every_check(mode: str, layout: modes.Layout, fused: bool) -> None:
+    made = certified(planted.right, mode, layout, fused=fused)
     assert not made.failures
     assert {check.name for check in made.checks} == {
         "initial state",
@@ -88,9 +94,11 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(("workload", "layout"), WRONG)
-def test_wrong_gradients_are_found(workload: Workload, layout: modes.Layout) -> None:
-    assert {"raw gradients", "step from the same state"} <= failed(certified(workload, "data_parallel", layout))
+def test_wrong_gradients_are_found(workload: Workload, layout: modes.Layout, fused: bool) -> None:
+    found = failed(certified(workload, "data_parallel", layout, fused=fused))
+    assert {"raw gradients", "step from the same state", "loss over an epoch"} <= found
 
 
 def test_a_factor_in_the_gradient_shows_in_adams_moments_without_a_function_of_gradients() -> None:

@@ -168,15 +168,15 @@ def test_the_order_is_drawn_anew_each_round_and_is_the_same_for_the_same_seed() 
     drawn = {
         tuple(case for r, n, k, case in order(1) if (r, n, k) == (restart, number, "latency"))
         for restart in range(3)
-        for number in range(5)
+        for number in range(3)
     }
-    assert len(drawn) > 10  # of 15 draws from 120 orders, 14 differ on average
+    assert len(drawn) > 6  # of 9 draws from 120 orders, 8.7 differ on average
 
 
 def test_no_place_in_the_order_belongs_to_a_case() -> None:
     blocks = [case for _, _, kind, case in order(3) if kind == "fused"]
     firsts = Counter(blocks[::5])
-    assert len(firsts) > 2  # each of 5 cases comes first in a fifth of 15 rounds
+    assert len(firsts) > 2  # each of 5 cases comes first in a fifth of 9 rounds
 
 
 def test_all_workers_are_started_anew_for_each_restart() -> None:

@@ -66,7 +66,8 @@ LEGEND = (
     "times the samples/s of single, both asked in turn in the same rounds; latency against latency, fused against "
     "fused.",
     "compile: the step alone, without tracing. memory: arguments, outputs and temporaries on one device, as the "
-    "compiler counts them. An empty cell wasn't measured: a step of over 0.1 s is only waited for.",
+    "compiler counts them. An empty cell wasn't measured: a case whose first step takes over 0.2 s is "
+    "only waited for.",
 )
 
 

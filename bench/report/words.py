@@ -66,7 +66,9 @@ def _data_parallel(workload: str, measured: Sequence[Summary]) -> list[str]:
             continue
         kind, speedup = found
         which = f"{workload}: the batch over {case.devices} devices makes {_a_step(kind)}"
-        if speedup.low is not None and speedup.low > 1:
+        if speedup.low is None:
+            said.append(f"{which} {quantity.between(speedup)} as fast as single.")
+        elif speedup.low > 1:
             efficiency = speedup.times(100 / case.devices)
             percent = quantity.rounded(efficiency.value, 2)
             said.append(f"{which} {quantity.between(speedup)} as fast as single: {percent}% parallel efficiency.")
