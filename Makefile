@@ -1,6 +1,6 @@
 # `make bench` and `make test` set everything up by themselves. PYTHON=... picks an interpreter, EXTRAS=dev,cuda more packages.
 PYTHON ?= python3
-EXTRAS ?= dev
+EXTRAS ?= $(or $(shell cat .venv/extras 2>/dev/null),dev)
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
@@ -8,10 +8,12 @@ export PYTHONUNBUFFERED := 1
 
 setup: .venv/installed-$(EXTRAS)
 
+# The extras are remembered, so that `make setup EXTRAS=dev,cuda` holds for the targets after it.
 .venv/installed-$(EXTRAS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, and $(PYTHON) is {v[0]}.{v[1]}; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@echo $(EXTRAS) > .venv/extras
 	@touch $@
 
 # What `run` and the suite measure can be changed: make bench RUN='--workloads tutorial --budget 30' SUITE='-k single'

@@ -99,6 +99,9 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
     for workload in selection.workloads:
         if workload not in own_batch:
             raise unknown("workload", workload, own_batch)
+    own = [name for name in selection.workloads if name not in PRESETS]
+    if own and (selection.deterministic or selection.dtype != "float32"):
+        raise UsageError(f"--deterministic and --dtype are for presets; {own[0]!r} computes as it was written.")
     cases = [
         case
         for workload in selection.workloads

@@ -19,8 +19,9 @@ from toynet.workload import Step, loss
 CHECKED_MEMBERS = 4
 
 # Relative to each leaf's largest entry. A sum over the batch in another order differs by a few roundings
-# (5e-7 seen in float32); a factor n, a forgotten mask or a swapped member by 1e-2 and more.
-STEP_TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
+# (8e-7 seen in float32). What is wrong differs by more: 5e-5 for a mean of unequal means of 1,001 examples
+# on 8 devices, by far more for a factor n, a forgotten mask of a small batch or a swapped member.
+STEP_TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 # Where the terms of a whole leaf nearly cancel, as in an output bias, its roundings are still those of its
 # terms (1.1e-4 of such a leaf seen); so a gradient is held against a hundredth of the largest one at least.
 GRADIENT_FLOOR = 0.01
@@ -83,7 +84,7 @@ def certify(
     checks.append(curves.check("loss over an epoch", np.stack(losses, axis=-1), expected))
     after = program.members(state, members)
     checks.append(steps.check("step from the same state", after, [reference.step(s, last) for s in same]))
-    checks += [_traced_once(again), _expected_collectives(program, found), _placed(program, state)]
+    checks += [_not_retraced(again), _expected_collectives(program, found), _placed(program, state)]
     return Certificate(tuple(checks), members), state
 
 
@@ -161,15 +162,16 @@ def _unlike(found: Any, expected: Any) -> str:
     return ""
 
 
-def _traced_once(again: int) -> Check:
-    said = "traced once" if not again else f"traced {again} more times by its second call"
-    return Check("traces", not again, said, "traced once")
+def _not_retraced(again: int) -> Check:
+    said = "no retrace" if not again else f"traced {again} more times"
+    return Check("traces", not again, said, "no retrace")
 
 
 def _expected_collectives(program: Program, found: Sequence[Collective]) -> Check:
-    kinds = {collective.kind for collective in found}
-    expected = modes.collectives(program.mode, program.layout, program.workload.virtual_shards)
-    return Check("collectives", kinds == expected, _listed(kinds), _listed(expected))
+    kinds = modes.collectives(program.mode, program.layout, program.workload.virtual_shards)
+    expected = {f"{kind} over {program.layout.data_shards}" for kind in kinds}
+    present = {f"{collective.kind} over {collective.group_size}" for collective in found}
+    return Check("collectives", present == expected, _listed(present), _listed(expected))
 
 
 def _placed(program: Program, state: Any) -> Check:
@@ -182,5 +184,5 @@ def _placed(program: Program, state: Any) -> Check:
     return Check("sharding of the state", not wrong, found, f"{program.state_sharding}")
 
 
-def _listed(kinds: set[str] | frozenset[str]) -> str:
+def _listed(kinds: set[str]) -> str:
     return ", ".join(sorted(kinds)) or "none"

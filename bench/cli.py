@@ -17,10 +17,11 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from bench.arguments import Command, Counts, Meshes, Names, Switch, own, parsed
+from bench.arguments import Command, Counts, Meshes, Names, Switch, own
 from bench.cases import Case, Selection, expand
 from bench.conductor import Schedule
 from bench.live import LIMIT_S
+from toynet.arguments import parsed
 from toynet.config import PRESETS
 from toynet.errors import UsageError
 from toynet.modes import MODES
@@ -171,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
     try:
-        return parsed(sys.argv[1:] if argv is None else argv, COMMANDS).execute()
+        return parsed("python -m bench", sys.argv[1:] if argv is None else argv, COMMANDS).execute()
     except UsageError as error:
         return _refused(error)
     except KeyboardInterrupt:
@@ -199,7 +200,8 @@ def _report_beside(record: Any, out: Path) -> None:
     from bench.report.table import build
 
     out.with_suffix(".md").write_text(markdown.render(build(record)), encoding="utf-8")
-    picture.save(record, out.with_suffix(".png"))
+    if not picture.save(record, out.with_suffix(".png")):
+        out.with_suffix(".png").unlink(missing_ok=True)  # of an earlier run
 
 
 def _parameters(case: Case) -> int | None:

@@ -14,12 +14,16 @@ from typing import Protocol, TypeVar
 from bench.cases import Case
 from bench.live import WorkerFailed
 from bench.measured import KINDS, Block, Certificate, Compiled, Kind
+from toynet.errors import UsageError
 
 T = TypeVar("T")
 
 
 class Worker(Protocol):
-    """What the conductor asks of a worker. What begins may run beside others; each call may raise WorkerFailed."""
+    """What the conductor asks of a worker. What begins may run beside others.
+
+    Each call may raise WorkerFailed or UsageError, either of which costs the case only.
+    """
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None: ...
     def end_prepare(self) -> None: ...
@@ -249,9 +253,9 @@ class Conductor:
         began = self._clock()
         until = began + (deadline - began) / (2 * restarts_left + 1)
         for number in range(self._schedule.rounds):
-            if not self._workers or (number and self._clock() + sum(self._round_s.values()) > until):
+            if not self._workers or (number and self._clock() + self._last_round_s() > until):
                 return
-            self._round_s = dict.fromkeys(self._workers, 0.0)
+            self._round_s |= dict.fromkeys(self._workers, 0.0)
             for kind in self._shuffled(KINDS):
                 for case in self._shuffled([c for c in self._workers if kind in self._step_s[c]]):
                     yield self._block(case, restart, number, kind)
@@ -265,9 +269,12 @@ class Conductor:
         self._round_s[case] += self._clock() - began
         return block if isinstance(block, Broke) else Sampled(case, restart, number, kind, block)
 
+    def _last_round_s(self) -> float:
+        return sum(self._round_s[case] for case in self._workers)
+
     def _foresee(self, number: int, restarts_left: int, deadline: float) -> None:
         """When all will be done, if the rest goes like this round, and later groups use what is theirs."""
-        now, round_s = self._clock(), sum(self._round_s.values())
+        now, round_s = self._clock(), self._last_round_s()
         start_s = sum(self._start_s[case] for case in self._workers)
         rounds_s = (self._schedule.rounds - number - 1 + restarts_left * self._schedule.rounds) * round_s
         self._finish = min(now + rounds_s + restarts_left * start_s, max(now, deadline)) + self._end - deadline
@@ -275,7 +282,7 @@ class Conductor:
     def _try(self, case: Case, restart: int, ask: Callable[[], T]) -> T | Broke:
         try:
             return ask()
-        except WorkerFailed as error:
+        except (WorkerFailed, UsageError) as error:
             return self._drop(Broke(case, restart, str(error)))
 
     def _drop(self, broke: Broke) -> Broke:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+CAN_PIN = hasattr(os, "sched_setaffinity")  # macOS can't
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -60,15 +62,22 @@ def host(root: Path) -> Host:
 
 
 def usable_cores() -> tuple[int, ...]:
-    """The cores that this process may run on; all of them where the system can't say (macOS)."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
+    """The cores that this process may run on, no more of them than a container's quota pays for."""
+    cores = sorted(os.sched_getaffinity(0)) if CAN_PIN else range(os.cpu_count() or 1)
+    return tuple(cores)[: _quota()]
+
+
+def _quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
+    """Cores that a container may keep busy (Linux, cgroup version 2); None where there is no such limit."""
+    if not path.exists():
+        return None
+    quota, _, period = path.read_text().partition(" ")
+    return None if quota == "max" else max(1, math.ceil(int(quota) / int(period)))
 
 
 def pin(cores: Sequence[int]) -> None:
     """Keeps this process on those cores, where the system can do that."""
-    if hasattr(os, "sched_setaffinity"):
+    if CAN_PIN:
         os.sched_setaffinity(0, cores)
 
 

@@ -34,6 +34,7 @@ ENVIRONMENT = {
 }
 LAST_LINES = 4
 LIMIT_S = 120.0
+ENDING_S = 5.0
 PRELOAD = ("bench.holder",)
 
 
@@ -80,22 +81,35 @@ class Nursery:
         return self._ask(f"status {pid}")
 
     def _ask(self, request: str, *descriptors: int) -> int | None:
+        if self._printed.file.closed:
+            raise WorkerFailed("its nursery has ended")
         try:
             socket.send_fds(self._control, [request.encode()], list(descriptors))
             answer = self._control.recv(4096)
         except TimeoutError:
+            self._process.kill()  # a late answer would be taken for that of the next request
             raise WorkerFailed(self._printed.after(f"no worker within {self._limit_s:g} s")) from None
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:  # the socket is closed, at its end or at ours
             answer = b""
         if not answer:
-            raise WorkerFailed(self._printed.after(_how_it_ended(self._process.wait(self._limit_s))))
+            raise WorkerFailed(self._printed.after(self._ending()))
         return json.loads(answer)
 
+    def _ending(self) -> str:
+        try:
+            return _how_it_ended(self._process.wait(ENDING_S))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return "it closed its socket and didn't end"
+
     def close(self) -> None:
-        """Ends the process; its workers are ended one by one, before."""
+        """Ends the process, which ends the workers that are left when its control socket closes."""
         self._control.close()
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._printed.file.close()
 
 
@@ -139,7 +153,7 @@ class LiveWorker:
             if not self._pipe.poll(self._limit_s):
                 raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s"))
             reply = json.loads(self._pipe.recv_bytes())
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # the latter where it died in the middle of an answer
             raise WorkerFailed(self._printed.after(self._ending())) from None
         if "unusable" in reply:
             raise UsageError(reply["unusable"])
@@ -189,7 +203,7 @@ class LiveWorker:
     def close(self) -> None:
         """Ends the process and all that it started, and waits until it is gone; may be called again."""
         self._pipe.close()
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter for a zombie on macOS
             os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(WorkerFailed, OSError):  # a nursery that has died too has nothing to tell
             self._wait()

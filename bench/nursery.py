@@ -7,9 +7,11 @@ nursery of its own. Needs the standard library and JAX only.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import signal
 import socket
 import sys
 import warnings
@@ -25,10 +27,14 @@ def nurse(control: socket.socket) -> Connection | None:
     `spawn`, with a pipe and a file to print to, is answered by the process number; `status PID` by
     the exit code, null while the worker lives.
     """
+    workers: list[int] = []
     while True:
         request, descriptors, *_ = socket.recv_fds(control, 4096, 2)
         match request.decode().split():
-            case []:
+            case []:  # whoever asked is gone, perhaps without having ended its workers
+                for pid in workers:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(pid, signal.SIGKILL)
                 return None
             case ["spawn"]:
                 pid = _fork()
@@ -36,10 +42,13 @@ def nurse(control: socket.socket) -> Connection | None:
                     return _as_worker(control, descriptors)
                 for descriptor in descriptors:
                     os.close(descriptor)
+                workers.append(pid)
                 answer = pid
             case ["status", number]:
                 ended, status = os.waitpid(int(number), os.WNOHANG)
                 answer = os.waitstatus_to_exitcode(status) if ended else None
+                if ended:
+                    workers.remove(ended)  # its number may be another process's from now on
             case other:
                 raise ValueError(f"an unknown request: {other}")
         control.sendall(json.dumps(answer).encode())

@@ -18,7 +18,7 @@ def progress(*, quiet: bool) -> Iterator[Watch]:
     to = console(error=True)
     shown = to.is_terminal and not quiet
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
-    with Progress(*columns, console=to, transient=True, disable=not shown) as bar:
+    with Progress(*columns, console=to, transient=True, disable=not shown, auto_refresh=False) as bar:
         task = bar.add_task("starting", total=None, left="")
 
         def watch(event: Event, conductor: Conductor) -> None:
@@ -31,6 +31,7 @@ def progress(*, quiet: bool) -> Iterator[Watch]:
                 total=done + left_s,
                 left=f"about {left_s:.0f} s left",
             )
+            bar.refresh()  # here, between blocks: a thread of its own would disturb them
             if isinstance(event, Broke) and not quiet:
                 bar.print(f"broken: {event.case.name}: {event.why}", markup=False)
 

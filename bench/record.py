@@ -6,6 +6,7 @@ Versions of the format:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -105,7 +106,8 @@ def write(record: Record, path: Path) -> None:
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
-        os.unlink(name)
+        with contextlib.suppress(FileNotFoundError):  # where it was interrupted just after the replacement
+            os.unlink(name)
         raise
 
 

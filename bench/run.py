@@ -60,7 +60,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
     check_writable(plan.out)
     cases = expand(plan.selection, own_batches(plan.selection, plan.limit_s))
     backend = probe(plan.limit_s)
-    cases = available(cases, backend, cut=plan.selection.devices is None)
+    cases = available(cases, backend, cut=plan.selection.devices is None and plan.selection.meshes is None)
     began = time.monotonic()
     record = Record(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -73,7 +73,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
         seconds=0.0,
         cases=tuple(CaseResult(case) for case in cases),
     )
-    with conducting(plan, cases, pinned=backend.simulated) as (conductor, events):
+    with conducting(plan, cases, pinned=backend.simulated and environment.CAN_PIN) as (conductor, events):
         for event in events:
             record = _now(absorb(record, event), began)
             if isinstance(event, RoundEnded):
@@ -113,7 +113,10 @@ def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Cas
         if case.devices > most and not cut:
             how = f"a CPU can be made to show {most}" if backend.simulated else f"{backend.platform} has {most}"
             raise UsageError(f"{case.devices} devices asked for, but {how}; ask for fewer.")
-    return [case for case in cases if case.devices <= most]
+    kept = [case for case in cases if case.devices <= most]
+    if not kept:
+        raise UsageError(f"no case: all of them need more devices than the {most} of {backend.platform}.")
+    return kept
 
 
 def probe(limit_s: float) -> Backend:

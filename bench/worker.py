@@ -31,9 +31,9 @@ def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
     from bench.memo import Memo
     from toynet import mesh
 
-    workload = lookup.workload(case)  # imports what it needs while all cores may be used
     environment.pin(cores)
     mesh.simulate(case.devices)
+    workload = lookup.workload(case)  # a user's module may start JAX as it is imported
     if shared is None:
         return Holder(case, workload)
     own_cache = "JAX_COMPILATION_CACHE_DIR" in os.environ  # the user's, which is to be measured

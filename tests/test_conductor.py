@@ -358,7 +358,7 @@ def test_an_iterator_that_is_closed_ends_every_worker() -> None:
     assert [worker.closed for worker in world.workers] == [1] * 5
 
 
-@pytest.mark.parametrize("error", [UsageError("no such workload"), KeyboardInterrupt(), RuntimeError("a bug")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug")])
 @pytest.mark.parametrize("phase", ["begin_prepare", "prepare", "check", "block"])
 def test_an_error_that_is_not_a_workers_goes_through_and_ends_every_worker(phase: str, error: Exception) -> None:
     world = World(failing={(FOUR, phase, 0): error})
@@ -366,6 +366,13 @@ def test_an_error_that_is_not_a_workers_goes_through_and_ends_every_worker(phase
         list(world.conductor().run([CASES]))
     assert world.workers
     assert all(worker.closed == 1 for worker in world.workers)
+
+
+@pytest.mark.parametrize("phase", ["begin_prepare", "prepare", "compile", "check", "block"])
+def test_what_a_worker_refuses_costs_its_case_only(phase: str) -> None:
+    world = World(failing={(FOUR, phase, 0): UsageError("a batch of 10 doesn't divide")})
+    broken = [event for event in world.run([CASES]) if isinstance(event, Broke)]
+    assert [(event.case, event.why) for event in broken] == [(FOUR, "a batch of 10 doesn't divide")]
 
 
 def test_a_process_that_cannot_be_started_ends_those_that_were() -> None:

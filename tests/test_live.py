@@ -93,6 +93,18 @@ def test_workers_of_one_nursery_are_processes_of_their_own() -> None:
         assert second.compile().first_loss is not None
 
 
+def test_a_nursery_that_loses_its_conductor_ends_even_a_worker_that_hangs() -> None:
+    nursery = Nursery(LIMIT_S)
+    worker = nursery.worker()
+    prepare(worker, "hangs")
+    worker.ask({"ask": "compile"})
+    nursery.close()
+    assert worker._pipe.poll(LIMIT_S)
+    with pytest.raises(EOFError):
+        worker._pipe.recv_bytes()
+    worker.close()
+
+
 def test_a_nursery_that_cannot_import_says_so() -> None:
     dead = Nursery(LIMIT_S, None, ("no_such_module",))
     with pytest.raises(WorkerFailed, match=r"ended with status 1.*No module named 'no_such_module'"):

@@ -39,6 +39,20 @@ def test_cases_that_raise_die_or_hang_are_broken_and_the_others_measured(tmp_pat
     assert "BROKEN" in (tmp_path / "r.md").read_text()
 
 
+def test_a_case_that_xla_aborts_is_broken_and_the_others_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"warn_stuck": 1, "terminate": 2}
+    flags = [f"--xla_cpu_collective_call_{name}_timeout_seconds={n}" for name, n in seconds.items()]
+    monkeypatch.setenv("XLA_FLAGS", " ".join(flags))
+    modes = ("--modes", "data_parallel", "--devices", "2")
+    status, record = run(tmp_path / "r.json", "deadlocks,right", *modes)
+    found = {result.case.workload.partition(":")[2]: result for result in record.cases}
+    assert status == 4
+    assert "SIGABRT" in (found["deadlocks"].why or "")
+    assert found["right"].status == "measured"
+
+
 def test_a_mode_that_computes_something_else_is_broken_and_never_timed(tmp_path: Path) -> None:
     modes = ("--modes", "single,data_parallel", "--devices", "1,2")
     status, record = run(tmp_path / "r.json", "times_n", *modes)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from toynet import modes
+from toynet.arguments import parsed
 from toynet.config import VIRTUAL_SHARDS, Config, Dtype, Threefry, preset
 from toynet.errors import UsageError
 from toynet.modes import Layout, Mode
@@ -78,10 +79,8 @@ class Train:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; its exit status: 0 done, 2 unusable input, 130 interrupted."""
-    app = tyro.extras.SubcommandApp()
-    app.command(name="train")(Train)
     try:
-        train(app.cli(prog="python -m toynet", args=argv))
+        train(parsed("python -m toynet", sys.argv[1:] if argv is None else argv, {"train": Train}))
         sys.stdout.flush()
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)

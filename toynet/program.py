@@ -47,7 +47,11 @@ class Program:
 
     def place(self, batch: Batch) -> Batch:
         """One batch, padded with zeros where it doesn't divide, on its devices."""
-        return jax.device_put(self._pad(batch, axis=0), self.batch_sharding)
+        return jax.device_put(self.padded(batch), self.batch_sharding)
+
+    def padded(self, batch: Batch) -> Batch:
+        """One batch on the host, with zeros where it doesn't divide."""
+        return self._pad(batch, axis=0)
 
     def place_stacked(self, batches: Batch) -> Batch:
         """The same for batches of shape (steps, batch, ...)."""
@@ -124,12 +128,14 @@ def bind(workload: Workload, mode: Mode, layout: Layout) -> Program:
 
 
 def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:
-    """Rows of an array whose first axis alone may be sharded, without bringing the others to the host."""
+    """Rows of an array whose first axis alone may be sharded, on the host, without assembling the whole."""
     rows: dict[int, np.ndarray] = {}
     for shard in leaf.addressable_shards:
-        first = shard.index[0].start or 0
-        data = np.asarray(shard.data)
-        rows |= {i: data[i - first] for i in which if first <= i < first + len(data)}
+        first, count = shard.index[0].start or 0, shard.data.shape[0]
+        wanted = [i for i in which if first <= i < first + count and i not in rows]
+        if wanted:
+            data = np.asarray(shard.data)
+            rows |= {i: data[i - first] for i in wanted}
     return np.stack([rows[i] for i in which])
 
 

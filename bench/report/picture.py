@@ -34,7 +34,9 @@ def save(record: Record, path: Path) -> bool:
     for ax, name, group in zip(axes, workloads, groups, strict=True):
         _draw(ax, name, group)
     figure.suptitle("Samples a second, as a multiple of single's (95% interval)", fontsize=12)
-    axes[-1].set_xlabel("times single (log scale); grey: more simulated devices than cores, not hardware scaling")
+    axes[-1].set_xlabel(
+        "times single (log scale)\ngrey: more simulated devices than cores, which isn't hardware scaling"
+    )
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(STYLES), frameon=False)
     figure.savefig(path, dpi=120)
     return True
@@ -55,7 +57,8 @@ def _draw(ax: Axes, workload: str, group: list[Summary]) -> None:
             ax.axhspan(i - 0.5, i + 0.5, color="0.9", lw=0)
     ax.axvline(1, color="0.4", lw=1)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 7, 8)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}x"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(range(len(group)), [_label(summary) for summary in group], fontsize=9)

@@ -126,7 +126,7 @@ NEEDS = (
     Column("remarks", numeric=False),
 )
 
-# Parameters, and adam's two moments of each.
+# Parameters, and adam's two moments of each; every data shard has its own.
 ARRAYS_OF_STATE = 3
 
 
@@ -137,6 +137,10 @@ def needs(cases: Sequence[tuple[Case, int | None]], cores: int) -> Table:
 
 def _needs(case: Case, parameters: int | None, cores: int) -> tuple[str, ...]:
     itemsize = {"float32": 4, "float64": 8}[case.dtype]
-    state = None if parameters is None else ARRAYS_OF_STATE * itemsize * parameters * case.layout.padded_members
+    state = (
+        None
+        if parameters is None
+        else ARRAYS_OF_STATE * itemsize * parameters * case.layout.padded_members * case.data_shards
+    )
     remarks = "oversubscribed on this CPU" if case.devices > cores else ""
     return case.name, case.mesh, str(min(case.devices, cores)), quantity.size(state), remarks

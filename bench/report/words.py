@@ -103,10 +103,8 @@ def _deterministic(workload: str, measured: Sequence[Summary]) -> list[str]:
         ]
         cost = ratio(summary.result, plain[0].result, "latency") if plain else None
         if cost is not None:
-            said.append(
-                f"{workload}: bit-equal sums on {summary.case.devices} devices take {quantity.between(cost)} the time "
-                "of plain ones."
-            )
+            on, times = _devices(summary), quantity.between(cost)
+            said.append(f"{workload}: bit-equal sums on {on} take {times} the time of plain ones.")
     return said
 
 
@@ -146,11 +144,16 @@ def _unfinished(record: Record, cases: Sequence[Summary]) -> list[str]:
 
 
 def _best_speedup(summary: Summary) -> tuple[Kind, Estimate] | None:
-    """The speed-up of the way of running that is fastest for the case, with its name."""
+    """The speed-up of fused steps, or of waited ones where there are no fused, with which it is."""
     if not summary.speedup:
         return None
     kind: Kind = "fused" if "fused" in summary.speedup else "latency"
     return kind, summary.speedup[kind]
+
+
+def _devices(summary: Summary) -> str:
+    n = summary.case.devices
+    return f"{n} device{'s' * (n > 1)}" + (" (oversubscribed)" if summary.oversubscribed else "")
 
 
 def _a_step(kind: Kind) -> str:

@@ -1,0 +1,80 @@
+"""Every command of the README runs; those that set up or take minutes are made small by what they offer for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = [
+    line
+    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    for line in block.splitlines()
+]
+QUICK = ["--modes", "single", "--workloads", "tutorial", "--restarts", "1", "--rounds", "1", "--budget", "5"]
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    python = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands run, one after another as a reader would; it has the records and the suite."""
+    made = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "results", made / "results")
+    (made / "bench").mkdir()
+    (made / "bench" / "suite").symlink_to(ROOT / "bench" / "suite")
+    return made
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python ")])
+def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
+    done = run(shlex.split(command), folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    if command == "python -m toynet train":
+        assert done.stdout.splitlines()[-1] == "Accuracy on the test set: 0.9950"
+
+
+def test_the_readme_has_the_commands_that_are_known_here() -> None:
+    assert {c for c in COMMANDS if not c.startswith("python ")} == {"make bench", "make test"}
+
+
+@pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="set up without make")
+def test_make_bench_leaves_a_record_a_report_and_a_picture(tmp_path: Path) -> None:
+    out = tmp_path / "r.json"
+    arguments = [
+        f"RUN={shlex.join([*QUICK, '--out', str(out)])}",
+        "SUITE=-k 'tutorial and single' --benchmark-storage " + str(tmp_path / "saved"),
+    ]
+    done = run(["make", "bench", *arguments], ROOT)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["complete"]
+    assert out.with_suffix(".md").read_text(encoding="utf-8").startswith("# Step time by mode and devices\n")
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert "test_step[tutorial/single-1/m1/b32]" in done.stdout
+    assert len(list((tmp_path / "saved").rglob("*.json"))) == 1
+
+
+def test_make_test_runs_the_tests() -> None:
+    done = run(["make", "--dry-run", "test"], ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].strip().endswith("python -m pytest tests")
+
+
+def test_the_table_of_the_readme_is_that_of_the_committed_report() -> None:
+    readme, report = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "results/baseline-cpu.md"))
+    rows = [line for line in readme.splitlines() if line.startswith("|")]
+    assert len(rows) > 10
+    assert all(row in report for row in rows)
