@@ -15,6 +15,8 @@ _BITS = {"pred": 8, "bf16": 16, "f16": 16, "f32": 32, "f64": 64, "c64": 64, "c12
 _INSTRUCTION = re.compile(rf" = (?P<shape>.*?) (?P<kind>{'|'.join(KINDS)})(?P<start>-start)?\(")
 _ARRAY = re.compile(r"\b(?P<dtype>[a-z]+\d*)\w*\[(?P<dims>[\d,]*)\]")
 _LISTED_GROUPS = re.compile(r"replica_groups=\{\{(?P<first>[\d,]*)\}")
+# Since jax 0.12: the axes of a mesh with their sizes, and those of them that a group extends over.
+_MESH_GROUPS = re.compile(r"replica_groups=mesh\[(?P<axes>[^\]]*)\]\s*\{(?P<over>[^}]*)\}")
 _IOTA_GROUPS = re.compile(r"replica_groups=\[(?P<count>\d+),(?P<size>\d+)\]<=")
 
 
@@ -60,6 +62,9 @@ def _array_bytes(found: re.Match[str]) -> int:
 
 
 def _group_size(line: str) -> int:
+    if found := _MESH_GROUPS.search(line):
+        sizes = dict(re.findall(r"'(\w+)'=(\d+)", found["axes"]))
+        return math.prod(int(sizes[axis]) for axis in re.findall(r"'(\w+)'", found["over"]))
     if found := _IOTA_GROUPS.search(line):
         return int(found["size"])
     if found := _LISTED_GROUPS.search(line):
