@@ -160,4 +160,4 @@ def test_groups_named_by_the_axes_of_a_mesh_have_the_size_of_those_axes() -> Non
     line = (
         "  %all-reduce = f32[2]{0} all-reduce(%a), channel_id=1, replica_groups=mesh['members'=4,'data'=2] {'data'}, x"
     )
-    assert [(c.kind, c.group_size, c.bytes) for c in collectives(line)] == [("all-reduce", 2, 8)]
+    assert [(c.kind, c.group_size, c.bytes) for c in cost.collectives(line)] == [("all-reduce", 2, 8)]
