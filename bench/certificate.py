@@ -19,8 +19,8 @@ from toynet.workload import Step, loss
 CHECKED_MEMBERS = 4
 
 # Relative to each leaf's largest entry. A sum over the batch in another order differs by a few roundings
-# (8e-7 seen in float32). What is wrong differs by more: 5e-5 for a mean of unequal means of 1,001 examples
-# on 8 devices, by far more for a factor n, a forgotten mask of a small batch or a swapped member.
+# (2e-6 at most in results/baseline-cpu.json). What is wrong differs by more, even the mean of the devices'
+# means where they hold 126 and 119 examples; a factor n, a forgotten mask or a swapped member by far more.
 STEP_TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 # Where the terms of a whole leaf nearly cancel, as in an output bias, its roundings are still those of its
 # terms (1.1e-4 of such a leaf seen); so a gradient is held against a hundredth of the largest one at least.

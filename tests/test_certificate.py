@@ -101,6 +101,12 @@ def test_wrong_gradients_are_found(workload: Workload, layout: modes.Layout, fus
     assert {"raw gradients", "step from the same state", "loss over an epoch"} <= found
 
 
+@pytest.mark.parametrize("workload", [planted.unreduced, planted.forgotten_mask])
+def test_wrong_gradients_are_found_where_hardly_any_example_is_padding(workload: Workload) -> None:
+    found = failed(certified(workload, "data_parallel", modes.Layout(batch=1001, data_shards=8)))
+    assert "raw gradients" in found
+
+
 def test_a_factor_in_the_gradient_shows_in_adams_moments_without_a_function_of_gradients() -> None:
     """Adam's update is the same for gradients n times as long, its moments are not."""
     right = train.workload("tutorial", preset("tutorial"))

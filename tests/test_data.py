@@ -13,7 +13,6 @@ from toynet.data import (
     batches,
     gaussian_classes,
     nested_classes,
-    one_batch,
     split,
     torch_permutation,
     train_and_test,
@@ -96,12 +95,6 @@ def test_batches_hold_each_example_once_in_order_and_zeros_elsewhere(n: int, bat
 def test_batches_have_the_dtype_asked_for_and_int32_labels(dtype: str) -> None:
     stacked = batches(numbered(5), 2, dtype)
     assert Batch(*(str(leaf.dtype) for leaf in stacked)) == (dtype, "int32", dtype)
-
-
-def test_one_batch_is_all_points_without_padding() -> None:
-    batch = one_batch(numbered(5))
-    assert batch.inputs.shape == (5, 2)
-    assert batch.mask.tolist() == [1] * 5
 
 
 @pytest.mark.parametrize("config", [Config(size=50), PRESETS["wide"]], ids=["nested", "gaussian"])

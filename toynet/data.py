@@ -91,8 +91,3 @@ def batches(points: Points, batch_size: int, dtype: str = "float32") -> Batch:
 
     inputs = points.inputs.astype(dtype)
     return Batch(stack(inputs), stack(points.labels.astype("int32")), stack(np.ones(n, dtype)))
-
-
-def one_batch(points: Points, dtype: str = "float32") -> Batch:
-    """All points as one batch, without a leading axis."""
-    return Batch(*(leaf[0] for leaf in batches(points, len(points.labels), dtype)))
