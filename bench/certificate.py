@@ -46,6 +46,7 @@ def certify(
     program: Program,
     reference: Reference,
     initial: Any,
+    first_losses: np.ndarray,
     state: Any,
     batches: Any,
     *,
@@ -57,30 +58,37 @@ def certify(
 ) -> tuple[Certificate, Any]:
     """Compares a program, whose step was compiled and run before, with `single` on the same batches.
 
-    `initial` are the checked members of its state before the first step, on the host; `state` is a later
-    one, which is donated, and the state after all checks is given back. `batches` has shape
-    (steps, batch, ...) and isn't placed. With `fused` an epoch is run as one program, else step by step,
-    its last step being the one that is compared. `found` are the collectives of the compiled step.
+    `initial` are the checked members of its state before the first step, `first_losses` their losses in
+    that step, on the first of the batches, both on the host. `state` is the one after it, which is
+    donated; the state after all checks is given back. `batches` has shape (steps, batch, ...) and isn't
+    placed. With `fused` an epoch is run as one program; else, since steps are long, its first is the one
+    that was run, and its last the one that is compared. `found` are the collectives of the compiled step.
     """
     members = checked_members(program)
     steps = Comparison(program.mode.ensemble, members, STEP_TOLERANCE[dtype])
     curves = Comparison(program.mode.ensemble, members, CURVE_TOLERANCE[dtype])
     checks = [steps.check("initial state", initial, [reference.initial(seed + i) for i in members])]
 
-    last = unstacked(batches)[-1]
+    first, *others = unstacked(batches)
+    last = others[-1] if others else first
     start = steps.each(program.members(state, members))
     if program.gradients is not None:
         grads = program.members(program.gradients(state, program.place(last)), members)
         expected = [reference.gradients(s, last) for s in start]
         checks.append(steps.check("raw gradients", grads, expected, GRADIENT_FLOOR))
 
-    state, losses = _most_of_an_epoch(program, state, batches, members, fused)
+    if fused:
+        state, metrics = program.epoch(state, program.place_stacked(batches), 1)
+        losses = list(np.moveaxis(program.members(loss(metrics), members), -1, 0))
+        expected = [reference.curve(s, [first, *others]) for s in start]
+    else:
+        state, losses = _steps(program, state, others[:-1], members)
+        expected = [reference.curve(s, [first, *others[:-1], last]) for s in steps.each(initial)]
     same, traced = steps.each(program.members(state, members)), traces.traces
     state, metrics = jax.block_until_ready(program.step(state, program.place(last)))
     again = traces.traces - traced
     if not fused:
-        losses.append(program.members(loss(metrics), members))
-    expected = [reference.curve(s, batches) for s in start]
+        losses = [first_losses, *losses, program.members(loss(metrics), members)]
     checks.append(curves.check("loss over an epoch", np.stack(losses, axis=-1), expected))
     after = program.members(state, members)
     checks.append(steps.check("step from the same state", after, [reference.step(s, last) for s in same]))
@@ -88,15 +96,12 @@ def certify(
     return Certificate(tuple(checks), members), state
 
 
-def _most_of_an_epoch(
-    program: Program, state: Any, batches: Any, members: Sequence[int], fused: bool
+def _steps(
+    program: Program, state: Any, batches: Sequence[Any], members: Sequence[int]
 ) -> tuple[Any, list[np.ndarray]]:
-    """The state after an epoch in one program, or after all steps but the last; the losses of the steps run."""
-    if fused:
-        state, metrics = program.epoch(state, program.place_stacked(batches), 1)
-        return state, list(np.moveaxis(program.members(loss(metrics), members), -1, 0))
+    """The state after steps on those batches, one by one, and their losses."""
     losses = []
-    for batch in unstacked(batches)[:-1]:
+    for batch in batches:
         state, metrics = jax.block_until_ready(program.step(state, program.place(batch)))
         losses.append(program.members(loss(metrics), members))
     return state, losses

@@ -77,7 +77,8 @@ class Holder:
         if self._long and jax.default_backend() != "cpu":  # a GPU's first step loads libraries
             self._long = self._rough("latency") > LONG_FIRST_STEP_S
         self._cost = cost.of(program)
-        first_loss = float(np.ravel(self._program.members(loss(metrics)))[0])
+        self._first_losses = self._program.members(loss(metrics), checked_members(self._program))
+        first_loss = float(np.ravel(self._first_losses)[0])
         stages = Stages(*seconds, cached, self._first_step_s, transfer_s)
         return Compiled(stages, self._cost, first_loss if math.isfinite(first_loss) else None)
 
@@ -87,6 +88,7 @@ class Holder:
             self._program,
             Reference(self._program, self._memo, self._what()),
             self._initial,
+            self._first_losses,
             self._state,
             self._host_batches,
             fused=not self._long,

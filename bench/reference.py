@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -50,10 +51,10 @@ class Reference:
         with self._scope():
             return self._program.members(self._program.step(self._placed(state), self._program.place(batch))[0])
 
-    def curve(self, state: Any, batches: Any) -> np.ndarray:
+    def curve(self, state: Any, batches: Sequence[Any]) -> np.ndarray:
         """The loss of each step over `batches`, taken one by one from a state; shape (steps,)."""
         state, losses = self._placed(state), []
-        for batch in unstacked(batches):
+        for batch in batches:
             state, metrics = self._program.step(state, self._program.place(batch))
             losses.append(np.array(loss(metrics)))
         return np.stack(losses)

@@ -22,7 +22,7 @@ from bench.reference import Reference, unstacked
 from toynet import modes, train
 from toynet.config import Config, preset
 from toynet.program import Program, bind
-from toynet.workload import Workload
+from toynet.workload import Workload, loss
 
 
 def certified(
@@ -41,10 +41,21 @@ def certified(
     initial = program.members(state, certificate.checked_members(program))
     placed = program.place(unstacked(batches)[0])
     found = of(program.step.trace(state, placed).lower().compile()).collectives  # type: ignore[attr-defined]
-    state, _ = program.step(state, placed)
+    state, metrics = program.step(state, placed)
+    losses = program.members(loss(metrics), certificate.checked_members(program))
     reference = Reference(program, Memo(), "test")
     return certify(
-        program, reference, initial, state, batches, fused=fused, seed=SEED, dtype="float32", traces=traces, found=found
+        program,
+        reference,
+        initial,
+        losses,
+        state,
+        batches,
+        fused=fused,
+        seed=SEED,
+        dtype="float32",
+        traces=traces,
+        found=found,
     )[0]
 
 
