@@ -46,6 +46,27 @@ def _mesh(text: str) -> tuple[int, int]:
     return int(members), int(data)
 
 
+def _percent(given: list[str]) -> float:
+    number, sign, rest = given[0].partition("%")
+    try:
+        if not sign or rest:
+            raise ValueError
+        return float(number) / 100
+    except ValueError:
+        raise ValueError(f"a percentage such as 3% was expected, got {given[0]!r}") from None
+
+
+Percent = Annotated[
+    float,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PERCENT",
+        instance_from_str=_percent,
+        is_instance=lambda value: isinstance(value, float),
+        str_from_instance=lambda value: [f"{100 * value:g}%"],
+    ),
+]
+"""A share, written as 3%."""
 Names = Annotated[tuple[str, ...], _listed("NAME,NAME,...", str)]
 Counts = Annotated[tuple[int, ...], _listed("N,N,...", _count)]
 Meshes = Annotated[tuple[tuple[int, int], ...], _listed("AxB,AxB,...", _mesh, lambda mesh: f"{mesh[0]}x{mesh[1]}")]

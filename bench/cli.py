@@ -1,169 +1,33 @@
-"""`python -m bench ...`: the command lines, and their exit status. Each part is imported only when asked for.
+"""`python -m bench ...`: the commands, and their exit status. What a command needs is imported when it runs.
 
-Exit status: 0 done, 2 unusable input or environment, 4 a case broke, 130 interrupted.
+Exit status: 0 done (no case slower), 1 slower than allowed, 2 unusable input or environment,
+3 inconclusive, 4 a case broke, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Sequence
 
-import tyro
-
-from bench.arguments import Command, Counts, Meshes, Names, Switch, own
-from bench.cases import Case, Selection, expand
-from bench.conductor import Schedule
-from bench.live import LIMIT_S
+from bench.arguments import Command
+from bench.commands.comparing import Ab, Gate
+from bench.commands.doctoring import Doctor
+from bench.commands.measuring import List, Run
+from bench.commands.reporting import ReportCommand, refused
+from bench.commands.status import INTERRUPTED
 from toynet.arguments import parsed
-from toynet.config import PRESETS
 from toynet.errors import UsageError
-from toynet.modes import MODES
 
-DONE, UNUSABLE, BROKEN, INTERRUPTED = 0, 2, 4, 130
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cases:
-    """Which cases: the product of these lists, as far as each mode takes them."""
-
-    workloads: Names = ("tutorial", "wide")
-    """Presets, or "module:attribute" for a Workload of your own."""
-    modes: Names = tuple(MODES)
-    """Ways of running them."""
-    devices: Annotated[Counts, own("1,2,4,8, as far as there are so many")] = ()
-    """Devices; a CPU simulates them."""
-    members: Counts = (8, 64)
-    """Members of an ensemble."""
-    batch: Annotated[Counts, own("each workload's own")] = ()
-    """Global batch."""
-    mesh: Annotated[Meshes, own("the squarest for each of --devices")] = ()
-    """For ensemble_data: member shards x data shards, such as 4x2."""
-    dtype: Literal["float32", "float64"] = "float32"
-    """What is computed in; float64 needs JAX_ENABLE_X64=1."""
-    deterministic: Switch = False
-    """Measure data_parallel's bit-equal variant beside the plain one."""
-
-    def selection(self) -> Selection:
-        return Selection(
-            workloads=self.workloads,
-            modes=self.modes,
-            devices=self.devices or None,
-            members=self.members,
-            batch=self.batch or None,
-            meshes=self.mesh or None,
-            dtype=self.dtype,
-            deterministic=self.deterministic,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class List(Cases):
-    """List the cases that `run` would measure, and what each needs; nothing is run.
-
-    Example: python -m bench list --modes data_parallel --devices 1,2
-    """
-
-    def execute(self) -> int:
-        from bench.environment import usable_cores
-        from bench.report import table, terminal
-        from bench.run import own_batches
-
-        selection = self.selection()
-        cases, cores = expand(selection, own_batches(selection, LIMIT_S)), len(usable_cores())
-        with _while_read():
-            terminal.show_table(table.needs([(case, _parameters(case)) for case in cases], cores), terminal.console())
-        return DONE
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run(Cases):
-    """Measure cases, write their record after each round, print a table and what it means.
-
-    Example: python -m bench run --workloads tutorial --modes single,ensemble --members 8 --budget 30
-    """
-
-    restarts: int = 3
-    """Times that every worker is ended and started again; intervals come from these."""
-    rounds: int = 3
-    """Blocks of each kind that every case is asked for between restarts, at most."""
-    budget: float = 165.0
-    """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
-    time_limit: float = LIMIT_S
-    """Seconds after which a worker that doesn't answer is broken."""
-    seed: int = 0
-    """Of the orders and the cores drawn."""
-    out: Path = Path("results/latest.json")
-    """The record; its report (.md) and picture (.png) are written beside it."""
-    quiet: Switch = False
-    """Print nothing but errors."""
-
-    def execute(self) -> int:
-        from bench.progress import progress
-        from bench.report import terminal
-        from bench.run import Plan, measure
-
-        plan = Plan(
-            selection=self.selection(),
-            schedule=Schedule(restarts=self.restarts, rounds=self.rounds, budget_s=self.budget, seed=self.seed),
-            out=self.out,
-            limit_s=self.time_limit,
-            command=("python", "-m", "bench", *sys.argv[1:]),
-        )
-        with progress(quiet=self.quiet) as watch:
-            record = measure(plan, watch)
-        _report_beside(record, self.out)
-        if not self.quiet:
-            from bench.report.table import build
-
-            to = terminal.console()
-            with _while_read():
-                terminal.show(build(record), to)
-                to.print(f"\n{self.out}", soft_wrap=True, markup=False)
-        return BROKEN if any(result.status == "broken" for result in record.cases) else DONE
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportCommand:
-    """Print records as tables and sentences.
-
-    Example: python -m bench report results/baseline-cpu.json --format markdown
-    """
-
-    records: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Files that `run` wrote."""
-    format: Literal["terminal", "markdown"] = "terminal"
-    """How."""
-
-    def execute(self) -> int:
-        from bench.record import read
-        from bench.report import markdown, terminal
-        from bench.report.table import build
-
-        if not self.records:
-            raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
-        status, to = DONE, terminal.console()
-        for path in self.records:
-            try:
-                report = build(read(path))
-            except UsageError as error:
-                status = _refused(error)
-                continue
-            with _while_read():
-                if self.format == "markdown":
-                    print(markdown.render(report))
-                else:
-                    terminal.show(report, to)
-        return status
-
-
-COMMANDS: dict[str, Callable[..., Command]] = {"list": List, "run": Run, "report": ReportCommand}
+COMMANDS: dict[str, Callable[..., Command]] = {
+    "list": List,
+    "run": Run,
+    "ab": Ab,
+    "gate": Gate,
+    "report": ReportCommand,
+    "doctor": Doctor,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,36 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return parsed("python -m bench", sys.argv[1:] if argv is None else argv, COMMANDS).execute()
     except UsageError as error:
-        return _refused(error)
+        return refused(error)
     except KeyboardInterrupt:
         print("interrupted; rounds that had ended are in the record", file=sys.stderr)
         return INTERRUPTED
-
-
-@contextlib.contextmanager
-def _while_read() -> Iterator[None]:
-    """What is printed here is lost, and the exit status kept, once whoever read it has left (`| head`)."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _refused(error: UsageError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return UNUSABLE
-
-
-def _report_beside(record: Any, out: Path) -> None:
-    from bench.report import markdown, picture
-    from bench.report.table import build
-
-    out.with_suffix(".md").write_text(markdown.render(build(record)), encoding="utf-8")
-    if not picture.save(record, out.with_suffix(".png")):
-        out.with_suffix(".png").unlink(missing_ok=True)  # of an earlier run
-
-
-def _parameters(case: Case) -> int | None:
-    """Weights and biases of one member; None for a workload that isn't a preset."""
-    return PRESETS[case.workload].parameters if case.workload in PRESETS else None

@@ -27,10 +27,12 @@ class Worker(Protocol):
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None: ...
     def end_prepare(self) -> None: ...
-    def compile(self) -> Compiled: ...
-    def begin_check(self) -> None: ...
+    def begin_compile(self) -> None: ...
+    def end_compile(self) -> Compiled: ...
+    def begin_check(self, fused: bool | None = None) -> None: ...
     def end_check(self) -> Certificate: ...
-    def rough(self) -> dict[Kind, float]: ...
+    def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]: ...
+    def traces(self) -> int: ...
     def block(self, kind: Kind, steps: int) -> Block: ...
     def close(self) -> None: ...
 
@@ -194,11 +196,11 @@ class Conductor:
         prepare_s = (self._clock() - began) / max(len(cases), 1)
         for case in [case for case in order if case in self._workers]:
             began = self._clock()
-            compiled = self._try(case, restart, self._workers[case].compile)
+            compiled = self._try(case, restart, lambda worker=self._workers[case]: _compiled(worker))
             self._start_s[case] = prepare_s + self._clock() - began
             if isinstance(compiled, Broke):
                 yield compiled
-            elif why := self._unlike_first(case, compiled.first_loss):
+            elif why := unlike_first(compiled.first_loss, self._first_loss.setdefault(case, compiled.first_loss)):
                 yield self._drop(Broke(case, restart, f"wrong results: {why}"))
             else:
                 yield Started(case, restart, compiled, cores[case])
@@ -239,14 +241,6 @@ class Conductor:
             yield rough
         else:
             self._step_s[case] = rough
-
-    def _unlike_first(self, case: Case, loss: float | None) -> str:
-        first = self._first_loss.setdefault(case, loss)
-        if first is None or loss is None:
-            return "the loss of the first step isn't a finite number"
-        if abs(loss - first) > FIRST_LOSS_TOLERANCE * abs(first):
-            return f"the loss of the first step is {loss:g}, and was {first:g} before the restart"
-        return ""
 
     def _rounds(self, restart: int, restarts_left: int, deadline: float) -> Iterator[Event]:
         """One round, and more of them while time is left; later starts are left as much time as their rounds."""
@@ -297,3 +291,17 @@ class Conductor:
 
     def _shuffled(self, values: Sequence[T]) -> list[T]:
         return self._random.sample(values, len(values))
+
+
+def unlike_first(loss: float | None, first: float | None) -> str:
+    """How the loss of a first step isn't that of the first start, in words; empty if it is."""
+    if first is None or loss is None:
+        return "the loss of the first step isn't a finite number"
+    if abs(loss - first) > FIRST_LOSS_TOLERANCE * abs(first):
+        return f"the loss of the first step is {loss:g}, and was {first:g} before the restart"
+    return ""
+
+
+def _compiled(worker: Worker) -> Compiled:
+    worker.begin_compile()
+    return worker.end_compile()

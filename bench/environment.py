@@ -6,10 +6,11 @@ import importlib.metadata
 import math
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench import git
 
 CAN_PIN = hasattr(os, "sched_setaffinity")  # macOS can't
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -56,8 +57,8 @@ def host(root: Path) -> Host:
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         os=f"{platform.system()} {platform.release()} {platform.machine()}",
         environment={k: v for k, v in sorted(os.environ.items()) if k == "XLA_FLAGS" or k.startswith("JAX_")},
-        commit=_git(root, "rev-parse", "HEAD"),
-        dirty=bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        commit=git.commit(root),
+        dirty=git.dirty(root),
     )
 
 
@@ -119,11 +120,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

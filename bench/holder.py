@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,9 @@ class Holder:
         stages = Stages(*seconds, cached, self._first_step_s, transfer_s)
         return Compiled(stages, self._cost, first_loss if math.isfinite(first_loss) else None)
 
-    def check(self) -> Certificate:
-        """Compares the case with `single`; it must have been compiled."""
+    def check(self, fused: bool | None = None) -> Certificate:
+        """Compares the case with `single`; it must have been compiled. `fused`: whether an epoch is run as one
+        program (None: unless its steps are long)."""
         certificate, self._state = certify(
             self._program,
             Reference(self._program, self._memo, self._what()),
@@ -91,7 +92,7 @@ class Holder:
             self._first_losses,
             self._state,
             self._host_batches,
-            fused=not self._long,
+            fused=not self._long if fused is None else fused,
             seed=SEED,
             dtype=self.case.dtype,
             traces=self._traces,
@@ -116,11 +117,15 @@ class Holder:
         self._batches = self._batches[used:] + self._batches[:used]  # the next block goes on with the next batch
         return block
 
-    def rough(self) -> dict[Kind, float]:
-        """Seconds a step, roughly, for each kind of block that makes sense; long steps are only waited for."""
-        if self._long:
+    def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
+        """Seconds a step, roughly, for each of the kinds that makes sense; long steps are only waited for."""
+        if self._long and "latency" in kinds:
             return {"latency": self._first_step_s if jax.default_backend() == "cpu" else self._rough("latency")}
-        return {kind: self._rough(kind) for kind in KINDS}
+        return {} if self._long else {kind: self._rough(kind) for kind in kinds}
+
+    def traces(self) -> int:
+        """How often the step was traced so far; more than before while it was timed means that it was compiled then."""
+        return self._traces.traces
 
     def _what(self) -> str:
         """The name of what all modes of the workload share at this batch size."""

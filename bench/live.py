@@ -6,13 +6,15 @@ import contextlib
 import dataclasses
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +24,7 @@ import msgspec
 
 from bench.cases import Case
 from bench.environment import Backend
-from bench.measured import Block, Certificate, Compiled, Kind
+from bench.measured import KINDS, Block, Certificate, Compiled, Kind
 from toynet.errors import UsageError
 
 # A GPU's memory is shared by the workers that are alive at once, so none may take all of it at start.
@@ -36,32 +38,71 @@ LAST_LINES = 4
 LIMIT_S = 120.0
 ENDING_S = 5.0
 PRELOAD = ("bench.holder",)
+BENCH = Path(__file__).resolve().parent
 
 
 class WorkerFailed(Exception):
     """A worker died, was aborted, or didn't answer in time; the message says which, with its last lines."""
 
 
+@dataclass(frozen=True)
+class Launch:
+    """What workers run with: the interpreter, the tree from which their workload is imported, the environment."""
+
+    python: str = sys.executable
+    tree: Path = Path()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Over that of this process."""
+
+    def command(self, control: int, preload: Sequence[str]) -> list[str]:
+        """What starts a nursery that answers on that descriptor."""
+        own = self.tree.absolute() / "toynet"
+        toynet = own if (own / "__init__.py").exists() else BENCH.parent / "toynet"
+        return [
+            self.python,
+            str(BENCH / "bootstrap.py"),
+            str(control),
+            str(self.tree.absolute()),
+            str(toynet),
+            *preload,
+        ]
+
+
 class Nursery:
     """A process from which workers are forked; each answer of theirs has to come within `limit_s` seconds."""
 
-    def __init__(self, limit_s: float, shared: Path | None = None, preload: Sequence[str] = PRELOAD) -> None:
-        """Starts the process, which imports `preload`; workers keep in the folder `shared` what others can use."""
+    def __init__(
+        self,
+        limit_s: float,
+        shared: Path | None = None,
+        preload: Sequence[str] = PRELOAD,
+        launch: Launch = Launch(),
+    ) -> None:
+        """Starts the process, which imports `preload`; workers keep in the folder `shared` what others can use.
+
+        Raises UsageError if there is no such interpreter.
+        """
         self._limit_s = limit_s
         self._shared = shared
         self._printed = Printed()
         self._control, theirs = socket.socketpair()
         self._control.settimeout(limit_s)
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.nursery", str(theirs.fileno()), *preload],
-                stdin=subprocess.DEVNULL,
-                stdout=self._printed.file,
-                stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
-                env={**ENVIRONMENT, **os.environ},
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    launch.command(theirs.fileno(), preload),
+                    cwd=launch.tree,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._printed.file,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[theirs.fileno()],
+                    env={**ENVIRONMENT, **os.environ, **launch.environment},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._control.close()
+                self._printed.file.close()
+                raise UsageError(f"{launch.python!r} can't be started: {error.strerror}.") from None
 
     def worker(self) -> LiveWorker:
         """A new worker; raises WorkerFailed if the nursery has died."""
@@ -141,6 +182,8 @@ class LiveWorker:
         self._limit_s = limit_s
         self._shared = None if shared is None else str(shared)
         self._status: int | None = None
+        self._poll = select.poll()  # `Connection.poll` makes a new one each time, which takes as long as an answer
+        self._poll.register(pipe.fileno(), select.POLLIN)
 
     def ask(self, request: dict[str, Any]) -> None:
         """Sends a request without waiting for its answer."""
@@ -150,7 +193,7 @@ class LiveWorker:
     def answer(self) -> Any:
         """The answer to the last request; raises WorkerFailed, or UsageError for what the user got wrong."""
         try:
-            if not self._pipe.poll(self._limit_s):
+            if not self._poll.poll(1000 * self._limit_s):
                 raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s"))
             reply = json.loads(self._pipe.recv_bytes())
         except (EOFError, OSError):  # the latter where it died in the middle of an answer
@@ -177,23 +220,31 @@ class LiveWorker:
         """Waits until the case is prepared."""
         self.answer()
 
-    def compile(self) -> Compiled:
-        """Compiles the step and runs it once."""
+    def begin_compile(self) -> None:
+        """Lets the worker compile the step and run it once."""
         self.ask({"ask": "compile"})
+
+    def end_compile(self) -> Compiled:
+        """Waits for what compiling took."""
         return msgspec.convert(self.answer(), Compiled)
 
-    def begin_check(self) -> None:
-        """Lets the worker compare the case with `single`."""
-        self.ask({"ask": "check"})
+    def begin_check(self, fused: bool | None = None) -> None:
+        """Lets the worker compare the case with `single`; as in `Holder.check`."""
+        self.ask({"ask": "check", "fused": fused})
 
     def end_check(self) -> Certificate:
         """Waits for what the comparison found."""
         return msgspec.convert(self.answer(), Certificate)
 
-    def rough(self) -> dict[Kind, float]:
-        """Seconds a step, roughly, for each kind of block that makes sense for the case."""
-        self.ask({"ask": "rough"})
+    def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
+        """Seconds a step, roughly, for each of the kinds of block that makes sense for the case."""
+        self.ask({"ask": "rough", "kinds": list(kinds)})
         return msgspec.convert(self.answer(), dict[Kind, float])
+
+    def traces(self) -> int:
+        """How often the step was traced so far."""
+        self.ask({"ask": "traces"})
+        return self.answer()
 
     def block(self, kind: Kind, steps: int) -> Block:
         """Runs a block of steps."""
@@ -227,9 +278,14 @@ def _how_it_ended(status: int) -> str:
 
 
 @contextlib.contextmanager
-def nursery(limit_s: float, shared: Path | None, preload: Sequence[str]) -> Iterator[Callable[[], LiveWorker]]:
+def nursery(
+    limit_s: float,
+    shared: Path | None,
+    preload: Sequence[str],
+    launch: Launch = Launch(),
+) -> Iterator[Callable[[], LiveWorker]]:
     """What starts workers, until the block ends."""
-    made = Nursery(limit_s, shared, preload)
+    made = Nursery(limit_s, shared, preload, launch)
     try:
         yield made.worker
     finally:

@@ -82,6 +82,8 @@ class Certificate:
 
     checks: tuple[Check, ...]
     members_checked: tuple[int, ...]
+    losses: tuple[float, ...] = ()
+    """Of the first member, in each step of an epoch."""
 
     @property
     def failures(self) -> str:

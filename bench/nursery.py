@@ -74,14 +74,11 @@ def _as_worker(control: socket.socket, descriptors: Sequence[int]) -> Connection
     return Connection(pipe)
 
 
-def main() -> None:
-    """Imports the modules named after the control socket's descriptor, then nurses."""
-    for module in sys.argv[2:]:
+def run(control: int, preload: Sequence[str]) -> None:
+    """Imports those modules, then nurses; `control` is the descriptor of a socket."""
+    for module in preload:
         importlib.import_module(module)
-    pipe = nurse(socket.socket(fileno=int(sys.argv[1])))
-    if pipe is not None:
-        worker.answer_all(pipe)
-
-
-if __name__ == "__main__":
-    main()
+    pipe = nurse(socket.socket(fileno=control))
+    if pipe is None:
+        os._exit(0)  # an interpreter takes tenths of a second to take JAX apart
+    worker.answer_all(pipe)

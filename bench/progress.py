@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench import ab, duet, run
 from bench.conductor import Broke, Certified, Conductor, Event, RoundEnded, Sampled, Started
 from bench.report.terminal import console
-from bench.run import Watch
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Watch]:
+def progress(*, quiet: bool) -> Iterator[run.Watch]:
     """Gives what watches the events of a run; broken cases are said at once, on standard error."""
+    with _bar(quiet=quiet) as (show, say):
+
+        def watch(event: Event, conductor: Conductor) -> None:
+            show(_said(event), conductor.left_s())
+            if isinstance(event, Broke):
+                say(f"broken: {event.case.name}: {event.why}")
+
+        yield watch
+
+
+@contextmanager
+def comparing(*, quiet: bool) -> Iterator[ab.Watch]:
+    """Gives what watches the events of a comparison; broken pairs are said at once, on standard error."""
+    with _bar(quiet=quiet) as (show, say):
+
+        def watch(event: duet.Event, duets: duet.Duets, _: object) -> None:
+            if not isinstance(event, duet.Played):
+                show(_compared(event), duets.left_s())
+            if isinstance(event, duet.Broke):
+                say(f"broken: {event.pair.name}: {event.why}")
+
+        yield watch
+
+
+@contextmanager
+def _bar(*, quiet: bool) -> Iterator[tuple[Callable[[str, float], None], Callable[[str], None]]]:
+    """What shows a description with the seconds left, and what says a line that stays."""
     to = console(error=True)
     shown = to.is_terminal and not quiet
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
     with Progress(*columns, console=to, transient=True, disable=not shown, auto_refresh=False) as bar:
         task = bar.add_task("starting", total=None, left="")
 
-        def watch(event: Event, conductor: Conductor) -> None:
-            left_s = conductor.left_s()
+        def show(description: str, left_s: float) -> None:
             done = bar.tasks[0].elapsed or 0.0
-            bar.update(
-                task,
-                description=_said(event),
-                completed=done,
-                total=done + left_s,
-                left=f"about {left_s:.0f} s left",
-            )
+            left = f"about {left_s:.0f} s left"
+            bar.update(task, description=description, completed=done, total=done + left_s, left=left)
             bar.refresh()  # here, between blocks: a thread of its own would disturb them
-            if isinstance(event, Broke) and not quiet:
-                bar.print(f"broken: {event.case.name}: {event.why}", markup=False)
 
-        yield watch
+        def say(line: str) -> None:
+            if not quiet:
+                bar.print(line, markup=False)
+
+        yield show, say
+
+
+def _compared(event: duet.Opened | duet.Agreed | duet.Judged | duet.Broke) -> str:
+    match event:
+        case duet.Opened(pair=pair, restart=restart):
+            return f"restart {restart + 1}: {pair.name}"
+        case duet.Agreed(pair=pair):
+            return f"checked {pair.name}"
+        case duet.Judged(pair=pair, trial=trial):
+            return f"{pair.name}: {trial.verdict or ('confirming' if trial.claim else 'not clear yet')}"
+        case duet.Broke(pair=pair):
+            return f"broken: {pair.name}"
 
 
 def _said(event: Event) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from bench.measured import Block, Certificate, Cost, Kind, Stages
 from toynet.errors import UsageError
 
 SCHEMA = 1
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +96,7 @@ def _absorb(result: CaseResult, event: Started | Certified | Broke | Sampled) ->
     return msgspec.structs.replace(result, **change)
 
 
-def write(record: Record, path: Path) -> None:
+def write(record: msgspec.Struct, path: Path) -> None:
     """Writes the file whole or not at all, and makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(record), indent=1)
@@ -113,17 +114,22 @@ def write(record: Record, path: Path) -> None:
 
 def read(path: Path) -> Record:
     """The record in a file; raises UsageError, in one sentence, if there is none that can be read."""
+    return read_as(path, Record, SCHEMA)
+
+
+def read_as(path: Path, kind: type[T], schema: int) -> T:
+    """The struct of that kind in a file, of that schema at most; raises UsageError, in one sentence."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; a record that `python -m bench run` wrote was expected.") from None
     try:
         version = msgspec.json.decode(content, type=_Version).schema
-        if version > SCHEMA:
-            raise UsageError(f"{path}: its schema is {version}, and this version reads up to {SCHEMA}; update bench.")
-        return msgspec.json.decode(content, type=Record)
+        if version > schema:
+            raise UsageError(f"{path}: its schema is {version}, and this version reads up to {schema}; update bench.")
+        return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not a record of `python -m bench run`: {error}.") from None
+        raise UsageError(f"{path}: not a record of `python -m bench`: {error}.") from None
 
 
 class _Version(msgspec.Struct):

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +48,7 @@ class Plan:
                 raise UsageError(f"{name} must be from 1 to 2**31 - 1, got {getattr(schedule, name)}.")
         if not 0 <= schedule.seed < 2**63:
             raise UsageError(f"seed must be from 0 to 2**63 - 1, got {schedule.seed}.")
-        seconds = {"block": schedule.block_s, "budget": schedule.budget_s, "time limit": self.limit_s}
-        for name, value in seconds.items():
-            if not 1e-6 <= value <= SECONDS_AT_MOST:
-                raise UsageError(f"the {name} must be above 0 and at most {SECONDS_AT_MOST:g} s, got {value:g}.")
+        check_seconds({"block": schedule.block_s, "budget": schedule.budget_s, "time limit": self.limit_s})
 
 
 def measure(plan: Plan, watch: Watch) -> Record:
@@ -142,6 +139,13 @@ def own_batches(selection: Selection, limit_s: float) -> dict[str, int]:
             except WorkerFailed as error:
                 raise UsageError(f"{name!r} can't be loaded: {error}.") from None
     return found
+
+
+def check_seconds(seconds: Mapping[str, float]) -> None:
+    """Raises UsageError for a duration that is none, or longer than the system can wait."""
+    for name, value in seconds.items():
+        if not 1e-6 <= value <= SECONDS_AT_MOST:
+            raise UsageError(f"the {name} must be above 0 and at most {SECONDS_AT_MOST:g} s, got {value:g}.")
 
 
 def check_writable(out: Path) -> None:

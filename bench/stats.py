@@ -44,14 +44,25 @@ def over_restarts(values: Sequence[float], confidence: float = 0.95) -> Estimate
     if not values:
         raise ValueError("at least one restart is needed")
     middle = statistics.median(values)
-    if len(values) == 1:
+    mean = interval([math.log(value) for value in values], confidence)
+    if mean.low is None or mean.high is None:
         return Estimate(middle, None, None, 1)
+    # The interval is the mean's; it is widened where the median lies outside.
+    return Estimate(middle, min(mean.low, middle), max(mean.high, middle), len(values))
+
+
+def scatter(logs: Sequence[float]) -> float:
+    """The standard deviation of log-ratios, as a share: 0.011 for 1.1%."""
+    return math.expm1(statistics.stdev(logs))
+
+
+def interval(logs: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """The exponential of the mean of logarithms, with a t interval; one value has none."""
+    centre = statistics.fmean(logs)
+    if len(logs) == 1:
+        return Estimate(math.exp(centre), None, None, 1)
     from scipy.special import stdtrit  # the quantile alone loads faster than scipy.stats
 
-    logs = [math.log(value) for value in values]
-    centre = statistics.fmean(logs)
     t = float(stdtrit(len(logs) - 1, (1 + confidence) / 2))
     half = t * statistics.stdev(logs) / math.sqrt(len(logs))
-    # The interval is the mean's; it is widened where the median lies outside.
-    low, high = math.exp(centre - half), math.exp(centre + half)
-    return Estimate(middle, min(low, middle), max(high, middle), len(values))
+    return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half), len(logs))

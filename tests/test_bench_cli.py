@@ -205,7 +205,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_anything_runs(
         (["report", str(GOLDEN), "--format", "html"], "invalid choice 'html' for argument '--format'; expected one of"),
         (["report", str(GOLDEN.parent / "tutorial.json")], "Object missing required field `schema`."),
         (["report", str(GOLDEN.parent)], "Is a directory; a record that `python -m bench run` wrote was expected."),
-        (["report", str(GOLDEN.parent / "report.md")], "not a record of `python -m bench run`: JSON is malformed: "),
+        (["report", str(GOLDEN.parent / "report.md")], "not a record of `python -m bench`: JSON is malformed: "),
     ],
 )
 def test_commands_and_files_that_make_no_sense_are_refused_in_one_sentence(

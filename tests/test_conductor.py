@@ -93,21 +93,26 @@ class Fake:
         self.world.now += self.world.prepare_s
         self._end("prepare", "prepare")
 
-    def compile(self) -> Compiled:
+    def begin_compile(self) -> None: ...
+
+    def end_compile(self) -> Compiled:
         self.world.now += self.world.compile_s.get(self.case, 0.0)
         self._asked("compile")
         return Compiled(STAGES, COST, self.world.losses.get((self.case, self.restart), 0.7))
 
-    def begin_check(self) -> None:
+    def begin_check(self, fused: bool | None = None) -> None:
         self._begin("check", "begin_check")
 
     def end_check(self) -> Certificate:
         self._end("check", "check")
         return self.world.certificates.get(self.case, GOOD)
 
-    def rough(self) -> dict[Kind, float]:
+    def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         self._asked("rough")
         return self.world.rough
+
+    def traces(self) -> int:
+        return 1
 
     def block(self, kind: Kind, steps: int) -> Block:
         self._asked("block")

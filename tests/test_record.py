@@ -138,7 +138,7 @@ def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
     return json.dumps(tree).encode()
 
 
-NOT_A_RECORD = "not a record of `python -m bench run`: "
+NOT_A_RECORD = "not a record of `python -m bench`: "
 
 
 @pytest.mark.parametrize(

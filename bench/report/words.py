@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.environment import Host
 from bench.measured import Kind
 from bench.record import Record
 from bench.report import quantity
@@ -19,14 +20,19 @@ def environment_lines(record: Record) -> tuple[str, ...]:
     commit = "not a git checkout" if host.commit is None else host.commit[:12] + (" (dirty)" if host.dirty else "")
     restarts = max((s.restart for r in record.cases for s in r.starts), default=-1) + 1
     lines = [
-        f"{host.cpu_model}, {len(host.usable_cores)} of {host.cores} cores, "
-        f"{quantity.size(host.memory_bytes)}, {host.os}",
+        host_line(host),
         f"{backend.platform}: {backend.device_kind}{simulated}; Python {backend.python} {packages}; commit {commit}",
         f"{record.created}; {record.seconds:.0f} s, {restarts} restarts; "
         f"load {record.load_at_start:g} before, {record.load_at_end:g} after",
     ]
     lines += [f"{name}={value}" for name, value in host.environment.items()]
     return tuple(lines)
+
+
+def host_line(host: Host) -> str:
+    """The machine in a line."""
+    cores = f"{len(host.usable_cores)} of {host.cores} cores"
+    return f"{host.cpu_model}, {cores}, {quantity.size(host.memory_bytes)}, {host.os}"
 
 
 def sentences(record: Record, cases: Sequence[Summary]) -> tuple[str, ...]:

@@ -1,0 +1,261 @@
+"""Compares two sides: from what they were written as to a comparison on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bench import environment, noise
+from bench.cases import PRESET_BATCH, Case, Selection, expand
+from bench.comparison import Comparison, PairResult, SideResult, absorb
+from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
+from bench.environment import Backend
+from bench.live import LIMIT_S, PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
+from bench.measured import Kind
+from bench.record import write
+from bench.run import ROOT, available, check_seconds, check_writable
+from bench.sides import Side, Tree, checked_out, launch
+from bench.verdict import LOOKS, Rule, judged
+from toynet.config import PRESETS
+from toynet.errors import UsageError
+from toynet.xla import check_xla_flags
+
+THRESHOLDS = (0.001, 1.0)
+Starts = tuple[Callable[[], LiveWorker], Callable[[], LiveWorker]]
+Watch = Callable[[Event, Duets, Comparison], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A comparison: of which sides, which cases, by which rule, and where its result goes."""
+
+    a: Side
+    b: Side
+    selection: Selection
+    kind: Kind = "latency"
+    rule: Rule
+    pace: Pace
+    out: Path
+    noise: Path
+    """Noise floors, as `doctor --noise` leaves them; there may be none."""
+    limit_s: float = LIMIT_S
+    allow_different: bool = False
+    all_restarts: bool = False
+    """Whether to go on when verdicts are clear; none is said then."""
+    command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        low, high = THRESHOLDS
+        if not low <= self.rule.threshold <= high:
+            raise UsageError(
+                f"the threshold must be from {100 * low:g}% to {100 * high:g}%, got {100 * self.rule.threshold:g}%."
+            )
+        if not LOOKS[0] <= self.pace.restarts <= LOOKS[-1]:
+            raise UsageError(f"restarts must be from {LOOKS[0]} to {LOOKS[-1]}, got {self.pace.restarts}.")
+        check_seconds({"budget": self.pace.budget_s, "time limit": self.limit_s})
+
+
+def compare(plan: Plan, watch: Watch) -> Comparison:
+    """Runs the plan, writing what there is after each restart; raises UsageError before anything is written."""
+    check_xla_flags()
+    check_writable(plan.out)
+    began = time.monotonic()
+    with checked_out(plan.a) as tree_a, checked_out(plan.b) as tree_b:
+        trees = (tree_a, tree_b)
+        with tempfile.TemporaryDirectory(prefix="bench-") as shared, _Sides(plan, trees, Path(shared)) as sides:
+            backends, batches = sides.look()
+            pairs = _available(paired(plan, *batches), plan, backends)
+            comparison = _begun(plan, trees, backends, pairs)
+            _check_floors(comparison, plan)
+            pinned = all(backend.simulated for backend in backends) and environment.CAN_PIN
+            duets = Duets(
+                sides.nurseries,
+                time.monotonic,
+                plan.pace,
+                (lambda trials: trials) if plan.all_restarts else (lambda trials: judged(trials, plan.rule)),
+                environment.usable_cores(),
+                pinned=pinned,
+                allow_different=plan.allow_different,
+            )
+            with contextlib.closing(duets.run(_comparable(pairs))) as events:
+                for event in events:
+                    comparison = _now(absorb(comparison, event), began)
+                    if isinstance(event, (Judged, Broke)):
+                        write(comparison, plan.out)
+                    watch(event, duets, comparison)
+    comparison = msgspec.structs.replace(_now(comparison, began), complete=True)
+    write(comparison, plan.out)
+    return comparison
+
+
+class _Sides:
+    """Both sides' processes."""
+
+    def __init__(self, plan: Plan, trees: tuple[Tree, Tree], shared: Path) -> None:
+        self._plan = plan
+        self._names = ("A", "B")
+        self._launches: tuple[Launch, Launch] = (launch(plan.a, trees[0]), launch(plan.b, trees[1]))
+        self._shared = (shared / "a", shared / "b")
+        presets = any(name in PRESETS for name in plan.selection.workloads)
+        self._preload = (*PRELOAD, "toynet.train") if presets else PRELOAD
+        self._first = contextlib.ExitStack()
+        self._looked: Starts | None = None
+
+    def __enter__(self) -> _Sides:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._first.close()
+
+    @contextlib.contextmanager
+    def nurseries(self) -> Iterator[Starts]:
+        """A nursery for each side; both import at once. The first are those that `look` has looked from."""
+        with self._first.pop_all() as stack:
+            starts, self._looked = self._looked or self._opened(stack), None
+            yield starts
+
+    def _opened(self, stack: contextlib.ExitStack) -> Starts:
+        a, b = (stack.enter_context(self._nursery(side)) for side in (0, 1))
+        return a, b
+
+    def _nursery(self, side: int) -> contextlib.AbstractContextManager[Callable[[], LiveWorker]]:
+        return nursery(self._plan.limit_s, self._shared[side], self._preload, self._launches[side])
+
+    def look(self) -> tuple[tuple[Backend, Backend], tuple[dict[str, int], dict[str, int]]]:
+        """Each side's backend, and the batch size of each of its workloads; one that a side lacks is left out.
+
+        Raises UsageError if a side can't start, or if neither has a workload.
+        """
+        missing: dict[str, str] = {}
+        batches: list[dict[str, int]] = []
+        backends: list[Backend] = []
+        self._looked = self._opened(self._first)
+        for name, start in zip(self._names, self._looked, strict=True):
+            found: dict[str, int] = {}
+            try:
+                with contextlib.closing(start()) as worker:
+                    backends.append(worker.backend())
+                for workload in self._plan.selection.workloads:
+                    with contextlib.closing(start()) as worker:
+                        try:
+                            found[workload] = worker.batch_size(workload)
+                        except UsageError as error:
+                            missing[workload] = str(error)
+            except WorkerFailed as error:
+                raise UsageError(f"side {name} can't start: {error}.") from None
+            batches.append(found)
+        for workload, why in missing.items():
+            if not any(workload in found for found in batches):
+                raise UsageError(why)
+        return (backends[0], backends[1]), (batches[0], batches[1])
+
+
+def paired(plan: Plan, batches_a: dict[str, int], batches_b: dict[str, int]) -> list[PairResult]:
+    """The cases of both sides, paired; those that only one side has, or that changed, are named as such.
+
+    The batches are those of each side's workloads. Raises UsageError where it isn't clear what to pair.
+    """
+    found: list[PairResult] = []
+    for workload in plan.selection.workloads:
+        a = _cases(plan.selection, plan.a, workload, batches_a)
+        b = _cases(plan.selection, plan.b, workload, batches_b)
+        if a and b and len(a) != len(b):
+            raise UsageError(
+                f"{workload}: A has {len(a)} cases and B has {len(b)}; choose --modes, --devices and --members so "
+                "that each case of one side has its counterpart."
+            )
+        width = max(len(a), len(b))
+        found += [_pair(plan, *both) for both in zip(a or [None] * width, b or [None] * width, strict=True)]
+    return found
+
+
+def _cases(selection: Selection, side: Side, workload: str, batches: dict[str, int]) -> list[Case]:
+    if workload not in batches:
+        return []
+    own = dataclasses.replace(
+        selection,
+        workloads=(workload,),
+        modes=selection.modes if side.mode is None else (side.mode,),
+        devices=selection.devices if side.devices is None else (side.devices,),
+    )
+    return expand(own, {**PRESET_BATCH, **batches})
+
+
+def _pair(plan: Plan, a: Case | None, b: Case | None) -> PairResult:
+    of = b or a
+    assert of is not None
+    name = of.name if a is None or b is None or a.name == b.name else f"{a.name} : {b.name}"
+    why = None
+    if a is None or b is None:
+        why = f"new: A has no {of.workload}" if a is None else f"missing: B has no {of.workload}"
+    elif a.batch != b.batch:
+        why = f"changed: batch is {a.batch} in A and {b.batch} in B; --batch makes it the same"
+    return PairResult(name, a, b, plan.kind, "inconclusive" if why is None else "not comparable", why)
+
+
+def _available(pairs: list[PairResult], plan: Plan, backends: tuple[Backend, Backend]) -> list[PairResult]:
+    """The pairs for which both sides have the devices; UsageError for those that were asked for and haven't."""
+    for side, backend, own in ((0, backends[0], plan.a), (1, backends[1], plan.b)):
+        cases = [case for pair in pairs if (case := (pair.a, pair.b)[side]) is not None]
+        cut = plan.selection.devices is None and plan.selection.meshes is None and own.devices is None
+        kept = available(cases, backend, cut=cut) if cases else []
+        pairs = [pair for pair in pairs if (case := (pair.a, pair.b)[side]) is None or case in kept]
+    return pairs
+
+
+def _comparable(pairs: Sequence[PairResult]) -> list[Pair]:
+    found = [Pair(p.name, p.a, p.b, p.kind) for p in pairs if p.a and p.b and p.verdict != "not comparable"]
+    if not found:
+        why = "; ".join(f"{pair.name} is {pair.why}" for pair in pairs)
+        raise UsageError(f"there is nothing to compare: {why}.")
+    return found
+
+
+def _begun(
+    plan: Plan, trees: tuple[Tree, Tree], backends: tuple[Backend, Backend], pairs: list[PairResult]
+) -> Comparison:
+    host = environment.host(ROOT)
+    a, b = (
+        SideResult(side.text, tree.commit, tree.dirty, backend)
+        for side, tree, backend in zip((plan.a, plan.b), trees, backends, strict=True)
+    )
+    return Comparison(
+        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=plan.command,
+        rule=plan.rule,
+        pace=plan.pace,
+        host=host,
+        a=a,
+        b=b,
+        floors=noise.floors(plan.noise, host, b.backend, plan.pace.restarts),
+        load_at_start=environment.load_average(),
+        load_at_end=environment.load_average(),
+        seconds=0.0,
+        pairs=tuple(pairs),
+    )
+
+
+def _check_floors(comparison: Comparison, plan: Plan) -> None:
+    """Refuses a threshold that an A/A would not keep here."""
+    for pair in comparison.pairs:
+        floor = comparison.floors.get(noise.key(pair.name, pair.kind))
+        if floor is not None and floor > comparison.rule.threshold:
+            raise UsageError(
+                f"a threshold of {100 * comparison.rule.threshold:g}% is below the noise floor of {pair.name}, which "
+                f"`python -m bench doctor --noise` found to be {100 * floor:.2g}% here; ask for more, or make the "
+                f"machine quieter and measure it again ({plan.noise})."
+            )
+
+
+def _now(comparison: Comparison, began: float) -> Comparison:
+    return msgspec.structs.replace(
+        comparison, seconds=round(time.monotonic() - began, 3), load_at_end=environment.load_average()
+    )

@@ -1,0 +1,142 @@
+"""`bench ab` and `bench gate`: two sides, paired, to a verdict a case."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from bench.arguments import Counts, Names, Percent, Switch
+from bench.commands.measuring import Cases
+from bench.commands.reporting import while_read
+from bench.commands.status import BROKEN, DONE, INCONCLUSIVE, SLOWER
+from bench.comparison import Comparison, PairResult
+from bench.duet import Pace
+from bench.live import LIMIT_S
+from bench.noise import FILE
+from bench.verdict import LOOKS, Rule
+from toynet.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing(Cases):
+    """What `ab` and `gate` take besides the sides."""
+
+    modes: Names = ("single",)
+    """Ways of running them."""
+    members: Counts = (8,)
+    """Members of an ensemble."""
+    kind: Literal["latency", "throughput", "fused"] = "latency"
+    """What is compared: steps that are waited for, a chain of them, or many in one program."""
+    budget: float = 300.0
+    """Seconds to spend, about, where verdicts aren't clear before."""
+    restarts: int = LOOKS[-1]
+    """Restarts of both sides, at most."""
+    noise: Path = FILE
+    """Noise floors of this machine, as `doctor --noise` leaves them; a threshold below one is refused."""
+    time_limit: float = LIMIT_S
+    """Seconds after which a worker that doesn't answer is broken."""
+    allow_different_results: Switch = False
+    """Compare times although the sides' losses differ."""
+    seed: int = 0
+    """Of the orders and the cores drawn."""
+    out: Path = Path("results/ab-latest.json")
+    """The record; its report (.md) is written beside it."""
+    quiet: Switch = False
+    """Print nothing but errors."""
+
+    def compared(self, a: str, b: str, threshold: float) -> int:
+        from bench import sides
+        from bench.ab import Plan, compare
+        from bench.progress import comparing
+
+        plan = Plan(
+            a=sides.side(a),
+            b=sides.side(b),
+            selection=self.selection(),
+            kind=self.kind,
+            rule=Rule(threshold=threshold),
+            pace=Pace(restarts=self.restarts, budget_s=self.budget, seed=self.seed),
+            out=self.out,
+            noise=self.noise,
+            limit_s=self.time_limit,
+            allow_different=self.allow_different_results,
+            command=("python", "-m", "bench", *sys.argv[1:]),
+        )
+        with comparing(quiet=self.quiet) as watch:
+            comparison = compare(plan, watch)
+        _show(comparison, self.out, quiet=self.quiet)
+        return status(comparison.pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ab(Comparing):
+    """Compare two sides, alive at once and asked in turn, to a verdict a case.
+
+    A side is path=DIR,python=INTERPRETER,rev=GIT_REV,env:NAME=VALUE,devices=N,mode=NAME, each part
+    optional; `.` is the working tree as it is.
+
+    Example: python -m bench ab rev=main . --workloads tutorial --threshold 2%
+    """
+
+    a: Annotated[str, tyro.conf.Positional]
+    """What it was."""
+    b: Annotated[str, tyro.conf.Positional]
+    """What it is."""
+    threshold: Percent = 0.01
+    """How much longer, or shorter by the same factor, a step may be and still count as the same."""
+
+    def execute(self) -> int:
+        return self.compared(self.a, self.b, self.threshold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate(Comparing):
+    """Compare a revision with the working tree, for CI: exit status 1 if a case became slower, 3 if that isn't clear.
+
+    Example: python -m bench gate --base main --slower-than 3%
+    """
+
+    base: str = ""
+    """The revision, or a side as `ab` takes it."""
+    head: str = "."
+    """What is compared with it."""
+    slower_than: Percent = 0.03
+    """By how much a step may become slower."""
+
+    def execute(self) -> int:
+        if not self.base:
+            raise UsageError(
+                "nothing to compare with: name a revision, as in --base main; on a first run, commit what you have "
+                "and name that commit."
+            )
+        base = self.base if "=" in self.base else f"rev={self.base}"
+        return self.compared(base, self.head, self.slower_than)
+
+
+def status(pairs: Iterable[PairResult]) -> int:
+    """The exit status of a comparison: the worst of its pairs decides. New and missing cases don't fail it."""
+    found = {pair.verdict for pair in pairs}
+    changed = any(pair.verdict == "not comparable" and pair.a and pair.b for pair in pairs)
+    if "broken" in found:
+        return BROKEN
+    if "slower" in found:
+        return SLOWER
+    return INCONCLUSIVE if "inconclusive" in found or changed else DONE
+
+
+def _show(comparison: Comparison, out: Path, *, quiet: bool) -> None:
+    from bench.report import markdown, terminal
+    from bench.report.verdicts import build
+
+    report = build(comparison)
+    out.with_suffix(".md").write_text(markdown.render(report), encoding="utf-8")
+    if not quiet:
+        to = terminal.console()
+        with while_read():
+            terminal.show(report, to)
+            to.print(f"\n{out}", soft_wrap=True, markup=False)

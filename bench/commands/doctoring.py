@@ -1,0 +1,72 @@
+"""`bench doctor`: what could spoil a measurement here, and how much two equal sides differ."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.arguments import Counts, Names, Switch
+from bench.commands.measuring import Cases
+from bench.commands.reporting import while_read
+from bench.commands.status import DONE
+from bench.duet import Pace
+from bench.live import LIMIT_S
+from bench.noise import FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Cases):
+    """Say what could spoil a measurement here; with --noise, measure how much two equal sides differ.
+
+    Example: python -m bench doctor --noise --workloads tutorial
+    """
+
+    noise: Switch = False
+    """Measure the noise floor of each case: the least threshold that a comparison can keep."""
+    modes: Names = ("single",)
+    """Ways of running them."""
+    members: Counts = (8,)
+    """Members of an ensemble."""
+    kind: Literal["latency", "throughput", "fused"] = "latency"
+    """What is measured: steps that are waited for, a chain of them, or many in one program."""
+    restarts: int = 12
+    """Restarts of both sides; the floor comes from how much these differ."""
+    budget: float = 600.0
+    """Seconds to spend at most, about."""
+    time_limit: float = LIMIT_S
+    """Seconds after which a worker that doesn't answer is broken."""
+    out: Path = FILE
+    """Where the floors are kept for `ab` and `gate`."""
+    quiet: Switch = False
+    """Print nothing but errors."""
+
+    def execute(self) -> int:
+        from bench import doctor
+        from bench.report import terminal
+
+        to = terminal.console()
+        if not self.quiet:
+            with while_read():
+                for said in doctor.advice():
+                    to.print(said, soft_wrap=True, markup=False)
+        if not self.noise:
+            return DONE
+        from bench.progress import comparing
+
+        with comparing(quiet=self.quiet) as watch:
+            found = doctor.measure_noise(
+                selection=self.selection(),
+                kind=self.kind,
+                pace=Pace(restarts=self.restarts, budget_s=self.budget),
+                out=self.out,
+                limit_s=self.time_limit,
+                command=("python", "-m", "bench", *sys.argv[1:]),
+                watch=watch,
+            )
+        if not self.quiet:
+            with while_read():
+                terminal.show_table(doctor.table(found), to)
+                to.print(f"\n{self.out}", soft_wrap=True, markup=False)
+        return DONE

@@ -1,0 +1,131 @@
+"""`bench list` and `bench run`: which cases, and measuring them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from bench.arguments import Counts, Meshes, Names, Switch, own
+from bench.cases import Case, Selection, expand
+from bench.commands.reporting import while_read
+from bench.commands.status import BROKEN, DONE
+from bench.conductor import Schedule
+from bench.live import LIMIT_S
+from toynet.config import PRESETS
+from toynet.modes import MODES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """Which cases: the product of these lists, as far as each mode takes them."""
+
+    workloads: Names = ("tutorial", "wide")
+    """Presets, or "module:attribute" for a Workload of your own."""
+    modes: Names = tuple(MODES)
+    """Ways of running them."""
+    devices: Annotated[Counts, own("1,2,4,8, as far as there are so many")] = ()
+    """Devices; a CPU simulates them."""
+    members: Counts = (8, 64)
+    """Members of an ensemble."""
+    batch: Annotated[Counts, own("each workload's own")] = ()
+    """Global batch."""
+    mesh: Annotated[Meshes, own("the squarest for each of --devices")] = ()
+    """For ensemble_data: member shards x data shards, such as 4x2."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """What is computed in; float64 needs JAX_ENABLE_X64=1."""
+    deterministic: Switch = False
+    """Measure data_parallel's bit-equal variant beside the plain one."""
+
+    def selection(self) -> Selection:
+        return Selection(
+            workloads=self.workloads,
+            modes=self.modes,
+            devices=self.devices or None,
+            members=self.members,
+            batch=self.batch or None,
+            meshes=self.mesh or None,
+            dtype=self.dtype,
+            deterministic=self.deterministic,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(Cases):
+    """List the cases that `run` would measure, and what each needs; nothing is run.
+
+    Example: python -m bench list --modes data_parallel --devices 1,2
+    """
+
+    def execute(self) -> int:
+        from bench.environment import usable_cores
+        from bench.report import table, terminal
+        from bench.run import own_batches
+
+        selection = self.selection()
+        cases, cores = expand(selection, own_batches(selection, LIMIT_S)), len(usable_cores())
+        with while_read():
+            terminal.show_table(table.needs([(case, _parameters(case)) for case in cases], cores), terminal.console())
+        return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Cases):
+    """Measure cases, write their record after each round, print a table and what it means.
+
+    Example: python -m bench run --workloads tutorial --modes single,ensemble --members 8 --budget 30
+    """
+
+    restarts: int = 3
+    """Times that every worker is ended and started again; intervals come from these."""
+    rounds: int = 3
+    """Blocks of each kind that every case is asked for between restarts, at most."""
+    budget: float = 165.0
+    """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
+    time_limit: float = LIMIT_S
+    """Seconds after which a worker that doesn't answer is broken."""
+    seed: int = 0
+    """Of the orders and the cores drawn."""
+    out: Path = Path("results/latest.json")
+    """The record; its report (.md) and picture (.png) are written beside it."""
+    quiet: Switch = False
+    """Print nothing but errors."""
+
+    def execute(self) -> int:
+        from bench.progress import progress
+        from bench.report import terminal
+        from bench.run import Plan, measure
+
+        plan = Plan(
+            selection=self.selection(),
+            schedule=Schedule(restarts=self.restarts, rounds=self.rounds, budget_s=self.budget, seed=self.seed),
+            out=self.out,
+            limit_s=self.time_limit,
+            command=("python", "-m", "bench", *sys.argv[1:]),
+        )
+        with progress(quiet=self.quiet) as watch:
+            record = measure(plan, watch)
+        _report_beside(record, self.out)
+        if not self.quiet:
+            from bench.report.table import build
+
+            to = terminal.console()
+            with while_read():
+                terminal.show(build(record), to)
+                to.print(f"\n{self.out}", soft_wrap=True, markup=False)
+        return BROKEN if any(result.status == "broken" for result in record.cases) else DONE
+
+
+def _report_beside(record: Any, out: Path) -> None:
+    from bench.report import markdown, picture
+    from bench.report.table import build
+
+    out.with_suffix(".md").write_text(markdown.render(build(record)), encoding="utf-8")
+    if not picture.save(record, out.with_suffix(".png")):
+        out.with_suffix(".png").unlink(missing_ok=True)  # of an earlier run
+
+
+def _parameters(case: Case) -> int | None:
+    """Weights and biases of one member; None for a workload that isn't a preset."""
+    return PRESETS[case.workload].parameters if case.workload in PRESETS else None

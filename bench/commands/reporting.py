@@ -1,0 +1,66 @@
+"""`bench report`, and what every command does about its output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from bench.commands.status import DONE, UNUSABLE
+from toynet.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand:
+    """Print records as tables and sentences.
+
+    Example: python -m bench report results/baseline-cpu.json --format markdown
+    """
+
+    records: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Files that `run` wrote."""
+    format: Literal["terminal", "markdown"] = "terminal"
+    """How."""
+
+    def execute(self) -> int:
+        from bench.record import read
+        from bench.report import markdown, terminal
+        from bench.report.table import build
+
+        if not self.records:
+            raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
+        status, to = DONE, terminal.console()
+        for path in self.records:
+            try:
+                report = build(read(path))
+            except UsageError as error:
+                status = refused(error)
+                continue
+            with while_read():
+                if self.format == "markdown":
+                    print(markdown.render(report))
+                else:
+                    terminal.show(report, to)
+        return status
+
+
+@contextlib.contextmanager
+def while_read() -> Iterator[None]:
+    """What is printed here is lost, and the exit status kept, once whoever read it has left (`| head`)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def refused(error: UsageError) -> int:
+    """Says what was wrong; gives the exit status."""
+    print(f"error: {error}", file=sys.stderr)
+    return UNUSABLE

@@ -1,0 +1,141 @@
+"""The result file of a comparison of two sides: frozen structs, a version, read and written like a run's record.
+
+Versions of the format:
+  1  2026-11  first
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bench.cases import Case
+from bench.duet import Agreed, Broke, Event, Judged, Opened, Pace, Pair, Played
+from bench.environment import Backend, Host
+from bench.measured import Certificate, Cost, Kind, Stages
+from bench.record import read_as
+from bench.stats import Estimate, over_restarts
+from bench.verdict import Rule, Trial, Verdict
+
+SCHEMA = 1
+
+
+class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A block of each side, run one right after the other."""
+
+    first: Literal["A", "B"]
+    a_s: float
+    b_s: float
+    asked_s: float
+    """From asking for the first block to the answer to the second."""
+
+
+class Restart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One start of both workers of a pair."""
+
+    cores: tuple[tuple[int, ...], tuple[int, ...]]
+    steps: int = 0
+    """Of each block."""
+    rounds: tuple[Round, ...] = ()
+
+    @property
+    def log_ratio(self) -> float:
+        """The median over the rounds of log(B / A)."""
+        return statistics.median(math.log(r.b_s) - math.log(r.a_s) for r in self.rounds)
+
+
+class PairResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What came of one pair; a case is None where its side has none of that name."""
+
+    name: str
+    a: Case | None
+    b: Case | None
+    kind: Kind = "latency"
+    verdict: Verdict = "inconclusive"
+    why: str | None = None
+    """Of a pair that is broken or not comparable."""
+    unlike: str = ""
+    """How the results of the sides differ, where that was allowed."""
+    costs: tuple[Cost, Cost] | None = None
+    stages: tuple[Stages, Stages] | None = None
+    certificates: tuple[Certificate, Certificate] | None = None
+    trial: Trial = Trial()
+    restarts: tuple[Restart, ...] = ()
+
+    def step_s(self, side: Literal["A", "B"]) -> Estimate | None:
+        """Seconds a step on a side."""
+        medians = [
+            statistics.median((r.a_s if side == "A" else r.b_s) / restart.steps for r in restart.rounds)
+            for restart in self.restarts
+            if restart.rounds
+        ]
+        return over_restarts(medians) if medians else None
+
+
+class SideResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a side was."""
+
+    text: str
+    """As it was written."""
+    commit: str | None
+    dirty: bool
+    backend: Backend
+
+
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="comparison"):
+    """Two sides compared: what was asked for, on what machine, and what came of it."""
+
+    schema: int = SCHEMA
+    created: str
+    """UTC, ISO 8601."""
+    command: tuple[str, ...]
+    rule: Rule
+    pace: Pace
+    host: Host
+    a: SideResult
+    b: SideResult
+    floors: dict[str, float] = {}
+    """Noise floors that were measured here before, by pair."""
+    load_at_start: float
+    load_at_end: float
+    seconds: float
+    complete: bool = False
+    pairs: tuple[PairResult, ...]
+
+
+def absorb(comparison: Comparison, event: Event) -> Comparison:
+    """The comparison with what happened."""
+    pairs = tuple(_absorb(p, event) if _is_of(p, event.pair) else p for p in comparison.pairs)
+    return msgspec.structs.replace(comparison, pairs=pairs)
+
+
+def _is_of(result: PairResult, pair: Pair) -> bool:
+    return (result.name, result.kind) == (pair.name, pair.kind)
+
+
+def _absorb(result: PairResult, event: Event) -> PairResult:
+    replace = msgspec.structs.replace
+    match event:
+        case Agreed(compiled=(a, b), certificates=certificates, unlike=unlike):
+            costs, stages = (a.cost, b.cost), (a.stages, b.stages)
+            return replace(result, costs=costs, stages=stages, certificates=certificates, unlike=unlike)
+        case Opened(cores=cores):
+            return replace(result, restarts=(*result.restarts, Restart(cores)))
+        case Played(first=first, blocks=(a, b), asked_s=asked_s):
+            *before, last = result.restarts
+            played = Round("B" if first else "A", a.seconds, b.seconds, asked_s)
+            last = replace(last, steps=a.steps, rounds=(*last.rounds, played))
+            return replace(result, restarts=(*before, last))
+        case Judged(trial=trial):
+            return replace(result, trial=trial, verdict=trial.verdict or "inconclusive")
+        case Broke(why=why):
+            return replace(result, verdict="broken", why=why)
+
+
+def read(path: Path) -> Comparison:
+    """The comparison in a file; raises UsageError, in one sentence, if there is none that can be read."""
+    return read_as(path, Comparison, SCHEMA)

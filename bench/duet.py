@@ -1,0 +1,308 @@
+"""Two sides, alive at once and asked in turn, restarted until every verdict is clear or the budget is spent.
+
+The schedule is that of duet benchmarking (Bulej et al. 2020) with interleaved trials (Abedi and Brecht
+2017). Knows neither JAX nor processes: workers, clock and order are handed in.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from bench.cases import Case
+from bench.conductor import STEPS_AT_LEAST, Worker, unlike_first
+from bench.live import WorkerFailed
+from bench.measured import Block, Certificate, Compiled, Kind
+from bench.verdict import LOOKS, Trial
+from toynet.errors import UsageError
+
+T = TypeVar("T")
+Starts = tuple[Callable[[], Worker], Callable[[], Worker]]
+A, B = 0, 1
+NAMES = ("A", "B")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One thing compared: a case on each side, by one kind of block."""
+
+    name: str
+    a: Case
+    b: Case
+    kind: Kind = "latency"
+
+    @property
+    def cases(self) -> tuple[Case, Case]:
+        return self.a, self.b
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How much is measured: rounds of blocks in a restart, restarts in a budget."""
+
+    block_s: float = 0.02
+    rounds_s: float = 1.0
+    """Of a restart, for the rounds of one pair, about."""
+    fewest_rounds: int = 6
+    restarts: int = LOOKS[-1]
+    """At most."""
+    budget_s: float = 300.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """Both sides compute what `single` does, and the same; or that they don't was allowed, as `unlike` says."""
+
+    pair: Pair
+    compiled: tuple[Compiled, Compiled]
+    certificates: tuple[Certificate, Certificate]
+    unlike: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Both workers of a pair were started on those cores."""
+
+    pair: Pair
+    restart: int
+    cores: tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Broke:
+    """A pair can't be compared; nothing more is asked of it."""
+
+    pair: Pair
+    why: str
+
+
+@dataclass(frozen=True)
+class Played:
+    """One round: a block of each side, the one that came first, and the seconds from asking to answers."""
+
+    pair: Pair
+    restart: int
+    first: int
+    """0: A, 1: B."""
+    blocks: tuple[Block, Block]
+    asked_s: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Where the test of a pair stands after a restart of all pairs that were open."""
+
+    pair: Pair
+    trial: Trial
+
+
+Event = Agreed | Opened | Broke | Played | Judged
+
+
+# Of the first loss and of the largest loss of an epoch: roundings of another jaxlib or another number of
+# devices stay below, another step doesn't.
+FIRST_LOSS_TOLERANCE = 1e-4
+CURVE_TOLERANCE = 1e-2
+
+
+Judge = Callable[[dict[Pair, Trial]], dict[Pair, Trial]]
+"""The trials after one more look at them; those with a verdict aren't restarted."""
+
+
+class _Broken(Exception):
+    """A pair broke; the message says why."""
+
+
+class Duets:
+    """Compares pairs; the two workers of one pair are alive at once, and no others."""
+
+    def __init__(
+        self,
+        nurseries: Callable[[], AbstractContextManager[Starts]],
+        clock: Callable[[], float],
+        pace: Pace,
+        judge: Judge,
+        cores: Sequence[int],
+        *,
+        pinned: bool = True,
+        allow_different: bool = False,
+    ) -> None:
+        """`nurseries` is entered anew for each restart, and gives what starts a worker of each side.
+
+        If `pinned`, a worker runs on as many cores as its case has devices, drawn anew for each restart;
+        both sides draw the same ones.
+        """
+        self._nurseries = nurseries
+        self._clock = clock
+        self._pace = pace
+        self._judge = judge
+        self._cores = tuple(cores)
+        self._pinned = pinned
+        self._allow_different = allow_different
+        self._random = random.Random(pace.seed)
+        self._end = clock() + pace.budget_s
+        self._trials: dict[Pair, Trial] = {}
+        self._steps: dict[Pair, int] = {}
+        self._first_losses: dict[Pair, tuple[float | None, float | None]] = {}
+        self._restart_s = 0.0
+
+    def left_s(self) -> float:
+        """Seconds of the budget that are left."""
+        return max(0.0, self._end - self._clock())
+
+    def run(self, pairs: Sequence[Pair]) -> Generator[Event]:
+        """Everything that happens, as it happens. Closing the iterator ends the workers."""
+        self._trials = dict.fromkeys(pairs, Trial())
+        with self._nurseries() as starts:
+            for pair in pairs:
+                yield from self._attempt(pair, self._agree(pair, starts))
+        for restart in range(self._pace.restarts):
+            began = self._clock()
+            undecided = [pair for pair, trial in self._trials.items() if trial.verdict is None]
+            if not undecided or (restart and began + self._restart_s > self._end):
+                return
+            with self._nurseries() as starts:
+                for pair in self._random.sample(undecided, len(undecided)):
+                    yield from self._attempt(pair, self._restart(pair, restart, starts))
+            self._trials = self._judge(self._trials)
+            yield from (Judged(pair, self._trials[pair]) for pair in undecided if pair in self._trials)
+            self._restart_s = self._clock() - began
+
+    def _attempt(self, pair: Pair, events: Iterator[Event]) -> Iterator[Event]:
+        try:
+            yield from events
+        except _Broken as broke:
+            del self._trials[pair]
+            yield Broke(pair, str(broke))
+
+    def _agree(self, pair: Pair, starts: Starts) -> Iterator[Event]:
+        """Both sides compiled and compared, side by side on all cores; nothing here is timed."""
+        with self._started(starts) as workers:
+            compiled = self._compiled(pair, workers, (self._cores, self._cores))
+            fused = pair.kind == "fused"
+            found = _both(workers, lambda worker, _: worker.begin_check(fused), lambda worker: worker.end_check())
+            for side in (A, B):
+                if found[side].failures:
+                    raise _Broken(f"{NAMES[side]}: wrong results: {found[side].failures}")
+            why = unlike(self._first_losses[pair], (found[A].losses, found[B].losses))
+            if why and not self._allow_different:
+                raise _Broken(f"the sides compute different things: {why}")
+            self._steps[pair] = self._calibrated(pair, workers)
+            yield Agreed(pair, compiled, found, why)
+
+    def _restart(self, pair: Pair, restart: int, starts: Starts) -> Iterator[Event]:
+        """Both workers started anew and asked in turn; adds a log-ratio to the trial."""
+        logs: list[float] = []
+        with self._started(starts) as workers:
+            cores = self._drawn(pair)
+            self._compiled(pair, workers, cores)
+            yield Opened(pair, restart, cores)
+            for played in self._rounds(pair, restart, workers):
+                a, b = played.blocks
+                logs.append(math.log(b.seconds / b.steps) - math.log(a.seconds / a.steps))
+                yield played
+        trial = self._trials[pair]
+        self._trials[pair] = replace(trial, logs=(*trial.logs, statistics.median(logs)))
+
+    @contextmanager
+    def _started(self, starts: Starts) -> Iterator[tuple[Worker, Worker]]:
+        with ExitStack() as stack:
+
+            def start(side: int) -> Worker:
+                worker = _asked(NAMES[side], starts[side])
+                stack.callback(worker.close)
+                return worker
+
+            yield start(A), start(B)
+
+    def _drawn(self, pair: Pair) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        drawn = self._random.sample(self._cores, len(self._cores)) if self._pinned else self._cores
+        a, b = (tuple(sorted(drawn[: case.devices] if self._pinned else drawn)) for case in pair.cases)
+        return a, b
+
+    def _compiled(
+        self, pair: Pair, workers: tuple[Worker, Worker], cores: tuple[tuple[int, ...], tuple[int, ...]]
+    ) -> tuple[Compiled, Compiled]:
+        _both(
+            workers,
+            lambda worker, side: worker.begin_prepare(pair.cases[side], cores[side]),
+            lambda worker: worker.end_prepare(),
+        )
+        compiled = _both(workers, lambda worker, _: worker.begin_compile(), lambda worker: worker.end_compile())
+        first = self._first_losses.setdefault(pair, (compiled[A].first_loss, compiled[B].first_loss))
+        for side in (A, B):
+            if why := unlike_first(compiled[side].first_loss, first[side]):
+                raise _Broken(f"{NAMES[side]}: wrong results: {why}")
+        return compiled
+
+    def _calibrated(self, pair: Pair, workers: tuple[Worker, Worker]) -> int:
+        """Steps of a block, the same on both sides: as many as the quicker one takes for its time."""
+        rough = [_asked(NAMES[side], lambda side=side: workers[side].rough((pair.kind,))) for side in (A, B)]
+        for side in (A, B):
+            if pair.kind not in rough[side]:
+                raise _Broken(f"{NAMES[side]}: its steps are too long for {pair.kind} blocks; compare their latency")
+        step_s = min(found[pair.kind] for found in rough)
+        return max(STEPS_AT_LEAST[pair.kind], round(self._pace.block_s / step_s))
+
+    def _rounds(self, pair: Pair, restart: int, workers: tuple[Worker, Worker]) -> Iterator[Played]:
+        """Rounds, an even number of them, in an order that is reversed each time: A B, B A, ..."""
+        for side in (A, B):
+            self._block(pair, side, workers)  # the first after compiling; not counted
+        traces = self._traces(workers)
+        began, played, round_s = self._clock(), 0, 0.0
+        first = self._random.choice((A, B))
+        while played % 2 or played < self._pace.fewest_rounds or self._time_for_two(began, round_s):
+            asked = self._clock()
+            early, late = self._block(pair, first, workers), self._block(pair, 1 - first, workers)
+            round_s = self._clock() - asked
+            yield Played(pair, restart, first, (early, late) if first == A else (late, early), round_s)
+            first, played = 1 - first, played + 1
+        for side, before, after in zip(NAMES, traces, self._traces(workers), strict=True):
+            if after > before:
+                raise _Broken(f"{side}: its step was traced {after - before} more times while it was timed")
+
+    def _time_for_two(self, began: float, round_s: float) -> bool:
+        return self._clock() - began + 2 * round_s < self._pace.rounds_s
+
+    def _block(self, pair: Pair, side: int, workers: tuple[Worker, Worker]) -> Block:
+        return _asked(NAMES[side], lambda: workers[side].block(pair.kind, self._steps[pair]))
+
+    def _traces(self, workers: tuple[Worker, Worker]) -> list[int]:
+        return [_asked(NAMES[side], workers[side].traces) for side in (A, B)]
+
+
+def unlike(first: tuple[float | None, float | None], curves: tuple[Sequence[float], Sequence[float]]) -> str:
+    """How the losses of two sides differ, in words; empty if they agree but for roundings."""
+    a, b = first
+    if a is not None and b is not None and abs(a - b) > FIRST_LOSS_TOLERANCE * max(abs(a), abs(b)):
+        return f"the loss of the first step is {a:.6g} in A and {b:.6g} in B"
+    if len(curves[A]) != len(curves[B]):
+        return f"an epoch has {len(curves[A])} steps in A and {len(curves[B])} in B"
+    allowed = CURVE_TOLERANCE * max((abs(loss) for loss in (*curves[A], *curves[B])), default=0.0)
+    for number, (a, b) in enumerate(zip(*curves, strict=True), start=1):
+        if abs(a - b) > allowed:
+            return f"the loss of step {number} is {a:.6g} in A and {b:.6g} in B"
+    return ""
+
+
+def _both(
+    workers: tuple[Worker, Worker], begin: Callable[[Worker, int], None], end: Callable[[Worker], T]
+) -> tuple[T, T]:
+    """Begins on both sides, then waits for both."""
+    for side in (A, B):
+        _asked(NAMES[side], lambda side=side: begin(workers[side], side))
+    a, b = (_asked(NAMES[side], lambda side=side: end(workers[side])) for side in (A, B))
+    return a, b
+
+
+def _asked(side: str, ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except (WorkerFailed, UsageError) as error:
+        raise _Broken(f"{side}: {error}") from None

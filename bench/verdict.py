@@ -1,0 +1,197 @@
+"""From the log-ratios of restarts to verdicts, whose error is controlled however often they are looked at.
+
+No I/O, no JAX. docs/method.md says why each part is as it is; `python -m bench.validate` shows that it holds.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from bench.stats import Estimate, interval
+
+Verdict = Literal["faster", "slower", "same", "inconclusive", "not comparable", "broken"]
+Direction = Literal["slower", "faster"]
+Key = TypeVar("Key")
+
+# The numbers of restarts after which a test is made, and the share of the error that each look may spend
+# (alpha spending, Lan and DeMets 1983, the looks added up by Bonferroni's inequality: exact for any t test).
+LOOKS = (3, 5, 8, 12, 18, 27, 40, 60)
+_WEIGHTS = [1 / math.sqrt(i + 1) for i in range(len(LOOKS))]
+SHARES = {n: weight / sum(_WEIGHTS) for n, weight in zip(LOOKS, _WEIGHTS, strict=True)}
+
+# The error that may be made where the truth lies on the threshold: of a claim that the sides differ by
+# more (both directions together), and of saying that they don't.
+CLAIM_ERROR = 0.05
+SAME_ERROR = 0.05
+# A claim is confirmed by restarts of its own, against no difference at all. With CLAIM_ERROR, for each
+# direction and claim: 0.025 x 0.02 = 1 in 2,000 where there is none.
+CONFIRM_ERROR = 0.02
+CLAIMS_AT_MOST = 2
+# A confirmation is given up after as many restarts as the claim took, and after this many at least.
+CONFIRM_RESTARTS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """When B counts as slower or faster than A."""
+
+    threshold: float = 0.01
+    """0.03: a step that takes up to 3% longer, or 1 / 1.03 of the time, counts as the same."""
+
+    @property
+    def margin(self) -> float:
+        """The threshold as a log-ratio."""
+        return math.log1p(self.threshold)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That the sides differ in that direction, made after so many restarts."""
+
+    direction: Direction
+    restarts: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is known of one pair: a log-ratio of step times (B over A) a restart, and where its test stands."""
+
+    logs: tuple[float, ...] = ()
+    claim: Claim | None = None
+    """Being confirmed."""
+    claims: int = 0
+    p: float = 1.0
+    """The least p-value so far, looks counted in, of a difference beyond the threshold in either direction."""
+    verdict: Literal["faster", "slower", "same"] | None = None
+
+    @property
+    def ratio(self) -> Estimate | None:
+        """B's step time over A's, with a 95% t interval from the restarts."""
+        return interval(self.logs) if self.logs else None
+
+
+def judged(trials: Mapping[Key, Trial], rule: Rule) -> dict[Key, Trial]:
+    """The trials after one more look at them; a verdict that was reached stays.
+
+    Claims that sides differ are made of all trials together, by Holm's procedure (1979), so that many
+    cases don't make a false one likelier.
+    """
+    looked = {key: _looked(trial, rule) for key, trial in trials.items()}
+    claimable = holm({key: trial.p for key, trial in looked.items()}, CLAIM_ERROR)
+    return {key: _after(trial, rule, may_claim=key in claimable) for key, trial in looked.items()}
+
+
+def holm(p: Mapping[Key, float], error: float) -> set[Key]:
+    """Those of the hypotheses that may be rejected with that family-wise error (Holm 1979)."""
+    rejected: set[Key] = set()
+    for key in sorted(p, key=lambda key: p[key]):
+        if p[key] > error / (len(p) - len(rejected)):
+            break
+        rejected.add(key)
+    return rejected
+
+
+def p_above(logs: Sequence[float], bound: float) -> float:
+    """The p-value of a one-sided t test that the mean of normal values is at most `bound`; two values at least."""
+    from scipy.special import stdtr  # alone it loads faster than scipy.stats
+
+    distance = statistics.fmean(logs) - bound
+    error = statistics.stdev(logs) / math.sqrt(len(logs))
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stdtr(len(logs) - 1, -distance / error))
+
+
+def p_same(logs: Sequence[float], margin: float) -> float:
+    """The p-value of a mean outside of +-margin, by two one-sided tests (Schuirmann 1987)."""
+    return max(p_above(logs, -margin), p_above([-log for log in logs], -margin))
+
+
+def _differences(trial: Trial, rule: Rule) -> dict[Direction, float]:
+    """The p-values of this look, each direction having half of the error."""
+    share = SHARES[len(trial.logs)] / 2
+    mirrored = [-log for log in trial.logs]
+    return {
+        "slower": min(1.0, p_above(trial.logs, rule.margin) / share),
+        "faster": min(1.0, p_above(mirrored, rule.margin) / share),
+    }
+
+
+def _looked(trial: Trial, rule: Rule) -> Trial:
+    if trial.verdict or trial.claim or len(trial.logs) not in SHARES:
+        return trial
+    return replace(trial, p=min(trial.p, *_differences(trial, rule).values()))
+
+
+def _after(trial: Trial, rule: Rule, *, may_claim: bool) -> Trial:
+    """The trial after a look: a claim made, confirmed or given up, or its sides found to be the same."""
+    n = len(trial.logs)
+    if trial.verdict:
+        return trial
+    if trial.claim:
+        trial = _confirmed(trial, trial.claim)
+    elif may_claim and n in SHARES and trial.claims < CLAIMS_AT_MOST:
+        p = _differences(trial, rule)
+        direction: Direction = "slower" if p["slower"] <= p["faster"] else "faster"
+        if p[direction] <= CLAIM_ERROR:
+            return replace(trial, claim=Claim(direction, n), claims=trial.claims + 1)
+    if not trial.verdict and n in SHARES and p_same(trial.logs, rule.margin) <= SAME_ERROR * SHARES[n]:
+        return replace(trial, claim=None, verdict="same")
+    return trial
+
+
+def _confirmed(trial: Trial, claim: Claim) -> Trial:
+    sign = 1 if claim.direction == "slower" else -1
+    fresh = [sign * log for log in trial.logs[claim.restarts :]]
+    if len(fresh) in SHARES and p_above(fresh, 0.0) <= CONFIRM_ERROR * SHARES[len(fresh)]:
+        return replace(trial, claim=None, verdict=claim.direction)
+    if len(fresh) >= max(CONFIRM_RESTARTS, claim.restarts):
+        return replace(trial, claim=None)
+    return trial
+
+
+@dataclass(frozen=True)
+class Need:
+    """What would make an inconclusive trial clear, if its restarts go on to scatter as they did."""
+
+    restarts: int | None
+    """More of them; None: more than a thousand."""
+    threshold: float
+    """The least with which it would be the same by now."""
+
+
+def need(trial: Trial, rule: Rule) -> Need | None:
+    """What an inconclusive trial lacks; None with fewer than two restarts."""
+    n = len(trial.logs)
+    if n < 2:
+        return None
+    spread = statistics.stdev(trial.logs)
+    centre = abs(statistics.fmean(trial.logs))
+    gap = abs(rule.margin - centre)
+    enough = next((m for m in range(n + 1, n + 1001) if _half_width(spread, m) <= gap), None)
+    return Need(None if enough is None else enough - n, math.expm1(centre + _half_width(spread, n)))
+
+
+def floor(logs: Sequence[float], restarts: int = LOOKS[-1]) -> float:
+    """The least threshold within which an A/A with that scatter is found to be the same, nine times in ten.
+
+    `logs` are log-ratios of restarts of an A/A, `restarts` how many of them a comparison may take.
+    """
+    spread = statistics.stdev(logs)
+    return math.expm1(_half_width(spread, restarts) + _quantile(restarts, 0.05) * spread / math.sqrt(restarts))
+
+
+def _half_width(spread: float, restarts: int) -> float:
+    """How far from the mean the test reaches after so many restarts."""
+    share = SHARES[max((n for n in LOOKS if n <= restarts), default=LOOKS[0])]
+    return _quantile(restarts, SAME_ERROR * share) * spread / math.sqrt(restarts)
+
+
+def _quantile(restarts: int, error: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(restarts - 1, 1 - error))
