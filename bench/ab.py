@@ -44,8 +44,8 @@ class Plan:
     rule: Rule
     pace: Pace
     out: Path
-    noise: Path
-    """Noise floors, as `doctor --noise` leaves them; there may be none."""
+    noise: Path | None
+    """Noise floors, as `doctor --noise` leaves them; where there are any, the threshold is held against them."""
     limit_s: float = LIMIT_S
     allow_different: bool = False
     all_restarts: bool = False
@@ -235,7 +235,7 @@ def _begun(
         host=host,
         a=a,
         b=b,
-        floors=noise.floors(plan.noise, host, b.backend, plan.pace.restarts),
+        floors=noise.floors(plan.noise, host, b.backend, plan.pace.restarts) if plan.noise else {},
         load_at_start=environment.load_average(),
         load_at_end=environment.load_average(),
         seconds=0.0,

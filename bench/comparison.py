@@ -19,7 +19,7 @@ from bench.environment import Backend, Host
 from bench.measured import Certificate, Cost, Kind, Stages
 from bench.record import read_as
 from bench.stats import Estimate, over_restarts
-from bench.verdict import Rule, Trial, Verdict
+from bench.verdict import Rule, Trial, Verdict, log_ratio
 
 SCHEMA = 1
 
@@ -44,8 +44,8 @@ class Restart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def log_ratio(self) -> float:
-        """The median over the rounds of log(B / A)."""
-        return statistics.median(math.log(r.b_s) - math.log(r.a_s) for r in self.rounds)
+        """Of step times, B over A, as `verdict.log_ratio` makes it of the rounds."""
+        return log_ratio([math.log(r.b_s) - math.log(r.a_s) for r in self.rounds])
 
 
 class PairResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -84,7 +84,7 @@ def measure_noise(
         rule=Rule(),
         pace=pace,
         out=out.with_name(f"{out.stem}-samples.json"),
-        noise=Path(os.devnull),
+        noise=None,
         limit_s=limit_s,
         all_restarts=True,
         command=tuple(command),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-import statistics
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from bench.cases import Case
 from bench.conductor import STEPS_AT_LEAST, Worker, unlike_first
 from bench.live import WorkerFailed
 from bench.measured import Block, Certificate, Compiled, Kind
-from bench.verdict import LOOKS, Trial
+from bench.verdict import LOOKS, Trial, log_ratio
 from toynet.errors import UsageError
 
 T = TypeVar("T")
@@ -208,7 +207,7 @@ class Duets:
                 logs.append(math.log(b.seconds / b.steps) - math.log(a.seconds / a.steps))
                 yield played
         trial = self._trials[pair]
-        self._trials[pair] = replace(trial, logs=(*trial.logs, statistics.median(logs)))
+        self._trials[pair] = replace(trial, logs=(*trial.logs, log_ratio(logs)))
 
     @contextmanager
     def _started(self, starts: Starts) -> Iterator[tuple[Worker, Worker]]:

@@ -188,14 +188,14 @@ class LiveWorker:
     def ask(self, request: dict[str, Any]) -> None:
         """Sends a request without waiting for its answer."""
         with contextlib.suppress(BrokenPipeError):  # a worker that died says so when its answer is awaited
-            self._pipe.send_bytes(json.dumps(request).encode())
+            self._pipe.send_bytes(msgspec.json.encode(request))
 
     def answer(self) -> Any:
         """The answer to the last request; raises WorkerFailed, or UsageError for what the user got wrong."""
         try:
             if not self._poll.poll(1000 * self._limit_s):
                 raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s"))
-            reply = json.loads(self._pipe.recv_bytes())
+            reply = msgspec.json.decode(self._pipe.recv_bytes())
         except (EOFError, OSError):  # the latter where it died in the middle of an answer
             raise WorkerFailed(self._printed.after(self._ending())) from None
         if "unusable" in reply:

@@ -28,6 +28,11 @@ def workload(case: Case) -> Workload:
     return train.workload(case.workload, config)
 
 
+def batch_size(name: str) -> int:
+    """The batch size of a workload's own; raises UsageError for a name that leads to none."""
+    return _imported(name).batch_size if ":" in name else preset(name).batch_size
+
+
 def _imported(name: str) -> Workload:
     module_name, _, attribute = name.partition(":")
     try:

@@ -18,19 +18,16 @@ from toynet.workload import loss
 class Reference:
     """The mode `single` of a program's workload. States, batches and results are on the host.
 
-    Where the program is `single` itself, gradients and steps are computed without jit, and an epoch
-    step by step.
+    Where the program is `single` itself, gradients are computed without jit, an epoch step by step, and a
+    step by a program that LLVM didn't optimise; without jit, too, if the workload gives no gradients.
     """
 
     def __init__(self, program: Program, memo: Memo, name: str) -> None:
         """`name` tells the workload, at its batch size and dtype, from others in the memo."""
         self._program = bind(program.workload, modes.MODES["single"], modes.Layout(batch=program.layout.batch))
-        self._without_jit = program.mode.name == "single"
+        self._is_single = program.mode.name == "single"
         self._memo = memo
         self._name = name
-
-    def _scope(self) -> contextlib.AbstractContextManager[Any]:
-        return jax.disable_jit() if self._without_jit else contextlib.nullcontext()
 
     def _placed(self, state: Any) -> Any:
         return jax.device_put(state, self._program.state_sharding)
@@ -43,13 +40,19 @@ class Reference:
     def gradients(self, state: Any, batch: Any) -> Any:
         """Raw gradients at a state."""
         assert self._program.gradients is not None
-        with self._scope():
+        with jax.disable_jit() if self._is_single else contextlib.nullcontext():
             return self._program.members(self._program.gradients(self._placed(state), self._program.place(batch)))
 
     def step(self, state: Any, batch: Any) -> Any:
         """The state one step after another."""
-        with self._scope():
-            return self._program.members(self._program.step(self._placed(state), self._program.place(batch))[0])
+        placed = self._placed(state), self._program.place(batch)
+        if not self._is_single:
+            return self._program.members(self._program.step(*placed)[0])
+        if self._program.gradients is None:
+            with jax.disable_jit():
+                return self._program.members(self._program.step(*placed)[0])
+        unoptimised = jax.jit(self._program.workload.step, compiler_options={"xla_backend_optimization_level": 0})
+        return self._program.members(unoptimised(*placed)[0])
 
     def curve(self, state: Any, batches: Sequence[Any]) -> np.ndarray:
         """The loss of each step over `batches`, taken one by one from a state; shape (steps,)."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from bench.holder import Holder
 
 
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
 def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
     """The case on those cores: pinned before JAX has a backend, whose threads inherit it.
 
@@ -52,7 +55,7 @@ def serve(pipe: Connection) -> None:
             case "backend":
                 answer = dataclasses.asdict(environment.backend())
             case "lookup":
-                answer = lookup.workload(Case(workload=request["workload"], mode="single")).batch_size
+                answer = lookup.batch_size(request["workload"])
             case "prepare":
                 holder, answer = prepare(Case(**request.pop("case")), **request), None
             case "block" if holder:  # the commonest by far, and `asdict` takes its time
@@ -63,7 +66,7 @@ def serve(pipe: Connection) -> None:
                 answer = dataclasses.asdict(getattr(holder, name)(**request))
             case name:
                 raise ValueError(f"{name!r} can't be asked for now.")
-        pipe.send_bytes(json.dumps({"answer": answer}, allow_nan=False).encode())
+        pipe.send_bytes(_encode({"answer": answer}).encode())
 
 
 def answer_all(pipe: Connection) -> None:

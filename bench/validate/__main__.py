@@ -1,0 +1,87 @@
+"""`python -m bench.validate`: shows that verdicts are right, and keeps what it found under results/.
+
+Exit status: 0 every bar is kept, 1 one isn't, 2 unusable input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.arguments import Command
+from bench.commands.reporting import refused
+from toynet.arguments import parsed
+from toynet.errors import UsageError
+
+FOLDER = Path("results/validation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulate:
+    """Simulate comparisons on modelled noise, and on the noise of recorded A/A comparisons.
+
+    Example: python -m bench.validate simulate --comparisons 1000
+    """
+
+    comparisons: int = 10_000
+    """Of each noise without a change; a fifth as many of each with one."""
+    seed: int = 0
+    """Of the noise."""
+    recorded: tuple[Path, ...] = ()
+    """Records of `ab`, A against A, to draw noise from; results/validation/noise-*.json where none is named."""
+    out: Path = FOLDER / "simulated.json"
+    """What was found; its report (.md) is written beside it."""
+
+    def execute(self) -> int:
+        from bench.validate import reports, simulate
+
+        recorded = self.recorded or tuple(sorted(FOLDER.glob("noise-*.json")))
+        found = simulate.everything(self.comparisons, self.seed, recorded, print)
+        return reports.written(found, reports.simulated(found), self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real:
+    """Compare trees whose difference is planted, on this machine, with another process coming and going.
+
+    Goes on where an earlier call stopped. Example: python -m bench.validate real --minutes 60
+    """
+
+    minutes: float = 60.0
+    """When to stop, with what there is by then."""
+    comparisons: int = 100
+    """Of each planted change."""
+    budget: float = 300.0
+    """Seconds for each comparison, as in `ab`."""
+    out: Path = FOLDER / "real.json"
+    """What was found; its report (.md) is written beside it."""
+
+    def execute(self) -> int:
+        from bench.validate import real, reports
+
+        found = real.extended(
+            self.out,
+            real.begun(sys.argv[1:]),
+            dict.fromkeys(real.WANTED, self.comparisons),
+            budget_s=self.budget,
+            until_s=60 * self.minutes,
+            say=lambda line: print(line, flush=True),
+        )
+        return reports.written(found, reports.real(found), self.out)
+
+
+COMMANDS: dict[str, Callable[..., Command]] = {"simulate": Simulate, "real": Real}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line; gives its exit status."""
+    try:
+        return parsed("python -m bench.validate", sys.argv[1:] if argv is None else argv, COMMANDS).execute()
+    except UsageError as error:
+        return refused(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
