@@ -38,7 +38,7 @@ class Simulate:
         from bench.validate import reports, simulate
 
         recorded = self.recorded or tuple(sorted(FOLDER.glob("noise-*.json")))
-        found = simulate.everything(self.comparisons, self.seed, recorded, print)
+        found = simulate.everything(self.comparisons, self.seed, recorded, command(), print)
         return reports.written(found, reports.simulated(found), self.out)
 
 
@@ -51,8 +51,6 @@ class Real:
 
     minutes: float = 60.0
     """When to stop, with what there is by then."""
-    comparisons: int = 100
-    """Of each planted change."""
     budget: float = 300.0
     """Seconds for each comparison, as in `ab`."""
     out: Path = FOLDER / "real.json"
@@ -63,13 +61,18 @@ class Real:
 
         found = real.extended(
             self.out,
-            real.begun(sys.argv[1:]),
-            dict.fromkeys(real.WANTED, self.comparisons),
+            real.begun(command()),
+            real.WANTED,
             budget_s=self.budget,
             until_s=60 * self.minutes,
             say=lambda line: print(line, flush=True),
         )
         return reports.written(found, reports.real(found), self.out)
+
+
+def command() -> tuple[str, ...]:
+    """What was typed, without where Python is."""
+    return ("python", "-m", "bench.validate", *sys.argv[1:])
 
 
 COMMANDS: dict[str, Callable[..., Command]] = {"simulate": Simulate, "real": Real}

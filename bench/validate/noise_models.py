@@ -57,7 +57,7 @@ class Machine:
     def _scattered(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         if math.isinf(self.tails):
             return rng.standard_normal(shape)
-        return rng.standard_t(self.tails, shape) / math.sqrt(self.tails / (self.tails - 2))
+        return np.asarray(rng.standard_t(self.tails, shape)) / math.sqrt(self.tails / (self.tails - 2))
 
     def _moments(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """What depends on when a block is run."""

@@ -10,16 +10,19 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from bench import environment
 from bench.ab import Plan, compare
 from bench.cases import Selection
 from bench.comparison import Comparison
 from bench.duet import Pace
 from bench.record import read_as, write
+from bench.report.words import host_line
+from bench.run import ROOT
 from bench.sides import side
 from bench.validate.planted import STEP, write_tree
 from bench.verdict import Rule, Verdict
@@ -62,6 +65,21 @@ class Real(msgspec.Struct, frozen=True, kw_only=True, tag="validation"):
     command: tuple[str, ...]
     machine: str
     cases: tuple[Case, ...] = ()
+
+
+# How many comparisons of each there are to be.
+WANTED = {
+    Planted(0.0, 0.01, loaded=True): 100,
+    Planted(0.02, 0.01, loaded=True): 60,
+    Planted(0.05, 0.01, loaded=True): 100,
+    Planted(0.20, 0.03, loaded=True): 40,
+}
+
+
+def begun(command: Sequence[str]) -> Real:
+    """Nothing measured yet, on this machine."""
+    host = environment.host(ROOT)
+    return Real(command=tuple(command), machine=host_line(host))
 
 
 @contextlib.contextmanager

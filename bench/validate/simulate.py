@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.validate.noise_models import Model
+from bench.validate.noise_models import MODELS, Model, recorded
 from bench.verdict import LOOKS, Rule, Trial, judged
+from toynet.errors import UsageError
 
-# Of B against A, as changes of the step time.
-PLANTED = (0.0, 0.02, 0.05, 0.20)
+# Changes of the step time that are planted, with thresholds to judge them by.
+SCENARIOS = ((0.0, 0.01), (0.0, 0.03), (0.02, 0.01), (0.05, 0.01), (0.05, 0.03), (0.20, 0.03))
+# There are so many times fewer comparisons with a change than without: bars there are shares, not rare events.
+PLANTED_SHARE = 5
 RESTARTS = LOOKS[-1]
 CHUNK = 200
+# A change has to be beyond its threshold by this many times the scatter of a restart, to be asked to be found:
+# what some 40 restarts can tell (docs/method.md has the sum).
+ROOM = 0.85
 BOOTSTRAPS = 999
 
 
@@ -27,6 +35,8 @@ class Outcome(msgspec.Struct, frozen=True):
     noise: str
     planted: float
     threshold: float
+    asked: bool
+    """Whether the threshold leaves room for the change to be found in the restarts that there are."""
     comparisons: int
     slower: int
     faster: int
@@ -48,6 +58,50 @@ class Interval(msgspec.Struct, frozen=True):
     """Studentised."""
 
 
+class Simulated(msgspec.Struct, frozen=True, kw_only=True, tag="simulation"):
+    """All that was simulated."""
+
+    schema: int = 1
+    command: tuple[str, ...]
+    seconds: float
+    scatter: dict[str, float]
+    """Standard deviation of a restart's log-ratio, by noise."""
+    outcomes: tuple[Outcome, ...]
+    intervals: tuple[Interval, ...]
+
+
+def everything(
+    comparisons: int, seed: int, recorded_in: Sequence[Path], command: Sequence[str], say: Callable[[str], None]
+) -> Simulated:
+    """Every noise with every planted change, and intervals of both kinds; raises UsageError for a bad record."""
+    if comparisons < PLANTED_SHARE:
+        raise UsageError(f"comparisons must be at least {PLANTED_SHARE}, got {comparisons}.")
+    began = time.monotonic()
+    models: dict[str, Model] = dict(MODELS)
+    if recorded_in:
+        models["recorded"] = recorded(recorded_in)
+    outcomes, scatter = [], {}
+    for name, model in models.items():
+        scatter[name] = float(model(np.random.default_rng(seed), 50, 40).std())
+        for planted, threshold in SCENARIOS:
+            count = comparisons if planted == 0 else comparisons // PLANTED_SHARE
+            found = outcome(name, model, planted, Rule(threshold=threshold), count, seed, scatter[name])
+            say(f"{name}, {100 * planted:g}% planted, threshold {100 * threshold:g}%: {found}")
+            outcomes.append(found)
+    fixed = [
+        intervals(name, models[name], restarts, comparisons // PLANTED_SHARE, seed)
+        for name in ("quiet", "heavy tails")
+        for restarts in LOOKS[:5]
+    ]
+    return Simulated(
+        command=tuple(command),
+        seconds=round(time.monotonic() - began, 1),
+        scatter=scatter,
+        outcomes=tuple(outcomes),
+        intervals=tuple(fixed),
+    )
+
+
 def replay(logs: Sequence[float], rule: Rule) -> Trial:
     """The trial of a comparison whose restarts give those log-ratios, one after another, until its verdict."""
     trial = Trial()
@@ -58,8 +112,10 @@ def replay(logs: Sequence[float], rule: Rule) -> Trial:
     return trial
 
 
-def outcome(name: str, model: Model, planted: float, rule: Rule, comparisons: int, seed: int) -> Outcome:
-    """Simulates so many comparisons."""
+def outcome(
+    name: str, model: Model, planted: float, rule: Rule, comparisons: int, seed: int, scatter: float
+) -> Outcome:
+    """Simulates so many comparisons; `scatter` is that of a restart."""
     rng = np.random.default_rng(seed)
     truth = math.log1p(planted)
     verdicts: Counter[str] = Counter()
@@ -76,7 +132,8 @@ def outcome(name: str, model: Model, planted: float, rule: Rule, comparisons: in
             covered += (estimate.low or 0.0) <= 1 + planted <= (estimate.high or math.inf)
     counts: Mapping[str, int] = {v: verdicts[v] for v in ("slower", "faster", "same", "inconclusive")}
     middle = float(np.median(restarts))
-    return Outcome(name, planted, rule.threshold, comparisons, **counts, covered=covered, median_restarts=middle)
+    asked = planted > 0 and math.log1p(planted) - rule.margin >= ROOM * scatter
+    return Outcome(name, planted, rule.threshold, asked, comparisons, **counts, covered=covered, median_restarts=middle)
 
 
 def intervals(name: str, model: Model, restarts: int, comparisons: int, seed: int) -> Interval:

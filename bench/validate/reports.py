@@ -1,0 +1,187 @@
+"""What the validation found, as Markdown, and whether it keeps the bars that docs/method.md sets."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench.record import write
+from bench.validate.judges import JUDGES
+from bench.validate.planted import flops
+from bench.validate.real import Case, Planted, Real
+from bench.validate.simulate import Interval, Outcome, Simulated
+
+# False verdicts in an A/A, and the shares of planted slowdowns that have to be found.
+FALSE_AT_MOST = 1 / 1000
+FOUND_AT_LEAST = {0.02: 0.95, 0.05: 0.99, 0.20: 1.0}
+COVERED = (0.93, 0.97)
+MEDIAN_S_AT_MOST = 60.0
+
+VERDICTS = ("slower", "faster", "same", "inconclusive")
+OUTCOME = (
+    *("noise", "scatter of a restart", "planted", "threshold", "comparisons"),
+    *VERDICTS,
+    *("95% interval has the truth", "restarts, median"),
+)
+REALLY = (
+    *("planted", "threshold", "other load", "comparisons"),
+    *VERDICTS,
+    *("B / A, median", "by FLOPs", "95% interval has that", "scatter of a restart", "seconds, median"),
+)
+
+Said = tuple[str, list[str]]
+"""The report, and the bars that weren't kept."""
+
+
+def written(found: msgspec.Struct, said: Said, out: Path) -> int:
+    """Writes both files and prints the report; gives the exit status."""
+    text, missed = said
+    write(found, out)
+    out.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text)
+    return 1 if missed else 0
+
+
+def simulated(found: Simulated) -> Said:
+    """Of simulated comparisons."""
+    missed = [bar for outcome in found.outcomes for bar in _missed(outcome)]
+    parts = [
+        "# Verdicts on simulated noise",
+        f"`{' '.join(found.command)}`, in {found.seconds:.0f} s.",
+        _bars(missed),
+        "## Verdicts",
+        _table(
+            OUTCOME,
+            [_outcome(found, outcome) for outcome in found.outcomes],
+        ),
+        "## Intervals from a fixed number of restarts",
+        _table(("noise", "restarts", "t interval", "studentised bootstrap"), [_interval(i) for i in found.intervals]),
+    ]
+    return "\n\n".join(parts) + "\n", missed
+
+
+def _missed(outcome: Outcome) -> list[str]:
+    n, what = outcome.comparisons, f"{outcome.noise}, {_percent(outcome.planted)} planted"
+    missed = []
+    if outcome.planted == 0 and (outcome.slower + outcome.faster) / n > FALSE_AT_MOST:
+        missed.append(f"{what}: {outcome.slower + outcome.faster} of {n} verdicts are false")
+    if outcome.asked and outcome.slower / n < FOUND_AT_LEAST[outcome.planted]:
+        missed.append(f"{what}: {_percent(outcome.slower / n)} found")
+    low, high = COVERED
+    if not low <= outcome.covered / n <= high:
+        missed.append(f"{what}, threshold {_percent(outcome.threshold)}: {_percent(outcome.covered / n)} covered")
+    return missed
+
+
+def _outcome(found: Simulated, outcome: Outcome) -> tuple[str, ...]:
+    n = outcome.comparisons
+    shares = (outcome.slower, outcome.faster, outcome.same, outcome.inconclusive)
+    return (
+        outcome.noise,
+        f"{100 * found.scatter[outcome.noise]:.1f}%",
+        _percent(outcome.planted),
+        _percent(outcome.threshold),
+        f"{n:,}",
+        *(_share(count, n) for count in shares),
+        f"{100 * outcome.covered / n:.1f}%",
+        f"{outcome.median_restarts:g}",
+    )
+
+
+def _interval(interval: Interval) -> tuple[str, ...]:
+    return (
+        interval.noise,
+        str(interval.restarts),
+        f"{100 * interval.t:.1f}%",
+        f"{100 * interval.bootstrap:.1f}%",
+    )
+
+
+def real(found: Real) -> Said:
+    """Of comparisons on a machine."""
+    kinds = sorted({case.planted for case in found.cases}, key=lambda p: (p.share, p.threshold, p.loaded))
+    groups = {kind: [case for case in found.cases if case.planted == kind] for kind in kinds}
+    missed = [bar for kind, cases in groups.items() for bar in _missed_really(kind, cases)]
+    overhead_s = statistics.median(case.overhead_s for case in found.cases)
+    parts = [
+        "# Verdicts on planted truths, on a machine",
+        f"`{' '.join(found.command)}`; {found.machine}.",
+        _bars(missed),
+        "## Verdicts",
+        _table(
+            REALLY,
+            [_really(kind, cases) for kind, cases in groups.items()],
+        ),
+        f"Asking for a block takes {1e6 * overhead_s:.0f} us beyond the block itself (median).",
+        "## The same blocks, judged otherwise",
+        "How often B is called slower, from A's blocks of one comparison and B's of the next, which weren't alive "
+        "together: independent runs, as stored results are.",
+        _table(
+            ("planted", "comparisons", "`bench ab`", *JUDGES),
+            [_judged(kind, cases) for kind, cases in groups.items() if len(cases) > 1],
+        ),
+    ]
+    return "\n\n".join(parts) + "\n", missed
+
+
+def _missed_really(kind: Planted, cases: Sequence[Case]) -> list[str]:
+    what, n = f"{_percent(kind.share)} planted", len(cases)
+    false = sum(case.verdict in ("slower", "faster") for case in cases)
+    found = sum(case.verdict == "slower" for case in cases)
+    if kind.share == 0:
+        return [f"{what}: {false} of {n} verdicts are false"] if false else []
+    missed = []
+    if found / n < FOUND_AT_LEAST[kind.share]:
+        missed.append(f"{what}: {found} of {n} found")
+    median_s = statistics.median(case.seconds for case in cases)
+    if kind.share == 0.05 and median_s > MEDIAN_S_AT_MOST:
+        missed.append(f"{what}: {median_s:.0f} s to a verdict")
+    return missed
+
+
+def _really(kind: Planted, cases: Sequence[Case]) -> tuple[str, ...]:
+    truth, n = flops(kind.share) / flops(0.0), len(cases)
+    verdicts = [case.verdict for case in cases]
+    scatters = [statistics.stdev(case.logs) for case in cases if len(case.logs) > 1]
+    return (
+        _percent(kind.share),
+        _percent(kind.threshold),
+        "on and off" if kind.loaded else "none",
+        str(n),
+        *(_share(verdicts.count(v), n) for v in VERDICTS),
+        f"{statistics.median(case.ratio for case in cases):.4f}",
+        f"{truth:.4f}",
+        _share(sum(case.low <= truth <= case.high for case in cases), n),
+        f"{100 * math.sqrt(statistics.fmean(s**2 for s in scatters)):.2f}%",
+        f"{statistics.median(case.seconds for case in cases):.0f}",
+    )
+
+
+def _judged(kind: Planted, cases: Sequence[Case]) -> tuple[str, ...]:
+    apart = list(zip(cases, [*cases[1:], cases[0]], strict=True))
+    said = [sum(judge(one.a_s, other.b_s) for one, other in apart) for judge in JUDGES.values()]
+    ours = sum(case.verdict == "slower" for case in cases)
+    return _percent(kind.share), str(len(cases)), *(_share(count, len(cases)) for count in (ours, *said))
+
+
+def _bars(missed: Sequence[str]) -> str:
+    if not missed:
+        return "Every bar is kept."
+    return "Bars that are missed:\n\n" + "\n".join(f"- {bar}" for bar in missed)
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} ({100 * count / of:.3g}%)" if count else "0"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
