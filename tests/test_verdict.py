@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -127,10 +128,13 @@ def test_holms_procedure_steps_down() -> None:
 
 def test_the_p_values_are_those_of_scipys_t_test() -> None:
     logs = around(1.01, 8)
-    assert p_above(logs, 0.002) == pytest.approx(stats.ttest_1samp(logs, 0.002, alternative="greater")[1])
-    below = stats.ttest_1samp(logs, 0.03, alternative="less")[1]
-    above = stats.ttest_1samp(logs, -0.03, alternative="greater")[1]
-    assert p_same(logs, 0.03) == pytest.approx(max(below, above))
+    assert p_above(logs, 0.002) == pytest.approx(by_scipy(logs, 0.002, "greater"))
+    expected = max(by_scipy(logs, 0.03, "less"), by_scipy(logs, -0.03, "greater"))
+    assert p_same(logs, 0.03) == pytest.approx(expected)
+
+
+def by_scipy(logs: list[float], mean: float, alternative: Literal["less", "greater"]) -> float:
+    return float(np.asarray(stats.ttest_1samp(logs, mean, alternative=alternative))[1])
 
 
 def test_restarts_that_agree_to_the_last_digit_leave_no_doubt() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 Judge = Callable[[Sequence[float], Sequence[float]], bool]
 """Whether B counts as slower than A, from seconds a step of each."""
 
@@ -27,14 +29,16 @@ def welch(a: Sequence[float], b: Sequence[float]) -> bool:
     """Welch's t test of the means, one-sided."""
     from scipy import stats
 
-    return float(stats.ttest_ind(b, a, equal_var=False, alternative="greater")[1]) < ERROR
+    found = stats.ttest_ind(b, a, equal_var=False, alternative="greater")
+    return bool(np.asarray(found)[1] < ERROR)
 
 
 def mann_whitney(a: Sequence[float], b: Sequence[float]) -> bool:
     """The Mann-Whitney U test, one-sided, as benchstat uses it two-sided."""
     from scipy import stats
 
-    return float(stats.mannwhitneyu(b, a, alternative="greater")[1]) < ERROR
+    found = stats.mannwhitneyu(b, a, alternative="greater")
+    return bool(np.asarray(found)[1] < ERROR)
 
 
 JUDGES: Mapping[str, Judge] = {
