@@ -4,7 +4,7 @@ EXTRAS ?= $(or $(shell cat .venv/extras 2>/dev/null),dev)
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup bench suite test lint format report lock
+.PHONY: setup bench suite test gate lint format report lock
 
 setup: .venv/installed-$(EXTRAS)
 
@@ -28,6 +28,12 @@ suite: setup
 
 test: setup
 	$(BIN)/python -m pytest tests $(TESTS)
+
+# A case slower than BASE by more than SLOWER: exit status 1; not clear: 3.
+BASE ?= main
+SLOWER ?= 3%
+gate: setup
+	$(BIN)/python -m bench gate --base $(BASE) --slower-than $(SLOWER) $(GATE)
 
 lint: setup
 	$(BIN)/ruff check .

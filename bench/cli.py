@@ -40,5 +40,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return refused(error)
     except KeyboardInterrupt:
-        print("interrupted; rounds that had ended are in the record", file=sys.stderr)
+        print("interrupted; if a round had ended, the record has it", file=sys.stderr)
         return INTERRUPTED

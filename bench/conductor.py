@@ -164,18 +164,21 @@ class Conductor:
                 yield from self._rounds(restart, restarts_left, deadline)
 
     def _affordable(self, cases: Sequence[Case], seconds: float, restarts: int) -> list[Case]:
-        """The cases that can be started and asked once more in that time, the quickest first.
+        """The cases that can be started and asked once more in that time: `single`, then the quickest first.
 
-        A case takes the time of all restarts to come, or of the next one if that is more than there is.
+        None if that leaves `single` alone, or the others without it. A case takes the time of all
+        restarts to come, or of the next one if that is more than there is.
         """
         chosen = []
-        for case in sorted(cases, key=self._again_s):
+        for case in sorted(cases, key=lambda case: (case.mode != "single", self._again_s(case))):
             for times in (restarts, 1):
                 if times * self._again_s(case) <= seconds:
                     seconds -= times * self._again_s(case)
                     chosen.append(case)
                     break
-        return chosen
+        # A ratio to `single` wants both; where it can't have them, there is nothing to gain.
+        parted = {case.mode == "single" for case in chosen} != {case.mode == "single" for case in cases}
+        return [] if parted else chosen
 
     def _again_s(self, case: Case) -> float:
         """How long another start and a round of a case will take, from what the last ones took."""

@@ -88,9 +88,12 @@ def load_average() -> float:
 
 
 def backend() -> Backend:
-    """What JAX runs on; starts JAX."""
+    """What JAX runs on; starts JAX, and raises UsageError if it can't."""
     import jax
 
+    from toynet.mesh import first_devices
+
+    first_devices(1)  # says in a sentence why there are none
     cpu = jax.default_backend() == "cpu"
     return Backend(
         platform=jax.default_backend(),

@@ -114,7 +114,11 @@ def write(record: msgspec.Struct, path: Path) -> None:
 
 def read(path: Path) -> Record:
     """The record in a file; raises UsageError, in one sentence, if there is none that can be read."""
-    return read_as(path, Record, SCHEMA)
+    record = read_as(path, Record, SCHEMA)
+    for result in record.cases:
+        if any(sample.block.steps < 1 or not sample.block.seconds > 0 for sample in result.samples):
+            raise UsageError(f"{path}: not a record of `python -m bench`: {result.case.name} has a block without time.")
+    return record
 
 
 def read_as(path: Path, kind: type[T], schema: int) -> T:

@@ -57,6 +57,8 @@ def measure(plan: Plan, watch: Watch) -> Record:
     check_writable(plan.out)
     cases = expand(plan.selection, own_batches(plan.selection, plan.limit_s))
     backend = probe(plan.limit_s)
+    if any(case.dtype == "float64" for case in cases) and backend.settings["jax_enable_x64"] != "True":
+        raise UsageError("float64 needs JAX_ENABLE_X64=1 in the environment; without it JAX computes in float32.")
     cases = available(cases, backend, cut=plan.selection.devices is None and plan.selection.meshes is None)
     began = time.monotonic()
     record = Record(
@@ -155,6 +157,11 @@ def check_writable(out: Path) -> None:
     try:
         if out.is_dir():
             raise UsageError(f"{out} is a folder; name a file for the record, such as {out / 'run.json'}.")
+        if out.exists() and not out.is_file():
+            raise UsageError(f"{out} is not a regular file, and would be replaced by the record; choose another --out.")
+        for beside in (out.with_suffix(".md"), out.with_suffix(".png")):
+            if beside.exists() and not beside.is_file():
+                raise UsageError(f"{beside} is no file, and the report is written there; choose another --out.")
         folder = next(parent for parent in out.absolute().parents if parent.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass

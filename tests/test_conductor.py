@@ -307,6 +307,15 @@ def test_where_not_all_restarts_fit_the_slowest_cases_have_fewer() -> None:
     assert Counter(e.case for e in sampled(events)) == started
 
 
+def test_single_is_restarted_with_what_is_compared_with_it_or_not_at_all() -> None:
+    world = World(rough={"latency": 1.0}, compile_s=dict.fromkeys(CASES[1:], 50.0))
+    started = Counter(e.case for e in world.run([CASES], restarts=3, rounds=1, budget_s=240) if isinstance(e, Started))
+    assert started == dict.fromkeys(CASES, 1)  # there are 30 s left, which only `single` could use
+    world = World(rough={"latency": 1.0}, compile_s={SINGLE: 20.0})
+    started = Counter(e.case for e in world.run([CASES], restarts=3, rounds=1, budget_s=60) if isinstance(e, Started))
+    assert started == dict.fromkeys(CASES, 2)  # a third start of `single` would end too late, so none has one
+
+
 def test_groups_share_the_budget_and_what_one_leaves_goes_to_the_next() -> None:
     world = World(rough={"latency": 1.0})
     ends: dict[str, float] = {}

@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = [
-    line
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    for line in block.splitlines()
-]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+WHO = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
 QUICK = ["--modes", "single", "--workloads", "tutorial", "--restarts", "1", "--rounds", "1", "--budget", "5"]
 
 
@@ -33,6 +31,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the commands run, one after another as a reader would; it has the records and the suite."""
     made = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "results", made / "results")
+    (own_step,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (made / "own_step.py").write_text(own_step, encoding="utf-8")
+    for git in (["init", "--quiet"], ["add", "own_step.py"], [*WHO, "commit", "--quiet", "--message", "first"]):
+        subprocess.run(["git", *git], cwd=made, check=True)
     (made / "bench").mkdir()
     (made / "bench" / "suite").symlink_to(ROOT / "bench" / "suite")
     return made
@@ -41,8 +43,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python ")])
 def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
     done = run(shlex.split(command), folder)
-    assert done.returncode == 0, done.stderr
+    unclear = 3  # of a comparison, on a busy machine
+    assert done.returncode in ((0, unclear) if re.search(r"bench (ab|gate) ", command) else (0,)), done.stderr
     assert done.stdout
+    assert "BROKEN" not in done.stdout
     if command == "python -m toynet train":
         assert done.stdout.splitlines()[-1] == "Accuracy on the test set: 0.9950"
 

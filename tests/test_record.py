@@ -170,6 +170,10 @@ NOT_A_RECORD = "not a record of `python -m bench`: "
             changed(lambda r: r["cases"][0].update(status="fine")),
             NOT_A_RECORD + "Invalid enum value 'fine' - at `$.cases[0].status`.",
         ),
+        (
+            changed(lambda r: r["cases"][1]["samples"][0]["block"].update(steps=0)),
+            NOT_A_RECORD + "tutorial/ensemble_data-2x2/m8/b32 has a block without time.",
+        ),
         (changed(lambda r: r.update(mood="good")), NOT_A_RECORD + "Object contains unknown field `mood`."),
     ],
 )

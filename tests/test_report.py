@@ -205,6 +205,21 @@ def test_the_fastest_case_is_named_with_how_it_was_run() -> None:
     assert "wide: fastest here is data_parallel on 2 devices, waiting for each step: 291 /s ±0.7% samples." in lines
 
 
+def test_cases_whose_intervals_overlap_share_the_first_place() -> None:
+    cases = [measured(case("single"), around(1e-3)), measured(case("data_parallel", 2), around(1.01e-3))]
+    cases += [measured(case("data_parallel", 4), around(1.02e-3)), measured(case("data_parallel", 8), around(1.01e-3))]
+    lines = said(record(*cases, cores=8))
+    assert (
+        "tutorial: fastest here are single; data_parallel on 2 devices; data_parallel on 4 devices and 1 more: their "
+        "intervals overlap, so none of them is the winner (32 k/s ±3% samples)."
+    ) in lines
+
+
+def test_one_restart_makes_no_winner() -> None:
+    lines = said(record(measured(case("single"), [[1e-3]]), measured(case("data_parallel", 2), [[2e-3]])))
+    assert "tutorial: fastest here seems single: 32 k/s samples (one restart, so uncertain)." in lines
+
+
 def test_one_case_alone_is_not_the_fastest() -> None:
     assert "fastest" not in said(record(measured(case("single"), around(1e-3))))
 
@@ -272,7 +287,9 @@ def test_the_best_ensemble_is_compared_with_single_run_for_each_member() -> None
 def test_bit_equal_sums_say_what_they_cost() -> None:
     plain = case("data_parallel", 2)
     both = [measured(plain, [[2.0]] * 3), measured(dataclasses.replace(plain, deterministic=True), [[3.0]] * 3)]
-    assert "bit-equal sums on 2 devices take 1.500x (1.500 to 1.500) the time of plain ones." in said(record(*both))
+    assert ("bit-equal sums on 2 devices make a waited step 1.500x (1.500 to 1.500) as long as plain ones do.") in said(
+        record(*both)
+    )
 
 
 def test_a_case_that_broke_says_why_and_is_not_counted_as_checked() -> None:
@@ -293,6 +310,32 @@ def test_a_budget_that_ran_out_says_how_to_get_narrower_intervals() -> None:
         "The budget of 165 s allowed 2 of 3 restarts for 2 cases; --budget gives more time and narrower intervals."
     ) in said(record(measured(case("single"), [[1.0]] * 2), measured(case("data_parallel", 2), [[1.0]] * 2)))
     assert "budget" not in said(record(measured(case("single"), [[1.0]] * 3)))
+
+
+def test_a_budget_that_was_overrun_says_what_it_took() -> None:
+    late = msgspec.structs.replace(record(measured(case("single"), [[1.0]] * 3)), seconds=300.0)
+    assert "It took 300 s, and the budget was 165 s" in said(late)
+
+
+def test_without_single_it_is_said_that_nothing_is_compared_with_it() -> None:
+    alone = record(measured(case("data_parallel", 2), [[1.0]] * 3))
+    assert "tutorial: single wasn't measured with it, so nothing is compared with it." in said(alone)
+
+
+def test_single_is_said_to_have_one_core_where_others_have_more() -> None:
+    both = [measured(case("single"), [[1.0]] * 3), measured(case("data_parallel", 2), [[1.0]] * 3)]
+    assert "so single has one of 2 here" in said(record(*both))
+    assert "so single has one" not in said(record(*both, platform="gpu"))
+    assert "so single has one" not in said(record(both[0]))
+
+
+def test_only_the_checks_that_were_made_are_claimed() -> None:
+    certificate = Certificate((Check("initial state", True, "off by 0", "1e-5"), Check("traces", True, "", "")), (0,))
+    without = msgspec.structs.replace(measured(case("single"), [[1.0]]), certificate=certificate)
+    assert (
+        "The case computes what single does (initial state, traces): checked before anything was timed. A factor that "
+        "the optimizer hides can't be seen without `gradients`."
+    ) in said(record(without))
 
 
 def test_a_run_that_was_ended_says_so() -> None:

@@ -36,7 +36,9 @@ class Workload:
     """What is trained, as pure functions; every mode is derived from them.
 
     `init(key)` gives a state, `batch(key, n)` a batch of n examples, `step(state, batch, axis_name)`
-    the next state and the metrics of the global batch.
+    the next state and the metrics of the global batch, among them `loss`. Within shard_map, with an axis
+    name, gradients are of the loss's mean over that axis: one taken of the gradients afterwards comes too
+    late, for those of a replicated state have been summed by then.
     """
 
     name: str

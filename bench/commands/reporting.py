@@ -52,12 +52,22 @@ class ReportCommand:
 
 @contextlib.contextmanager
 def while_read() -> Iterator[None]:
-    """What is printed here is lost, and the exit status kept, once whoever read it has left (`| head`)."""
+    """What is printed here is lost, and the exit status kept, once whoever read it has left (`| head`).
+
+    Raises UsageError where it can't be printed for another reason, such as a full disk.
+    """
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_nowhere()
+    except OSError as error:
+        _print_nowhere()
+        raise UsageError(f"standard output can't be written: {error.strerror}.") from None
+
+
+def _print_nowhere() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def refused(error: UsageError) -> int:

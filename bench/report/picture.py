@@ -33,10 +33,13 @@ def save(record: Record, path: Path) -> bool:
     axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
     for ax, name, group in zip(axes, workloads, groups, strict=True):
         _draw(ax, name, group)
-    figure.suptitle("Samples a second, as a multiple of single's (95% interval)", fontsize=12)
-    axes[-1].set_xlabel(
-        "times single (log scale)\ngrey: more simulated devices than cores, which isn't hardware scaling"
+    intervals = any(e.low is not None for s in cases for e in s.speedup.values())
+    figure.suptitle(
+        "Samples a second, as a multiple of single's" + (" (95% interval)" if intervals else " (one restart)"),
+        fontsize=12,
     )
+    grey = "\ngrey: more simulated devices than cores, which isn't hardware scaling"
+    axes[-1].set_xlabel("times single (log scale)" + grey * any(s.oversubscribed for s in cases))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(STYLES), frameon=False)
     figure.savefig(path, dpi=120)
     return True
@@ -57,7 +60,8 @@ def _draw(ax: Axes, workload: str, group: list[Summary]) -> None:
             ax.axhspan(i - 0.5, i + 0.5, color="0.9", lw=0)
     ax.axvline(1, color="0.4", lw=1)
     ax.set_xscale("log")
-    low, high = ax.get_xlim()
+    low, high = _limits(group)
+    ax.set_xlim(low, high)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 7, 8)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}x"))
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -65,6 +69,15 @@ def _draw(ax: Axes, workload: str, group: list[Summary]) -> None:
     ax.set_ylim(len(group) - 0.5, -0.5)
     ax.grid(axis="x", color="0.85", lw=0.6)
     ax.set_axisbelow(True)
+
+
+def _limits(group: list[Summary]) -> tuple[float, float]:
+    """Room for every value, and for its interval as far as that is no wider than the values are apart."""
+    found = [estimate for summary in group for kind, estimate in summary.speedup.items() if kind in STYLES]
+    least, most = min(e.value for e in found), max(e.value for e in found)
+    room = max(most / least, 2.0) ** 0.5
+    low, high = min(e.low or e.value for e in found), max(e.high or e.value for e in found)
+    return 0.93 * max(low, least / room), 1.07 * min(high, most * room)
 
 
 def _label(summary: Summary) -> str:

@@ -63,11 +63,11 @@ LEGEND = (
     "program. dispatch: until the call returns. The median over restarts, ± half of its 95% interval, which comes "
     "from the restarts.",
     "samples/s: examples a second, counted once for each member, by the fastest of the three. vs single: how many "
-    "times the samples/s of single, both asked in turn in the same rounds; latency against latency, fused against "
-    "fused.",
+    "times the examples a second of single, latency against latency, and fused against fused; both were asked in turn "
+    "in the same rounds.",
     "compile: the step alone, without tracing. memory: arguments, outputs and temporaries on one device, as the "
-    "compiler counts them. An empty cell wasn't measured: a case whose first step takes over 0.2 s is "
-    "only waited for.",
+    "compiler counts them. An empty cell wasn't measured, or has nothing to be compared with: a case "
+    "whose first step takes over 0.2 s is only waited for.",
 )
 
 

@@ -34,7 +34,10 @@ def show(report: Report, to: Console) -> None:
         to.print(Text(line, style="dim"), soft_wrap=True)
     for table in report.tables:
         to.print()
-        to.print(_fitting(table, to))
+        fitting = _fitting(table, to)
+        to.print(fitting)
+        if left_out := len(table.columns) - len(fitting.columns):
+            to.print(Text(f"{left_out} columns left out; a wider terminal has room, and the .md file.", style="dim"))
     to.print()
     for said in report.sentences:
         to.print(Text(said), soft_wrap=not to.is_terminal)

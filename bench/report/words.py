@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.environment import Host
-from bench.measured import Kind
+from bench.measured import Certificate, Kind
 from bench.record import Record
 from bench.report import quantity
 from bench.stats import Estimate
 from bench.summary import Summary, ratio
+
+# Of cases whose intervals overlap.
+NAMED = 3
+# In this order.
+COMPARED: tuple[Kind, ...] = ("fused", "latency")
+# By how much a budget may be missed without a word.
+OVERRUN = 1.1
 
 
 def environment_lines(record: Record) -> tuple[str, ...]:
@@ -22,7 +29,7 @@ def environment_lines(record: Record) -> tuple[str, ...]:
     lines = [
         host_line(host),
         f"{backend.platform}: {backend.device_kind}{simulated}; Python {backend.python} {packages}; commit {commit}",
-        f"{record.created}; {record.seconds:.0f} s, {restarts} restarts; "
+        f"{record.created}; {record.seconds:.0f} s, {restarts} restart{'s' * (restarts != 1)}; "
         f"load {record.load_at_start:g} before, {record.load_at_end:g} after",
     ]
     lines += [f"{name}={value}" for name, value in host.environment.items()]
@@ -44,21 +51,38 @@ def sentences(record: Record, cases: Sequence[Summary]) -> tuple[str, ...]:
         said += _data_parallel(workload, measured)
         said += _ensembles(workload, measured)
         said += _deterministic(workload, measured)
+    said += _cores(record, [s for s in cases if s.result.status == "measured"])
+    said += _without_single(cases)
     said += _oversubscribed(record, cases)
     said += _checked(cases)
-    said += [f"{s.case.name} is broken: {s.result.why}." for s in cases if s.result.status == "broken"]
+    said += [
+        f"{s.case.name} is broken: {(s.result.why or '').rstrip('.')}." for s in cases if s.result.status == "broken"
+    ]
     said += _unfinished(record, cases)
     return tuple(said)
 
 
 def _fastest(workload: str, measured: Sequence[Summary]) -> list[str]:
+    """The case with the highest rate, or those whose intervals can't be told from its."""
     rated = [(s, rate) for s in measured if (rate := s.samples_per_s) is not None]
     if len(rated) < 2:
         return []
     best, rate = max(rated, key=lambda pair: pair[1].value)
-    how = {"fused": "many steps in one program", "latency": "waiting for each step", "throughput": "in a chain"}
-    said = f"{workload}: fastest here is {_case(best)}, {how[best.best or 'latency']}: {quantity.rate(rate)} samples"
-    return [said + "."]
+    if rate.low is None:
+        return [
+            f"{workload}: fastest here seems {_case(best)}: {quantity.rate(rate)} samples (one restart, so uncertain)."
+        ]
+    rivals = [s for s, other in rated if s is not best and (other.high or other.value) >= rate.low]
+    if not rivals:
+        how = {"fused": "many steps in one program", "latency": "waiting for each step", "throughput": "in a chain"}
+        way = how[best.best or "latency"]
+        return [f"{workload}: fastest here is {_case(best)}, {way}: {quantity.rate(rate)} samples."]
+    named = [_case(s) for s in (best, *rivals)[:NAMED]]
+    more = f" and {len(rivals) + 1 - NAMED} more" if len(rivals) >= NAMED else ""
+    return [
+        f"{workload}: fastest here are {'; '.join(named)}{more}: their intervals overlap, so none of them is the "
+        f"winner ({quantity.rate(rate)} samples)."
+    ]
 
 
 def _data_parallel(workload: str, measured: Sequence[Summary]) -> list[str]:
@@ -94,10 +118,11 @@ def _ensembles(workload: str, measured: Sequence[Summary]) -> list[str]:
     ]
     if not found:
         return []
-    speedup, summary = max(found, key=lambda pair: pair[0].value)
+    speedup, summary = max(found, key=lambda pair: pair[0].low or pair[0].value)
+    unclear = speedup.low is not None and speedup.high is not None and speedup.low <= 1 <= speedup.high
     return [
         f"{workload}: of the ensembles, {_case(summary)} trains its members {quantity.between(speedup)} as fast as "
-        "single would one after another."
+        f"single would one after another{': no clear difference' if unclear else ''}."
     ]
 
 
@@ -107,10 +132,15 @@ def _deterministic(workload: str, measured: Sequence[Summary]) -> list[str]:
         plain = [
             s for s in measured if summary.case.deterministic and s.case.name + "/deterministic" == summary.case.name
         ]
-        cost = ratio(summary.result, plain[0].result, "latency") if plain else None
-        if cost is not None:
-            on, times = _devices(summary), quantity.between(cost)
-            said.append(f"{workload}: bit-equal sums on {on} take {times} the time of plain ones.")
+        if not plain:
+            continue
+        times = " and ".join(
+            f"{_a_step(kind)} {quantity.between(cost)}"
+            for kind in COMPARED
+            if (cost := ratio(summary.result, plain[0].result, kind))
+        )
+        if times:
+            said.append(f"{workload}: bit-equal sums on {_devices(summary)} make {times} as long as plain ones do.")
     return said
 
 
@@ -125,28 +155,57 @@ def _oversubscribed(record: Record, cases: Sequence[Summary]) -> list[str]:
     ]
 
 
+def _cores(record: Record, measured: Sequence[Summary]) -> list[str]:
+    """Where each case has its own cores, `single` hasn't got all of them."""
+    cores = len(record.host.usable_cores)
+    if not record.backend.simulated or cores == 1 or not any(s.speedup and s.case.devices > 1 for s in measured):
+        return []
+    return [
+        f"Each case has as many cores as devices, so single has one of {cores} here. By itself XLA would use them all "
+        "for a large step: more devices on a CPU show what scales, not what would be quicker than single on every core."
+    ]
+
+
+def _without_single(cases: Sequence[Summary]) -> list[str]:
+    lacking = dict.fromkeys(s.case.workload for s in cases if s.step_s and not s.speedup)
+    return [f"{name}: single wasn't measured with it, so nothing is compared with it." for name in lacking]
+
+
 def _checked(cases: Sequence[Summary]) -> list[str]:
-    passed = [s for s in cases if s.result.certificate and not s.result.certificate.failures]
+    passed = [c for s in cases if (c := s.result.certificate) and not c.failures]
     if not passed:
         return []
-    checked = f"{len(passed)} of {len(cases)} cases" if len(passed) < len(cases) else f"All {len(cases)} cases"
-    return [
-        f"{checked} compute what single does (initial state, raw gradients, a step from the same state, the loss over "
-        "an epoch, collectives, placement, one trace): checked before they were timed."
-    ]
+    names = [name for name in _in_order(passed) if all(name in {check.name for check in c.checks} for c in passed)]
+    n = len(cases)
+    checked = f"{len(passed)} of {n} cases compute" if len(passed) < n else f"All {n} cases compute"
+    checked = "The case computes" if n == len(passed) == 1 else checked
+    lacks = "" if "raw gradients" in names else " A factor that the optimizer hides can't be seen without `gradients`."
+    return [f"{checked} what single does ({', '.join(names)}): checked before anything was timed.{lacks}"]
+
+
+def _in_order(certificates: Sequence[Certificate]) -> list[str]:
+    """The names of all checks, as they first come."""
+    return list(dict.fromkeys(check.name for certificate in certificates for check in certificate.checks))
 
 
 def _unfinished(record: Record, cases: Sequence[Summary]) -> list[str]:
     if not record.complete:
         return ["The run was ended before its last round: what stands here is what there was by then."]
+    said, budget_s = [], record.schedule.budget_s
     few = [s for s in cases if s.step_s and s.step_s["latency"].restarts < record.schedule.restarts]
-    if not few:
-        return []
-    least = min(s.step_s["latency"].restarts for s in few)
-    return [
-        f"The budget of {record.schedule.budget_s:g} s allowed {least} of {record.schedule.restarts} restarts for "
-        f"{len(few)} cases; --budget gives more time and narrower intervals."
-    ]
+    if few:
+        had = sorted({s.step_s["latency"].restarts for s in few})
+        restarts = f"{had[0]} to {had[-1]}" if len(had) > 1 else f"{had[0]}"
+        said.append(
+            f"The budget of {budget_s:g} s allowed {restarts} of {record.schedule.restarts} restarts for "
+            f"{len(few)} cases; --budget gives more time and narrower intervals."
+        )
+    if record.seconds > OVERRUN * budget_s:
+        said.append(
+            f"It took {record.seconds:.0f} s, and the budget was {budget_s:g} s: each case is compiled, checked and "
+            "asked once, whatever that takes."
+        )
+    return said
 
 
 def _best_speedup(summary: Summary) -> tuple[Kind, Estimate] | None:
