@@ -83,6 +83,7 @@ def compare(plan: Plan, watch: Watch) -> Comparison:
                 (lambda trials: trials) if plan.all_restarts else (lambda trials: judged(trials, plan.rule)),
                 environment.usable_cores(),
                 pinned=pinned,
+                beside=environment.beside if pinned else lambda _: contextlib.nullcontext(),
                 allow_different=plan.allow_different,
             )
             with contextlib.closing(duets.run(_comparable(pairs))) as events:

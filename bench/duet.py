@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -130,12 +130,13 @@ class Duets:
         cores: Sequence[int],
         *,
         pinned: bool = True,
+        beside: Callable[[Sequence[int]], AbstractContextManager[object]] = nullcontext,
         allow_different: bool = False,
     ) -> None:
         """`nurseries` is entered anew for each restart, and gives what starts a worker of each side.
 
         If `pinned`, a worker runs on as many cores as its case has devices, drawn anew for each restart;
-        both sides draw the same ones.
+        both sides draw the same ones. Who asks is kept on them by `beside`.
         """
         self._nurseries = nurseries
         self._clock = clock
@@ -143,6 +144,7 @@ class Duets:
         self._judge = judge
         self._cores = tuple(cores)
         self._pinned = pinned
+        self._beside = beside
         self._allow_different = allow_different
         self._random = random.Random(pace.seed)
         self._end = clock() + pace.budget_s
@@ -202,10 +204,11 @@ class Duets:
             cores = self._drawn(pair)
             self._compiled(pair, workers, cores)
             yield Opened(pair, restart, cores)
-            for played in self._rounds(pair, restart, workers):
-                a, b = played.blocks
-                logs.append(math.log(b.seconds / b.steps) - math.log(a.seconds / a.steps))
-                yield played
+            with self._beside(sorted({*cores[A], *cores[B]})):
+                for played in self._rounds(pair, restart, workers):
+                    a, b = played.blocks
+                    logs.append(math.log(b.seconds / b.steps) - math.log(a.seconds / a.steps))
+                    yield played
         trial = self._trials[pair]
         self._trials[pair] = replace(trial, logs=(*trial.logs, log_ratio(logs)))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def pin(cores: Sequence[int]) -> None:
     """Keeps this process on those cores, where the system can do that."""
     if CAN_PIN:
         os.sched_setaffinity(0, cores)
+
+
+@contextlib.contextmanager
+def beside(cores: Sequence[int]) -> Iterator[None]:
+    """Keeps this process on those cores for the time being: to wait there for an answer wakes no other core."""
+    before = os.sched_getaffinity(0) if CAN_PIN else set()
+    pin(cores)
+    try:
+        yield
+    finally:
+        pin(sorted(before))
 
 
 def load_average() -> float:

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -15,13 +14,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bench import wire
 from bench.cases import Case
 from bench.environment import Backend
 from bench.measured import KINDS, Block, Certificate, Compiled, Kind
@@ -109,7 +107,7 @@ class Nursery:
         with contextlib.ExitStack() as undone:
             printed = Printed()
             undone.callback(printed.file.close)
-            ours, theirs = Pipe()
+            ours, theirs = socket.socketpair()
             undone.callback(ours.close)
             with theirs:
                 pid = self._ask("spawn", theirs.fileno(), printed.file.fileno())
@@ -173,7 +171,7 @@ class LiveWorker:
     """One worker process and the pipe to it."""
 
     def __init__(
-        self, nursery: Nursery, pid: int, pipe: Connection, printed: Printed, limit_s: float, shared: Path | None
+        self, nursery: Nursery, pid: int, pipe: socket.socket, printed: Printed, limit_s: float, shared: Path | None
     ) -> None:
         self.pid = pid
         self._nursery = nursery
@@ -182,25 +180,27 @@ class LiveWorker:
         self._limit_s = limit_s
         self._shared = None if shared is None else str(shared)
         self._status: int | None = None
-        self._poll = select.poll()  # `Connection.poll` makes a new one each time, which takes as long as an answer
-        self._poll.register(pipe.fileno(), select.POLLIN)
 
     def ask(self, request: dict[str, Any]) -> None:
         """Sends a request without waiting for its answer."""
+        self._tell(msgspec.json.encode(request))
+
+    def _tell(self, message: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # a worker that died says so when its answer is awaited
-            self._pipe.send_bytes(msgspec.json.encode(request))
+            wire.send(self._pipe, message)
 
     def answer(self) -> Any:
         """The answer to the last request; raises WorkerFailed, or UsageError for what the user got wrong."""
+        return _understood(self._awaited())
+
+    def _awaited(self) -> bytes:
+        self._pipe.settimeout(self._limit_s)
         try:
-            if not self._poll.poll(1000 * self._limit_s):
-                raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s"))
-            reply = msgspec.json.decode(self._pipe.recv_bytes())
+            return wire.receive(self._pipe)
+        except TimeoutError:
+            raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s")) from None
         except (EOFError, OSError):  # the latter where it died in the middle of an answer
             raise WorkerFailed(self._printed.after(self._ending())) from None
-        if "unusable" in reply:
-            raise UsageError(reply["unusable"])
-        return reply["answer"]
 
     def backend(self) -> Backend:
         """What JAX runs on there; starts JAX in the worker."""
@@ -248,8 +248,9 @@ class LiveWorker:
 
     def block(self, kind: Kind, steps: int) -> Block:
         """Runs a block of steps."""
-        self.ask({"ask": "block", "kind": kind, "steps": steps})
-        return msgspec.convert(self.answer(), Block)
+        self._tell(wire.block_request(kind, steps))
+        message = self._awaited()
+        return wire.answered_block(message) if message.startswith(wire.BLOCK) else _understood(message)
 
     def close(self) -> None:
         """Ends the process and all that it started, and waits until it is gone; may be called again."""
@@ -271,6 +272,13 @@ class LiveWorker:
             self._status = self._nursery.status(self.pid)
             time.sleep(0.002 if self._status is None else 0.0)
         return self._status
+
+
+def _understood(message: bytes) -> Any:
+    reply = msgspec.json.decode(message)
+    if "unusable" in reply:
+        raise UsageError(reply["unusable"])
+    return reply["answer"]
 
 
 def _how_it_ended(status: int) -> str:

@@ -16,12 +16,11 @@ import socket
 import sys
 import warnings
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 
 from bench import worker
 
 
-def nurse(control: socket.socket) -> Connection | None:
+def nurse(control: socket.socket) -> socket.socket | None:
     """Answers requests; comes back in every forked worker with its pipe, and with None when there are no more.
 
     `spawn`, with a pipe and a file to print to, is answered by the process number; `status PID` by
@@ -65,13 +64,13 @@ def _fork() -> int:
     return pid
 
 
-def _as_worker(control: socket.socket, descriptors: Sequence[int]) -> Connection:
+def _as_worker(control: socket.socket, descriptors: Sequence[int]) -> socket.socket:
     control.close()
     pipe, printed = descriptors
     os.dup2(printed, 1)
     os.dup2(printed, 2)
     os.close(printed)
-    return Connection(pipe)
+    return socket.socket(fileno=pipe)
 
 
 def run(control: int, preload: Sequence[str]) -> None:

@@ -10,19 +10,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from multiprocessing.connection import Connection
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import environment, lookup
+from bench import environment, lookup, wire
 from bench.cases import Case
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.holder import Holder
-
-
-_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
@@ -43,14 +40,18 @@ def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
     return Holder(case, workload, Memo(Path(shared, "memo")), None if own_cache else Path(shared, "compiled"))
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: socket.socket) -> None:
     """Answers requests until the pipe is closed."""
     holder: Holder | None = None
     while True:
         try:
-            request: dict[str, Any] = json.loads(pipe.recv_bytes())
+            message = wire.receive(pipe)
         except EOFError:
             return
+        if holder and message.startswith(wire.BLOCK):
+            wire.send(pipe, wire.block_answer(holder.block(*wire.requested_block(message))))
+            continue
+        request: dict[str, Any] = json.loads(message)
         match request.pop("ask"):
             case "backend":
                 answer = dataclasses.asdict(environment.backend())
@@ -58,20 +59,18 @@ def serve(pipe: Connection) -> None:
                 answer = lookup.batch_size(request["workload"])
             case "prepare":
                 holder, answer = prepare(Case(**request.pop("case")), **request), None
-            case "block" if holder:  # the commonest by far, and `asdict` takes its time
-                answer = vars(holder.block(**request))
             case "rough" | "traces" as name if holder:
                 answer = getattr(holder, name)(**request)
             case "compile" | "check" as name if holder:
                 answer = dataclasses.asdict(getattr(holder, name)(**request))
             case name:
                 raise ValueError(f"{name!r} can't be asked for now.")
-        pipe.send_bytes(_encode({"answer": answer}).encode())
+        wire.send(pipe, json.dumps({"answer": answer}, allow_nan=False).encode())
 
 
-def answer_all(pipe: Connection) -> None:
+def answer_all(pipe: socket.socket) -> None:
     """Serves the pipe to its end; what the user got wrong is answered, not raised."""
     try:
         serve(pipe)
     except UsageError as error:
-        pipe.send_bytes(json.dumps({"unusable": str(error)}).encode())
+        wire.send(pipe, json.dumps({"unusable": str(error)}).encode())

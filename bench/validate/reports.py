@@ -30,7 +30,14 @@ OUTCOME = (
 REALLY = (
     *("planted", "threshold", "other load", "comparisons"),
     *VERDICTS,
-    *("B / A, median", "by FLOPs", "95% interval has that", "scatter of a restart", "seconds, median"),
+    *(
+        "B / A, median",
+        "by FLOPs",
+        "in a long run",
+        "95% interval has the long run's",
+        "scatter of a restart",
+        "seconds, median",
+    ),
 )
 
 Said = tuple[str, list[str]]
@@ -114,7 +121,7 @@ def real(found: Real) -> Said:
         "## Verdicts",
         _table(
             REALLY,
-            [_really(kind, cases) for kind, cases in groups.items()],
+            [_really(found, kind, cases) for kind, cases in groups.items()],
         ),
         f"Asking for a block takes {1e6 * overhead_s:.0f} us beyond the block itself (median).",
         "## The same blocks, judged otherwise",
@@ -143,8 +150,8 @@ def _missed_really(kind: Planted, cases: Sequence[Case]) -> list[str]:
     return missed
 
 
-def _really(kind: Planted, cases: Sequence[Case]) -> tuple[str, ...]:
-    truth, n = flops(kind.share) / flops(0.0), len(cases)
+def _really(found: Real, kind: Planted, cases: Sequence[Case]) -> tuple[str, ...]:
+    truth, n = found.long_runs[f"{kind.share:g}"], len(cases)
     verdicts = [case.verdict for case in cases]
     scatters = [statistics.stdev(case.logs) for case in cases if len(case.logs) > 1]
     return (
@@ -154,6 +161,7 @@ def _really(kind: Planted, cases: Sequence[Case]) -> tuple[str, ...]:
         str(n),
         *(_share(verdicts.count(v), n) for v in VERDICTS),
         f"{statistics.median(case.ratio for case in cases):.4f}",
+        f"{flops(kind.share) / flops(0.0):.4f}",
         f"{truth:.4f}",
         _share(sum(case.low <= truth <= case.high for case in cases), n),
         f"{100 * math.sqrt(statistics.fmean(s**2 for s in scatters)):.2f}%",
