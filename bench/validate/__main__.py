@@ -54,10 +54,10 @@ class Real:
     budget: float = 300.0
     """Seconds for each comparison, as in `ab`."""
     out: Path = FOLDER / "real.json"
-    """What was found; its report (.md) is written beside it."""
+    """What was found; its report (.md) and picture (.png) are written beside it."""
 
     def execute(self) -> int:
-        from bench.validate import real, reports
+        from bench.validate import pictures, real, reports
 
         found = real.extended(
             self.out,
@@ -67,6 +67,7 @@ class Real:
             until_s=60 * self.minutes,
             say=lambda line: print(line, flush=True),
         )
+        pictures.scatter(found, self.out.with_suffix(".png"))
         return reports.written(found, reports.real(found), self.out)
 
 

@@ -1,0 +1,141 @@
+"""That the validation would notice a wrong method: small simulations, other judges, planted work."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from test_verdicts_report import comparison, pair
+
+from bench.comparison import Restart, Round
+from bench.record import write
+from bench.validate import noise_models, pictures, reports, simulate
+from bench.validate.judges import JUDGES
+from bench.validate.noise_models import MODELS, Machine
+from bench.validate.planted import PRODUCTS, flops, write_tree
+from bench.validate.real import Case, Planted, Real
+from bench.validate.simulate import Outcome, Simulated, outcome, replay
+from bench.verdict import Rule, log_ratio
+from toynet.errors import UsageError
+
+
+def test_restarts_of_a_model_are_made_of_rounds_as_those_of_a_comparison_are() -> None:
+    rounds = np.random.default_rng(0).normal(size=24)
+    assert noise_models.of_rounds(rounds) == pytest.approx(log_ratio(rounds.tolist()))
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_no_noise_prefers_a_side(name: str) -> None:
+    logs = MODELS[name](np.random.default_rng(0), 200, 20)
+    assert logs.shape == (200, 20)
+    assert abs(logs.mean()) < 4 * logs.std() / math.sqrt(logs.size)
+
+
+def test_a_machine_without_any_noise_gives_no_difference_whatever_happens_to_it() -> None:
+    drifting = Machine(worker=0.0, block=0.0, switch=0.3, drift=0.02)
+    assert np.abs(drifting(np.random.default_rng(0), 3, 4)).max() < 1e-9
+
+
+def test_a_replayed_comparison_stops_at_its_verdict() -> None:
+    trial = replay([0.2, 0.201, 0.199] * 20, Rule(threshold=0.03))
+    assert (trial.verdict, len(trial.logs)) == ("slower", 6)
+
+
+def test_outcomes_count_every_comparison_once() -> None:
+    found = outcome("quiet", MODELS["quiet"], 0.2, Rule(threshold=0.03), 30, 0, 0.02)
+    assert found.slower == found.comparisons == 30
+    assert found.asked
+    assert not outcome("quiet", MODELS["quiet"], 0.02, Rule(threshold=0.01), 5, 0, 0.5).asked
+
+
+def test_a_t_interval_covers_what_it_should_and_a_bootstrap_of_three_is_too_wide() -> None:
+    found = simulate.intervals("quiet", MODELS["quiet"], 3, 400, 0)
+    assert 0.92 < found.t < 0.98
+    assert found.bootstrap > 0.98
+
+
+def test_recorded_noise_has_the_scatter_of_its_record_and_no_preference(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+
+    def restart(offset: float) -> Restart:
+        logs = offset + rng.normal(0, 0.01, 12)
+        return Restart(((0,), (0,)), 20, tuple(Round("A", 0.02, 0.02 * math.exp(log), 0.04) for log in logs))
+
+    offsets = rng.normal(0.05, 0.03, 40)
+    write(comparison(msgspec.structs.replace(pair(), restarts=tuple(map(restart, offsets)))), tmp_path / "aa.json")
+    logs = noise_models.recorded([tmp_path / "aa.json"])(rng, 200, 10)
+    assert abs(logs.mean()) < 0.005  # though the record leans to one side
+    assert logs.std() == pytest.approx(math.hypot(0.05, 0.03), rel=0.2)
+
+
+def test_everything_is_simulated_reported_and_missed_bars_are_named(tmp_path: Path) -> None:
+    found = simulate.everything(5, 0, (), ("python", "-m", "bench.validate"), lambda _: None)
+    text, missed = reports.simulated(found)
+    assert text.count("| quiet |") == len(simulate.SCENARIOS) + 5
+    assert reports.written(found, (text, missed), tmp_path / "x.json") == bool(missed)
+    wrong = Outcome("quiet", 0.0, 0.01, False, 1000, 2, 0, 990, 8, 950, 5.0)
+    late = Outcome("quiet", 0.02, 0.01, True, 100, 94, 0, 0, 6, 95, 5.0)
+    narrow = Outcome("quiet", 0.05, 0.01, True, 100, 99, 0, 0, 1, 92, 5.0)
+    _, missed = reports.simulated(
+        Simulated(command=(), seconds=1.0, scatter={"quiet": 0.01}, outcomes=(wrong, late, narrow), intervals=())
+    )
+    assert missed == [
+        "quiet, 0% planted: 2 of 1000 verdicts are false",
+        "quiet, 2% planted: 94% found",
+        "quiet, 5% planted, threshold 1%: 92% covered",
+    ]
+    with pytest.raises(UsageError, match="comparisons must be at least 5"):
+        simulate.everything(1, 0, (), (), lambda _: None)
+
+
+def case(share: float, verdict: str, seconds: float = 12.0) -> Case:
+    return Case(
+        planted=Planted(share, 0.01, loaded=True),
+        verdict=verdict,  # type: ignore[arg-type]
+        seconds=seconds,
+        ratio=1 + share,
+        low=0.999 + share,
+        high=1.001 + share,
+        logs=(math.log1p(share), math.log1p(share) + 0.001),
+        a_s=(1.0, 1.001, 0.999),
+        b_s=(1.0 + share, 1.001 + share, 0.999 + share),
+        overhead_s=1e-4,
+    )
+
+
+def real(*cases: Case) -> Real:
+    return Real(command=("x",), machine="a machine", long_runs={"0": 1.0, "0.02": 1.02, "0.05": 1.05}, cases=cases)
+
+
+def test_comparisons_on_a_machine_are_reported_and_missed_bars_are_named(tmp_path: Path) -> None:
+    good = [case(0.0, "same")] * 4 + [case(0.05, "slower")] * 3
+    text, missed = reports.real(real(*good))
+    assert not missed
+    assert "| 5% | 1% | on and off | 3 | 3 (100%) | 0 | 0 | 0 | 1.0500 | 1.0500 | 1.0500 | 3 (100%) |" in text
+    assert pictures.scatter(real(*good), tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    assert not pictures.scatter(real(), tmp_path / "y.png")
+    bad = [case(0.0, "slower"), case(0.02, "same"), case(0.05, "slower", seconds=61.0)]
+    assert reports.real(real(*bad))[1] == [
+        "0% planted: 1 of 1 verdicts are false",
+        "2% planted: 0 of 1 found",
+        "5% planted: 61 s to a verdict",
+    ]
+
+
+@pytest.mark.parametrize("name", list(JUDGES))
+def test_other_judges_call_ten_percent_slower_and_nothing_not(name: str) -> None:
+    quiet = [1.0, 1.001, 0.999, 1.002, 0.998] * 4
+    assert JUDGES[name](quiet, [1.1 * x for x in quiet])
+    assert not JUDGES[name](quiet, quiet)
+
+
+def test_a_planted_share_is_work_and_nothing_else(tmp_path: Path) -> None:
+    texts = [(write_tree(tmp_path / f"{s}", s) / "planted_step.py").read_text() for s in (0.0, 0.05)]
+    differing = [pair for pair in zip(*(text.splitlines() for text in texts), strict=True) if len(set(pair)) > 1]
+    assert len(differing) == 2  # the number of products, in the docstring and in the step
+    assert flops(0.05) / flops(0.0) == 1.05
+    assert flops(1 / PRODUCTS) > flops(0.0)
