@@ -121,6 +121,14 @@ def read(path: Path) -> Record:
     return record
 
 
+def tag(path: Path) -> str | None:
+    """What kind of file it says it is; None for a run's record, and for what `read` will refuse."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Tagged).type
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def read_as(path: Path, kind: type[T], schema: int) -> T:
     """The struct of that kind in a file, of that schema at most; raises UsageError, in one sentence."""
     try:
@@ -134,6 +142,10 @@ def read_as(path: Path, kind: type[T], schema: int) -> T:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a record of `python -m bench`: {error}.") from None
+
+
+class _Tagged(msgspec.Struct):
+    type: str | None = None
 
 
 class _Version(msgspec.Struct):

@@ -12,9 +12,10 @@ from typing import Literal
 
 import msgspec
 import pytest
+from test_verdicts_report import comparison, pair
 
 from bench.cli import main
-from bench.record import read
+from bench.record import read, write
 
 GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
 COMMAND = [sys.executable, "-m", "bench"]
@@ -94,6 +95,13 @@ def test_report_prints_the_table_and_what_it_means(capsys: pytest.CaptureFixture
     printed = "\n".join(lines(capsys, "report", str(GOLDEN)))
     assert "Step time by mode and devices" in printed
     assert "tutorial: fastest here" in printed
+
+
+def test_report_prints_a_comparison(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    write(comparison(pair()), tmp_path / "ab.json")
+    printed = "\n".join(lines(capsys, "report", str(tmp_path / "ab.json")))
+    assert "A against B, by a threshold of 3.0%" in printed
+    assert "B is slower than A by more than 3.0%" in printed
 
 
 def test_report_prints_several_records_and_markdown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from bench.commands.status import DONE, UNUSABLE
 from toynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.report.table import Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,21 +27,19 @@ class ReportCommand:
     """
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Files that `run` wrote."""
+    """Files that `run`, `ab` or `gate` wrote."""
     format: Literal["terminal", "markdown"] = "terminal"
     """How."""
 
     def execute(self) -> int:
-        from bench.record import read
         from bench.report import markdown, terminal
-        from bench.report.table import build
 
         if not self.records:
             raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
         status, to = DONE, terminal.console()
         for path in self.records:
             try:
-                report = build(read(path))
+                report = _report(path)
             except UsageError as error:
                 status = refused(error)
                 continue
@@ -48,6 +49,15 @@ class ReportCommand:
                 else:
                     terminal.show(report, to)
         return status
+
+
+def _report(path: Path) -> Report:
+    from bench import comparison, record
+    from bench.report import table, verdicts
+
+    if record.tag(path) == "comparison":
+        return verdicts.build(comparison.read(path))
+    return table.build(record.read(path))
 
 
 @contextlib.contextmanager
