@@ -82,3 +82,9 @@ def test_the_table_of_the_readme_is_that_of_the_committed_report() -> None:
     rows = [line for line in readme.splitlines() if line.startswith("|")]
     assert len(rows) > 10
     assert all(row in report for row in rows)
+
+
+def test_make_gate_compares_with_the_base_that_it_is_given() -> None:
+    done = run(["make", "--dry-run", "gate", "BASE=v1.0"], ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].strip().endswith("python -m bench gate --base v1.0 --slower-than 3%")
