@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +21,17 @@ from bench.environment import Backend
 from bench.live import LIMIT_S, PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
 from bench.measured import Kind
 from bench.record import write
-from bench.run import ROOT, available, check_seconds, check_writable
+from bench.run import ROOT, available, check_dtype, check_seconds, check_writable
 from bench.sides import Side, Tree, checked_out, launch
 from bench.verdict import LOOKS, Rule, judged
 from toynet.config import PRESETS
 from toynet.errors import UsageError
-from toynet.xla import check_xla_flags
+from toynet.xla import MAX_SIMULATED, check_xla_flags
 
 THRESHOLDS = (0.001, 1.0)
 Starts = tuple[Callable[[], LiveWorker], Callable[[], LiveWorker]]
+Found = Mapping[str, int | str]
+"""The batch size of each workload that a side has, or why it hasn't."""
 Watch = Callable[[Event, Duets, Comparison], None]
 
 
@@ -71,8 +73,10 @@ def compare(plan: Plan, watch: Watch) -> Comparison:
     with checked_out(plan.a) as tree_a, checked_out(plan.b) as tree_b:
         trees = (tree_a, tree_b)
         with tempfile.TemporaryDirectory(prefix="bench-") as shared, _Sides(plan, trees, Path(shared)) as sides:
-            backends, batches = sides.look()
-            pairs = _available(paired(plan, *batches), plan, backends)
+            backends, found = sides.look()
+            pairs = _available(paired(plan, *found), plan, backends)
+            for backend, side in zip(backends, (0, 1), strict=True):
+                check_dtype([case for p in pairs if (case := (p.a, p.b)[side])], backend)
             comparison = _begun(plan, trees, backends, pairs)
             _check_floors(comparison, plan)
             pinned = all(backend.simulated for backend in backends) and environment.CAN_PIN
@@ -130,56 +134,57 @@ class _Sides:
     def _nursery(self, side: int) -> contextlib.AbstractContextManager[Callable[[], LiveWorker]]:
         return nursery(self._plan.limit_s, self._shared[side], self._preload, self._launches[side])
 
-    def look(self) -> tuple[tuple[Backend, Backend], tuple[dict[str, int], dict[str, int]]]:
-        """Each side's backend, and the batch size of each of its workloads; one that a side lacks is left out.
+    def look(self) -> tuple[tuple[Backend, Backend], tuple[Found, Found]]:
+        """Each side's backend, and what it has of each workload.
 
         Raises UsageError if a side can't start, or if neither has a workload.
         """
-        missing: dict[str, str] = {}
-        batches: list[dict[str, int]] = []
-        backends: list[Backend] = []
         self._looked = self._opened(self._first)
+        backends, found = [], []
         for name, start in zip(self._names, self._looked, strict=True):
-            found: dict[str, int] = {}
             try:
                 with contextlib.closing(start()) as worker:
                     backends.append(worker.backend())
-                for workload in self._plan.selection.workloads:
-                    with contextlib.closing(start()) as worker:
-                        try:
-                            found[workload] = worker.batch_size(workload)
-                        except UsageError as error:
-                            missing[workload] = str(error)
+                found.append({workload: _batch(start, workload) for workload in self._plan.selection.workloads})
             except WorkerFailed as error:
                 raise UsageError(f"side {name} can't start: {error}.") from None
-            batches.append(found)
-        for workload, why in missing.items():
-            if not any(workload in found for found in batches):
-                raise UsageError(why)
-        return (backends[0], backends[1]), (batches[0], batches[1])
+        a, b = found
+        for workload in self._plan.selection.workloads:
+            if isinstance(a[workload], str) and isinstance(b[workload], str):
+                raise UsageError(a[workload])
+        return (backends[0], backends[1]), (a, b)
 
 
-def paired(plan: Plan, batches_a: dict[str, int], batches_b: dict[str, int]) -> list[PairResult]:
+def _batch(start: Callable[[], LiveWorker], workload: str) -> int | str:
+    with contextlib.closing(start()) as worker:
+        try:
+            return worker.batch_size(workload)
+        except UsageError as error:
+            return str(error)
+
+
+def paired(plan: Plan, a: Found, b: Found) -> list[PairResult]:
     """The cases of both sides, paired; those that only one side has, or that changed, are named as such.
 
-    The batches are those of each side's workloads. Raises UsageError where it isn't clear what to pair.
+    Raises UsageError where it isn't clear what to pair.
     """
     found: list[PairResult] = []
     for workload in plan.selection.workloads:
-        a = _cases(plan.selection, plan.a, workload, batches_a)
-        b = _cases(plan.selection, plan.b, workload, batches_b)
-        if a and b and len(a) != len(b):
+        cases_a = _cases(plan.selection, plan.a, workload, a[workload])
+        cases_b = _cases(plan.selection, plan.b, workload, b[workload])
+        if cases_a and cases_b and len(cases_a) != len(cases_b):
             raise UsageError(
-                f"{workload}: A has {len(a)} cases and B has {len(b)}; choose --modes, --devices and --members so "
-                "that each case of one side has its counterpart."
+                f"{workload}: A has {len(cases_a)} cases and B has {len(cases_b)}; choose --modes, --devices and "
+                "--members so that each case of one side has its counterpart."
             )
-        width = max(len(a), len(b))
-        found += [_pair(plan, *both) for both in zip(a or [None] * width, b or [None] * width, strict=True)]
+        width = max(len(cases_a), len(cases_b))
+        both = zip(cases_a or [None] * width, cases_b or [None] * width, strict=True)
+        found += [_pair(plan, *pair, lacking=(a[workload], b[workload])) for pair in both]
     return found
 
 
-def _cases(selection: Selection, side: Side, workload: str, batches: dict[str, int]) -> list[Case]:
-    if workload not in batches:
+def _cases(selection: Selection, side: Side, workload: str, batch: int | str) -> list[Case]:
+    if isinstance(batch, str):
         return []
     own = dataclasses.replace(
         selection,
@@ -187,29 +192,44 @@ def _cases(selection: Selection, side: Side, workload: str, batches: dict[str, i
         modes=selection.modes if side.mode is None else (side.mode,),
         devices=selection.devices if side.devices is None else (side.devices,),
     )
-    return expand(own, {**PRESET_BATCH, **batches})
+    return expand(own, {**PRESET_BATCH, workload: batch})
 
 
-def _pair(plan: Plan, a: Case | None, b: Case | None) -> PairResult:
+def _pair(plan: Plan, a: Case | None, b: Case | None, lacking: tuple[int | str, int | str]) -> PairResult:
     of = b or a
     assert of is not None
     name = of.name if a is None or b is None or a.name == b.name else f"{a.name} : {b.name}"
     why = None
     if a is None or b is None:
-        why = f"new: A has no {of.workload}" if a is None else f"missing: B has no {of.workload}"
+        why = f"new: in A, {lacking[0]}" if a is None else f"missing: in B, {lacking[1]}"
     elif a.batch != b.batch:
         why = f"changed: batch is {a.batch} in A and {b.batch} in B; --batch makes it the same"
     return PairResult(name, a, b, plan.kind, "inconclusive" if why is None else "not comparable", why)
 
 
 def _available(pairs: list[PairResult], plan: Plan, backends: tuple[Backend, Backend]) -> list[PairResult]:
-    """The pairs for which both sides have the devices; UsageError for those that were asked for and haven't."""
-    for side, backend, own in ((0, backends[0], plan.a), (1, backends[1], plan.b)):
-        cases = [case for pair in pairs if (case := (pair.a, pair.b)[side]) is not None]
-        cut = plan.selection.devices is None and plan.selection.meshes is None and own.devices is None
-        kept = available(cases, backend, cut=cut) if cases else []
-        pairs = [pair for pair in pairs if (case := (pair.a, pair.b)[side]) is None or case in kept]
-    return pairs
+    """The pairs for which a side has the devices; those for which only one has are not comparable.
+
+    Raises UsageError for devices that were asked for and aren't there.
+    """
+    chosen = plan.selection.devices is not None or plan.selection.meshes is not None
+    has = [MAX_SIMULATED if backend.simulated else backend.device_count for backend in backends]
+    kept = []
+    for pair in pairs:
+        lacks = [case is not None and case.devices > most for case, most in zip((pair.a, pair.b), has, strict=True)]
+        for side, case, backend, of in ((0, pair.a, backends[0], plan.a), (1, pair.b, backends[1], plan.b)):
+            if case is not None and lacks[side] and (chosen or of.devices is not None):
+                available([case], backend, cut=False)  # says what there is
+        if lacks == [True, True]:
+            continue
+        if True in lacks:
+            side = lacks.index(True)
+            why = f"{'AB'[side]} has too few devices: {has[side]}"
+            pair = msgspec.structs.replace(pair, verdict="not comparable", why=why)
+        kept.append(pair)
+    if not kept:
+        raise UsageError(f"no case: all of them need more devices than the {max(has)} that there are.")
+    return kept
 
 
 def _comparable(pairs: Sequence[PairResult]) -> list[Pair]:

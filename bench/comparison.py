@@ -6,7 +6,6 @@ Versions of the format:
 
 from __future__ import annotations
 
-import math
 import statistics
 from pathlib import Path
 from typing import Literal
@@ -19,7 +18,7 @@ from bench.environment import Backend, Host
 from bench.measured import Certificate, Cost, Kind, Stages
 from bench.record import read_as
 from bench.stats import Estimate, over_restarts
-from bench.verdict import Rule, Trial, Verdict, log_ratio
+from bench.verdict import Rule, Trial, Verdict
 
 SCHEMA = 1
 
@@ -38,14 +37,9 @@ class Restart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One start of both workers of a pair."""
 
     cores: tuple[tuple[int, ...], tuple[int, ...]]
-    steps: int = 0
-    """Of each block."""
+    steps: tuple[int, int] = (0, 0)
+    """Of each block of A, and of B; they differ where fused blocks are epochs of different length."""
     rounds: tuple[Round, ...] = ()
-
-    @property
-    def log_ratio(self) -> float:
-        """Of step times, B over A, as `verdict.log_ratio` makes it of the rounds."""
-        return log_ratio([math.log(r.b_s) - math.log(r.a_s) for r in self.rounds])
 
 
 class PairResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +56,8 @@ class PairResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the results of the sides differ, where that was allowed."""
     costs: tuple[Cost, Cost] | None = None
     stages: tuple[Stages, Stages] | None = None
+    traces: tuple[int, int] = (1, 1)
+    """How often each side's step was traced until its first result."""
     certificates: tuple[Certificate, Certificate] | None = None
     trial: Trial = Trial()
     restarts: tuple[Restart, ...] = ()
@@ -69,7 +65,7 @@ class PairResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def step_s(self, side: Literal["A", "B"]) -> Estimate | None:
         """Seconds a step on a side."""
         medians = [
-            statistics.median((r.a_s if side == "A" else r.b_s) / restart.steps for r in restart.rounds)
+            statistics.median(r.a_s if side == "A" else r.b_s for r in restart.rounds) / restart.steps[side == "B"]
             for restart in self.restarts
             if restart.rounds
         ]
@@ -120,15 +116,15 @@ def _is_of(result: PairResult, pair: Pair) -> bool:
 def _absorb(result: PairResult, event: Event) -> PairResult:
     replace = msgspec.structs.replace
     match event:
-        case Agreed(compiled=(a, b), certificates=certificates, unlike=unlike):
-            costs, stages = (a.cost, b.cost), (a.stages, b.stages)
-            return replace(result, costs=costs, stages=stages, certificates=certificates, unlike=unlike)
+        case Agreed(compiled=(a, b), certificates=certificates, traces=traces, unlike=unlike):
+            counted = {"costs": (a.cost, b.cost), "stages": (a.stages, b.stages), "traces": traces}
+            return replace(result, **counted, certificates=certificates, unlike=unlike)
         case Opened(cores=cores):
             return replace(result, restarts=(*result.restarts, Restart(cores)))
         case Played(first=first, blocks=(a, b), asked_s=asked_s):
             *before, last = result.restarts
             played = Round("B" if first else "A", a.seconds, b.seconds, asked_s)
-            last = replace(last, steps=a.steps, rounds=(*last.rounds, played))
+            last = replace(last, steps=(a.steps, b.steps), rounds=(*last.rounds, played))
             return replace(result, restarts=(*before, last))
         case Judged(trial=trial):
             return replace(result, trial=trial, verdict=trial.verdict or "inconclusive")

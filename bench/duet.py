@@ -61,6 +61,8 @@ class Agreed:
     pair: Pair
     compiled: tuple[Compiled, Compiled]
     certificates: tuple[Certificate, Certificate]
+    traces: tuple[int, int]
+    """How often each side's step was traced until its first result."""
     unlike: str
 
 
@@ -107,7 +109,7 @@ Event = Agreed | Opened | Broke | Played | Judged
 # Of the first loss and of the largest loss of an epoch: roundings of another jaxlib or another number of
 # devices stay below, another step doesn't.
 FIRST_LOSS_TOLERANCE = 1e-4
-CURVE_TOLERANCE = 1e-2
+CURVE_TOLERANCE = 1e-3
 
 
 Judge = Callable[[dict[Pair, Trial]], dict[Pair, Trial]]
@@ -151,7 +153,7 @@ class Duets:
         self._trials: dict[Pair, Trial] = {}
         self._steps: dict[Pair, int] = {}
         self._first_losses: dict[Pair, tuple[float | None, float | None]] = {}
-        self._restart_s = 0.0
+        self._restart_s: dict[Pair, float] = {}
 
     def left_s(self) -> float:
         """Seconds of the budget that are left."""
@@ -164,16 +166,17 @@ class Duets:
             for pair in pairs:
                 yield from self._attempt(pair, self._agree(pair, starts))
         for restart in range(self._pace.restarts):
-            began = self._clock()
             undecided = [pair for pair, trial in self._trials.items() if trial.verdict is None]
-            if not undecided or (restart and began + self._restart_s > self._end):
+            needed_s = sum(self._restart_s.get(pair, 0.0) for pair in undecided)
+            if not undecided or (restart and self._clock() + needed_s > self._end):
                 return
             with self._nurseries() as starts:
                 for pair in self._random.sample(undecided, len(undecided)):
+                    began = self._clock()
                     yield from self._attempt(pair, self._restart(pair, restart, starts))
+                    self._restart_s[pair] = self._clock() - began
             self._trials = self._judge(self._trials)
             yield from (Judged(pair, self._trials[pair]) for pair in undecided if pair in self._trials)
-            self._restart_s = self._clock() - began
 
     def _attempt(self, pair: Pair, events: Iterator[Event]) -> Iterator[Event]:
         try:
@@ -186,6 +189,7 @@ class Duets:
         """Both sides compiled and compared, side by side on all cores; nothing here is timed."""
         with self._started(starts) as workers:
             compiled = self._compiled(pair, workers, (self._cores, self._cores))
+            a, b = self._traces(workers)
             fused = pair.kind == "fused"
             found = _both(workers, lambda worker, _: worker.begin_check(fused), lambda worker: worker.end_check())
             for side in (A, B):
@@ -194,8 +198,7 @@ class Duets:
             why = unlike(self._first_losses[pair], (found[A].losses, found[B].losses))
             if why and not self._allow_different:
                 raise _Broken(f"the sides compute different things: {why}")
-            self._steps[pair] = self._calibrated(pair, workers)
-            yield Agreed(pair, compiled, found, why)
+            yield Agreed(pair, compiled, found, (a, b), why)
 
     def _restart(self, pair: Pair, restart: int, starts: Starts) -> Iterator[Event]:
         """Both workers started anew and asked in turn; adds a log-ratio to the trial."""
@@ -205,6 +208,8 @@ class Duets:
             self._compiled(pair, workers, cores)
             yield Opened(pair, restart, cores)
             with self._beside(sorted({*cores[A], *cores[B]})):
+                if pair not in self._steps:
+                    self._steps[pair] = self._calibrated(pair, workers)
                 for played in self._rounds(pair, restart, workers):
                     a, b = played.blocks
                     logs.append(math.log(b.seconds / b.steps) - math.log(a.seconds / a.steps))

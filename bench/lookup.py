@@ -38,6 +38,8 @@ def _imported(name: str) -> Workload:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and fails to import what it needs
         raise UsageError(f"{name!r}: there is no module {error.name!r} on the path.") from None
     if not hasattr(module, attribute):
         raise unknown(f"attribute of {module_name!r}", attribute, [n for n in vars(module) if not n.startswith("_")])

@@ -10,7 +10,7 @@ from bench.comparison import Comparison
 from bench.environment import Backend, Host
 from bench.measured import Kind
 from bench.record import read_as
-from bench.verdict import floor
+from bench.verdict import LOOKS, floor
 
 SCHEMA = 1
 FILE = Path("results/noise.json")
@@ -48,8 +48,17 @@ def of(comparison: Comparison) -> Noise:
     return Noise(
         created=comparison.created,
         machine=machine(comparison.host, comparison.b.backend),
-        logs={key(p.name, p.kind): p.trial.logs for p in comparison.pairs if len(p.trial.logs) > 1},
+        logs={key(p.name, p.kind): p.trial.logs for p in comparison.pairs if len(p.trial.logs) >= LOOKS[0]},
     )
+
+
+def added(path: Path, measured: Noise) -> Noise:
+    """What was measured, with what the file has of other cases on the same machine."""
+    if not path.exists():
+        return measured
+    before = read_as(path, Noise, SCHEMA)
+    known = before.logs if before.machine == measured.machine else {}
+    return msgspec.structs.replace(measured, logs={**known, **measured.logs})
 
 
 def floors(path: Path, host: Host, backend: Backend, restarts: int) -> dict[str, float]:

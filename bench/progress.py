@@ -18,7 +18,7 @@ def progress(*, quiet: bool) -> Iterator[run.Watch]:
     with _bar(quiet=quiet) as (show, say):
 
         def watch(event: Event, conductor: Conductor) -> None:
-            show(_said(event), conductor.left_s())
+            show(_said(event), conductor.left_s(), "about")
             if isinstance(event, Broke):
                 say(f"broken: {event.case.name}: {event.why}")
 
@@ -32,7 +32,7 @@ def comparing(*, quiet: bool) -> Iterator[ab.Watch]:
 
         def watch(event: duet.Event, duets: duet.Duets, _: object) -> None:
             if not isinstance(event, duet.Played):
-                show(_compared(event), duets.left_s())
+                show(_compared(event), duets.left_s(), "at most")
             if isinstance(event, duet.Broke):
                 say(f"broken: {event.pair.name}: {event.why}")
 
@@ -40,17 +40,17 @@ def comparing(*, quiet: bool) -> Iterator[ab.Watch]:
 
 
 @contextmanager
-def _bar(*, quiet: bool) -> Iterator[tuple[Callable[[str, float], None], Callable[[str], None]]]:
-    """What shows a description with the seconds left, and what says a line that stays."""
+def _bar(*, quiet: bool) -> Iterator[tuple[Callable[[str, float, str], None], Callable[[str], None]]]:
+    """What shows a description with the seconds left, and how surely; and what says a line that stays."""
     to = console(error=True)
     shown = to.is_terminal and not quiet
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
     with Progress(*columns, console=to, transient=True, disable=not shown, auto_refresh=False) as bar:
         task = bar.add_task("starting", total=None, left="")
 
-        def show(description: str, left_s: float) -> None:
+        def show(description: str, left_s: float, surely: str) -> None:
             done = bar.tasks[0].elapsed or 0.0
-            left = f"about {left_s:.0f} s left"
+            left = f"{surely} {left_s:.0f} s left"
             bar.update(task, description=description, completed=done, total=done + left_s, left=left)
             bar.refresh()  # here, between blocks: a thread of its own would disturb them
 

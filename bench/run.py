@@ -57,8 +57,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
     check_writable(plan.out)
     cases = expand(plan.selection, own_batches(plan.selection, plan.limit_s))
     backend = probe(plan.limit_s)
-    if any(case.dtype == "float64" for case in cases) and backend.settings["jax_enable_x64"] != "True":
-        raise UsageError("float64 needs JAX_ENABLE_X64=1 in the environment; without it JAX computes in float32.")
+    check_dtype(cases, backend)
     cases = available(cases, backend, cut=plan.selection.devices is None and plan.selection.meshes is None)
     began = time.monotonic()
     record = Record(
@@ -141,6 +140,12 @@ def own_batches(selection: Selection, limit_s: float) -> dict[str, int]:
             except WorkerFailed as error:
                 raise UsageError(f"{name!r} can't be loaded: {error}.") from None
     return found
+
+
+def check_dtype(cases: Sequence[Case], backend: Backend) -> None:
+    """Raises UsageError for a dtype that JAX was not told to compute in."""
+    if any(case.dtype == "float64" for case in cases) and backend.settings["jax_enable_x64"] != "True":
+        raise UsageError("float64 needs JAX_ENABLE_X64=1 in the environment; without it JAX computes in float32.")
 
 
 def check_seconds(seconds: Mapping[str, float]) -> None:

@@ -43,9 +43,6 @@ class Tree:
     commit: str | None
     dirty: bool
 
-    def __str__(self) -> str:
-        return "not a git checkout" if self.commit is None else self.commit[:12] + " (dirty)" * self.dirty
-
 
 def side(text: str) -> Side:
     """A side written as `path=DIR,python=INTERPRETER,rev=REV,devices=N,mode=NAME,env:NAME=VALUE`, each part optional.
@@ -128,8 +125,8 @@ def checked_out(of: Side) -> Iterator[Tree]:
     inside = git.ask(of.path, "rev-parse", "--show-prefix") or ""
     with tempfile.TemporaryDirectory(prefix="bench-tree-") as temporary:
         worktree = Path(temporary, "tree")
-        added = git.run(of.path, "worktree", "add", "--detach", "--quiet", str(worktree), commit)
         try:
+            added = git.run(of.path, "worktree", "add", "--detach", "--quiet", str(worktree), commit)
             if added.returncode:
                 raise UsageError(f"rev={of.rev}: git can't check it out: {added.stderr.strip().splitlines()[-1]}.")
             folder = worktree / inside

@@ -27,8 +27,8 @@ SHARES = {n: weight / sum(_WEIGHTS) for n, weight in zip(LOOKS, _WEIGHTS, strict
 # more (both directions together), and of saying that they don't.
 CLAIM_ERROR = 0.05
 SAME_ERROR = 0.05
-# A claim is confirmed by restarts of its own, against no difference at all. With CLAIM_ERROR, for each
-# direction and claim: 0.025 x 0.02 = 1 in 2,000 where there is none.
+# A claim is confirmed by restarts of its own, against no difference at all. Where there is none, all claims of
+# a case together are wrong in at most 5%, and confirmed in 2% of those: 1 in 1,000.
 CONFIRM_ERROR = 0.02
 CLAIMS_AT_MOST = 2
 # Stopping when a verdict is clear makes 95% t intervals cover less often, 93% at worst; with this nominal
@@ -44,6 +44,9 @@ class Rule:
 
     threshold: float = 0.01
     """0.03: a step that takes up to 3% longer, or 1 / 1.03 of the time, counts as the same."""
+
+    only_slower: bool = False
+    """Whether being the same needs no more than not to be slower, as for a gate."""
 
     @property
     def margin(self) -> float:
@@ -97,7 +100,11 @@ def judged(trials: Mapping[Key, Trial], rule: Rule) -> dict[Key, Trial]:
     """
     looked = {key: _looked(trial, rule) for key, trial in trials.items()}
     claimable = holm({key: trial.p for key, trial in looked.items()}, CLAIM_ERROR)
-    return {key: _after(trial, rule, may_claim=key in claimable) for key, trial in looked.items()}
+    again = CLAIM_ERROR / max(len(trials), 1)  # of a second claim, whose first look spent what Holm gave it
+    return {
+        key: _after(trial, rule, error=(again if trial.claims else CLAIM_ERROR) if key in claimable else 0.0)
+        for key, trial in looked.items()
+    }
 
 
 def holm(p: Mapping[Key, float], error: float) -> set[Key]:
@@ -142,27 +149,34 @@ def _looked(trial: Trial, rule: Rule) -> Trial:
     return replace(trial, p=min(trial.p, *_differences(trial, rule).values()))
 
 
-def _after(trial: Trial, rule: Rule, *, may_claim: bool) -> Trial:
+def _after(trial: Trial, rule: Rule, *, error: float) -> Trial:
     """The trial after a look: a claim made, confirmed or given up, or its sides found to be the same."""
     n = len(trial.logs)
     if trial.verdict:
         return trial
     if trial.claim:
-        trial = _confirmed(trial, trial.claim)
-    elif may_claim and n in SHARES and trial.claims < CLAIMS_AT_MOST:
+        trial = _confirmed(trial, trial.claim, rule)
+    elif error and n in SHARES and trial.claims < CLAIMS_AT_MOST:
         p = _differences(trial, rule)
         direction: Direction = "slower" if p["slower"] <= p["faster"] else "faster"
-        if p[direction] <= CLAIM_ERROR:
+        if p[direction] <= error:
             return replace(trial, claim=Claim(direction, n), claims=trial.claims + 1)
-    if not trial.verdict and n in SHARES and p_same(trial.logs, rule.margin) <= SAME_ERROR * SHARES[n]:
-        return replace(trial, claim=None, verdict="same")
-    return trial
+    if trial.verdict or n not in SHARES or (trial.claim and rule.only_slower):
+        return trial
+    same = _p_same(trial.logs, rule) <= SAME_ERROR * SHARES[n]
+    return replace(trial, claim=None, verdict="same") if same else trial
 
 
-def _confirmed(trial: Trial, claim: Claim) -> Trial:
+def _p_same(logs: Sequence[float], rule: Rule) -> float:
+    return p_above([-log for log in logs], -rule.margin) if rule.only_slower else p_same(logs, rule.margin)
+
+
+def _confirmed(trial: Trial, claim: Claim, rule: Rule) -> Trial:
+    """By fresh restarts that differ from nothing, while the interval of all restarts is beyond the threshold."""
     sign = 1 if claim.direction == "slower" else -1
-    fresh = [sign * log for log in trial.logs[claim.restarts :]]
-    if len(fresh) in SHARES and p_above(fresh, 0.0) <= CONFIRM_ERROR * SHARES[len(fresh)]:
+    logs = [sign * log for log in trial.logs]
+    fresh, beyond = logs[claim.restarts :], (interval(logs, NOMINAL).low or 0.0) > 1 + rule.threshold
+    if beyond and len(fresh) in SHARES and p_above(fresh, 0.0) <= CONFIRM_ERROR * SHARES[len(fresh)]:
         return replace(trial, claim=None, verdict=claim.direction)
     if len(fresh) >= max(CONFIRM_RESTARTS, claim.restarts):
         return replace(trial, claim=None)
@@ -174,7 +188,7 @@ class Need:
     """What would make an inconclusive trial clear, if its restarts go on to scatter as they did."""
 
     restarts: int | None
-    """More of them; None: more than a thousand."""
+    """More of them; None: more than a comparison may take."""
     threshold: float
     """The least with which it would be the same by now."""
 
@@ -184,11 +198,15 @@ def need(trial: Trial, rule: Rule) -> Need | None:
     n = len(trial.logs)
     if n < 2:
         return None
-    spread = statistics.stdev(trial.logs)
-    centre = abs(statistics.fmean(trial.logs))
-    gap = abs(rule.margin - centre)
-    enough = next((m for m in range(n + 1, n + 1001) if _half_width(spread, m) <= gap), None)
-    return Need(None if enough is None else enough - n, math.expm1(centre + _half_width(spread, n)))
+    spread, centre = statistics.stdev(trial.logs), abs(statistics.fmean(trial.logs))
+    beyond = centre > rule.margin
+    error = CLAIM_ERROR / 2 if beyond else SAME_ERROR
+    enough = (look for look in LOOKS if look > n and _half_width(spread, look, error) <= abs(rule.margin - centre))
+    found = next(enough, None)
+    if found is not None and beyond:
+        found += LOOKS[0]  # which confirm the claim
+    more = None if found is None or found > LOOKS[-1] else found - n
+    return Need(more, math.expm1(centre + _half_width(spread, n, SAME_ERROR)))
 
 
 def floor(logs: Sequence[float], restarts: int = LOOKS[-1]) -> float:
@@ -197,13 +215,14 @@ def floor(logs: Sequence[float], restarts: int = LOOKS[-1]) -> float:
     `logs` are log-ratios of restarts of an A/A, `restarts` how many of them a comparison may take.
     """
     spread = statistics.stdev(logs)
-    return math.expm1(_half_width(spread, restarts) + _quantile(restarts, 0.05) * spread / math.sqrt(restarts))
+    chance = _quantile(restarts, 0.05) * spread / math.sqrt(restarts)
+    return math.expm1(_half_width(spread, restarts, SAME_ERROR) + chance)
 
 
-def _half_width(spread: float, restarts: int) -> float:
-    """How far from the mean the test reaches after so many restarts."""
+def _half_width(spread: float, restarts: int, error: float) -> float:
+    """How far from the mean a test with that error reaches after so many restarts."""
     share = SHARES[max((n for n in LOOKS if n <= restarts), default=LOOKS[0])]
-    return _quantile(restarts, SAME_ERROR * share) * spread / math.sqrt(restarts)
+    return _quantile(restarts, error * share) * spread / math.sqrt(restarts)
 
 
 def _quantile(restarts: int, error: float) -> float:

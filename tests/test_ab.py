@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli, noise
-from bench.ab import Plan, paired
+from bench.ab import Plan, _available, paired
 from bench.cases import Selection
 from bench.commands.comparing import status
 from bench.comparison import PairResult, read
@@ -26,7 +27,8 @@ from bench.environment import Backend, host
 from bench.record import write
 from bench.run import probe
 from bench.sides import Side
-from bench.verdict import Rule, Verdict
+from bench.verdict import Rule, Verdict, log_ratio
+from toynet.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
 
@@ -92,7 +94,8 @@ def test_a_tree_with_ten_times_the_work_is_slower(tmp_path: Path, out: Path) -> 
     assert pair.trial.ratio is not None
     assert pair.trial.ratio.value > 2
     assert len(pair.trial.logs) == len(pair.restarts)
-    assert [restart.log_ratio for restart in pair.restarts] == pytest.approx(pair.trial.logs)
+    rounds = [[math.log(r.b_s / r.a_s) for r in restart.rounds] for restart in pair.restarts]
+    assert [log_ratio(logs) for logs in rounds] == pytest.approx(pair.trial.logs)
     report = out.with_suffix(".md").read_text(encoding="utf-8")
     assert "B is slower than A by more than 50%" in report
     assert "Exact counts" in report or "FLOPs of a step are" in report
@@ -143,7 +146,7 @@ def test_a_gate_compares_a_revision_with_the_working_tree(repository: Path, out:
     assert found.a.commit != found.b.commit == git(repository, "rev-parse", "HEAD").strip()
     assert (found.a.dirty, found.b.dirty) == (False, False)
     (repository / "own_step.py").write_text(MODULE.format(products=20, loss="jnp.mean(batch**2)", batch=64))
-    assert cli.main([*gate, "--base", "HEAD"]) == 0
+    assert cli.main([*gate, "--base", "HEAD"]) == 0  # ten times as fast
     assert read(out).b.dirty
     assert "B has changes that aren't committed" in out.with_suffix(".md").read_text(encoding="utf-8")
     assert len(git(repository, "worktree", "list").splitlines()) == 1
@@ -214,9 +217,9 @@ def test_a_side_whose_workload_fails_to_import_is_told_with_its_last_line(
     tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     b = tree(tmp_path / "b")
-    (b / "own_step.py").write_text("raise RuntimeError('not today')")
+    (b / "own_step.py").write_text("import no_such_dependency")
     assert ab(f"path={tree(tmp_path / 'a')}", f"path={b}", *QUICK, "--out", out) == 2
-    assert "RuntimeError: not today" in capsys.readouterr().err
+    assert "No module named 'no_such_dependency'" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -261,16 +264,16 @@ def test_cases_of_both_sides_are_paired_by_name() -> None:
 
 def test_new_missing_and_changed_cases_are_named() -> None:
     both = plan(HERE, HERE, workloads=("tutorial", "wide"))
-    assert told(paired(both, {"wide": 512}, {"tutorial": 32, "wide": 256})) == [
-        ("tutorial/single-1/m1/b32", "not comparable", "new: A has no tutorial"),
+    assert told(paired(both, {"tutorial": "it isn't there", "wide": 512}, {"tutorial": 32, "wide": 256})) == [
+        ("tutorial/single-1/m1/b32", "not comparable", "new: in A, it isn't there"),
         (
             "wide/single-1/m1/b512 : wide/single-1/m1/b256",
             "not comparable",
             "changed: batch is 512 in A and 256 in B; --batch makes it the same",
         ),
     ]
-    assert told(paired(plan(HERE, HERE), {"tutorial": 32}, {})) == [
-        ("tutorial/single-1/m1/b32", "not comparable", "missing: B has no tutorial")
+    assert told(paired(plan(HERE, HERE), {"tutorial": 32}, {"tutorial": "gone"})) == [
+        ("tutorial/single-1/m1/b32", "not comparable", "missing: in B, gone")
     ]
 
 
@@ -287,7 +290,7 @@ def test_a_batch_that_is_asked_for_makes_cases_comparable_again() -> None:
         (["inconclusive", "slower"], 1),
         (["inconclusive", "same"], 3),
         (["broken", "slower", "inconclusive"], 4),
-        (["same", "not comparable"], 0),  # a new case
+        (["same", "not comparable"], 0),  # of a new case: A has none
     ],
 )
 def test_the_exit_status_is_that_of_the_worst_pair(verdicts: list[Verdict], expected: int) -> None:
@@ -296,7 +299,23 @@ def test_the_exit_status_is_that_of_the_worst_pair(verdicts: list[Verdict], expe
 
 def test_a_changed_case_is_not_passed_over() -> None:
     (changed,) = paired(plan(HERE, HERE), {"tutorial": 32}, {"tutorial": 16})
-    assert status([changed]) == 3
+    (missing,) = paired(plan(HERE, HERE), {"tutorial": 32}, {"tutorial": "gone"})
+    assert status([changed]) == status([missing]) == 3
+
+
+def test_a_pair_for_which_one_side_lacks_devices_is_named() -> None:
+    many, few = (Backend("gpu", "a gpu", n, False, {}, "3", {}) for n in (8, 2))
+    chosen = plan(HERE, HERE, modes=("data_parallel",), devices=None)
+    pairs = _available(paired(chosen, {"tutorial": 32}, {"tutorial": 32}), chosen, (many, few))
+    assert [(pair.b and pair.b.devices, pair.why) for pair in pairs] == [
+        (1, None),
+        (2, None),
+        (4, "B has too few devices: 2"),
+        (8, "B has too few devices: 2"),
+    ]
+    asked = plan(HERE, HERE, modes=("data_parallel",), devices=(4,))
+    with pytest.raises(UsageError, match="4 devices asked for, but gpu has 2"):
+        _available(paired(asked, {"tutorial": 32}, {"tutorial": 32}), asked, (many, few))
 
 
 def test_a_threshold_below_the_noise_floor_is_refused_with_the_floor(

@@ -222,6 +222,8 @@ def test_both_sides_are_compared_with_single_and_with_each_other_once_and_before
     world = World()
     events = world.run(restarts=3)
     assert [type(event) for event in events[:2]] == [Agreed, Opened]
+    assert isinstance(events[0], Agreed)
+    assert events[0].traces == (1, 1)
     phases = [phase for phase, _ in world.asked]
     assert phases.count("check") == 2
     assert phases.index("block") > phases.index("check")
@@ -234,8 +236,9 @@ def test_fused_blocks_are_checked_as_one_program() -> None:
 
 
 def test_steps_that_are_too_long_for_a_kind_break_the_pair() -> None:
-    events = World(rough=("latency",)).run([Pair("fused", SINGLE, SINGLE, "fused")])
-    assert events == [Broke(events[0].pair, "A: its steps are too long for fused blocks; compare their latency")]
+    events: list[Any] = World(rough=("latency",)).run([Pair("fused", SINGLE, SINGLE, "fused")])
+    assert events[-1] == Broke(events[0].pair, "A: its steps are too long for fused blocks; compare their latency")
+    assert not played(events)
 
 
 @pytest.mark.parametrize("phase", ["start", "begin_prepare", "prepare", "compile", "check", "rough", "block", "traces"])
@@ -268,7 +271,7 @@ def test_sides_may_compute_different_things_where_that_is_allowed_and_it_is_said
     ("first", "curves", "said"),
     [
         ((0.7, 0.7), ((0.7, 0.6), (0.7, 0.6)), ""),
-        ((0.7, 0.70001), ((0.7, 0.6), (0.7, 0.601)), ""),
+        ((0.7, 0.70001), ((0.7, 0.6), (0.7, 0.6005)), ""),
         ((0.7, 0.701), ((0.7,), (0.7,)), "the loss of the first step is 0.7 in A and 0.701 in B"),
         ((0.7, 0.7), ((0.7, 0.6), (0.7,)), "an epoch has 2 steps in A and 1 in B"),
         ((0.7, 0.7), ((0.7, 0.6), (0.7, 0.61)), "the loss of step 2 is 0.6 in A and 0.61 in B"),

@@ -111,11 +111,9 @@ def test_a_folder_within_a_repository_is_the_same_folder_of_the_revision(reposit
 def test_the_working_tree_says_its_commit_and_whether_it_is_dirty(repository: Path) -> None:
     with checked_out(side(".")) as tree:
         assert (tree.commit, tree.dirty) == (git(repository, "rev-parse", "HEAD"), False)
-        assert str(tree) == git(repository, "rev-parse", "HEAD")[:12]
     (repository / "inside" / "file").write_text("newer")
     with checked_out(side(".")) as tree:
         assert tree.dirty
-        assert str(tree).endswith(" (dirty)")
 
 
 def test_a_git_hooks_variables_do_not_lead_to_another_repository(
@@ -151,6 +149,5 @@ def test_a_folder_outside_git_has_no_commit_and_no_revisions(tmp_path: Path, mon
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with checked_out(side(f"path={tmp_path}")) as tree:
         assert (tree.commit, tree.dirty) == (None, False)
-        assert str(tree) == "not a git checkout"
     with pytest.raises(UsageError, match="is not in a git repository"), checked_out(side(f"path={tmp_path},rev=main")):
         pass

@@ -152,15 +152,44 @@ def test_rounds_are_coupled_so_that_being_asked_second_costs_neither_side() -> N
         log_ratio([0.1])
 
 
+def test_a_claim_is_not_confirmed_while_the_reported_interval_is_not_beyond_the_threshold() -> None:
+    # Fresh restarts show that B is slower, by 1%: the claim of over 3% doesn't stand with them.
+    logs = [0.032, 0.033, 0.0325, 0.010, 0.0101, 0.0102]
+    assert after(logs).verdict is None
+    said = [after([math.log(1.04) + noise for noise in rng.normal(0, 0.012, 60)]) for rng in _generators(100)]
+    slower = [trial for trial in said if trial.verdict == "slower"]
+    assert len(slower) > 10
+    assert all(trial.ratio and trial.ratio.low and trial.ratio.low > 1.03 for trial in slower)
+
+
+def _generators(count: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(seed) for seed in range(count)]
+
+
+def test_a_gate_needs_no_more_than_that_it_is_not_slower() -> None:
+    near = around(1 / 1.03)  # too near the threshold to be faster, or the same in both directions
+    assert after(near).verdict is None
+    assert after(near, Rule(threshold=0.03, only_slower=True)).verdict == "same"
+    assert after(around(0.8), Rule(threshold=0.03, only_slower=True)).verdict == "faster"
+    assert after(around(1.2), Rule(threshold=0.03, only_slower=True)).verdict == "slower"
+
+
+def test_a_second_claim_needs_what_a_lone_case_among_all_would() -> None:
+    logs = tuple(math.log(1.03) + 0.01 * (1 + _spread_for(0.02) * n) for n in (1, -1, 0))
+    others = {f"other {i}": Trial(tuple(around(1.2, 3))) for i in range(9)}  # so that Holm leaves it all of the error
+    assert judged({"case": Trial(logs), **others}, RULE)["case"].claim is not None
+    assert judged({"case": Trial(logs, claims=1), **others}, RULE)["case"].claim is None
+
+
 def test_what_would_make_it_clear_does() -> None:
-    unclear = after(around(1.02, 8), Rule(threshold=0.025))
+    rule = Rule(threshold=0.025)
+    unclear = after(around(1.02, 8), rule)
     assert unclear.verdict is None
-    lacks = need(unclear, Rule(threshold=0.025))
+    lacks = need(unclear, rule)
     assert lacks is not None
     assert lacks.restarts is not None
-    assert 0 < lacks.restarts <= 52
-    wider = after(around(1.02, 8), Rule(threshold=1.001 * lacks.threshold))
-    assert wider.verdict == "same"
+    assert after(around(1.02, 8 + lacks.restarts), rule).verdict == "same"
+    assert after(around(1.02, 8), Rule(threshold=1.001 * lacks.threshold)).verdict == "same"
     assert after(around(1.02, 8), Rule(threshold=0.999 * lacks.threshold)).verdict is None
 
 
@@ -169,6 +198,14 @@ def test_one_restart_does_not_say_what_is_needed_and_the_threshold_itself_needs_
     on_it = need(Trial((math.log(1.03) - 0.01, math.log(1.03) + 0.01)), RULE)
     assert on_it is not None
     assert on_it.restarts is None
+
+
+def test_what_is_beyond_the_threshold_needs_restarts_to_confirm_it_too() -> None:
+    beyond = Trial(tuple(around(1.035, 3)))
+    lacks = need(beyond, RULE)
+    assert lacks is not None
+    assert lacks.restarts is not None
+    assert 3 + lacks.restarts - 3 in LOOKS  # a look at which it is claimed, and three restarts that confirm it
 
 
 def test_a_noise_floor_is_what_an_a_a_keeps_nine_times_in_ten() -> None:

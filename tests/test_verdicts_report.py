@@ -28,7 +28,7 @@ BACKEND = Backend("cpu", "cpu", 1, True, {"jax": "0.10.2"}, "3.11.7", {})
 def pair(name: str = "tutorial/single-1/m1/b32", ratio: float = 1.05, restarts: int = 6, **more: Any) -> PairResult:
     logs = tuple(math.log(ratio) + 0.001 * (-1) ** n for n in range(restarts))
     rounds = tuple(Round("A", 0.02, 0.02 * ratio, 0.05) for _ in range(6))
-    ran = tuple(Restart(((0,), (0,)), 20, rounds) for _ in range(restarts))
+    ran = tuple(Restart(((0,), (0,)), (20, 20), rounds) for _ in range(restarts))
     given: dict[str, Any] = {"verdict": "slower", "costs": (COST, COST), "stages": (COLD, COLD), **more}
     return PairResult(name, SINGLE, SINGLE, trial=Trial(logs), restarts=ran, **given)
 
@@ -73,28 +73,29 @@ def test_a_verdict_is_said_with_its_ratio_and_the_threshold(verdict: str, ratio:
 def test_what_is_inconclusive_says_what_it_would_take() -> None:
     lines = said(pair(ratio=1.0299, verdict="inconclusive"))
     assert "is inconclusive after 6 restarts: a step of B takes 1.03" in lines
-    assert "more restarts, or a threshold of 3.2% to call it the same." in lines
+    assert "or a threshold of 3.2% to call it the same." in lines
     one = pair(ratio=1.03, restarts=1, verdict="inconclusive")
     assert "one restart says nothing, give it a larger --budget." in said(one)
 
 
 def test_what_can_not_be_compared_says_why() -> None:
     broken = pair(verdict="broken", why="B: ended by SIGKILL")
-    new = PairResult("wide/single-1/m1/b512", None, SINGLE, verdict="not comparable", why="new: A has no wide")
+    new = PairResult("wide/single-1/m1/b512", None, SINGLE, verdict="not comparable", why="new: in A, it isn't there")
     lines = said(broken, new)
     assert "tutorial/single-1/m1/b32 is broken: B: ended by SIGKILL." in lines
-    assert "wide/single-1/m1/b512 is not comparable: new: A has no wide." in lines
+    assert "wide/single-1/m1/b512 is not comparable: new: in A, it isn't there." in lines
     rows = build(comparison(broken, new)).tables[0].rows
     assert [row[1] for row in rows] == ["BROKEN", "not comparable"]
     assert [row[-1] for row in rows] == ["BROKEN", "new"]
 
 
 def test_counts_are_compared_exactly_and_apart_from_times() -> None:
-    assert "Exact counts (FLOPs, bytes, peak memory, collectives) are the same" in said(pair())
+    assert "Exact counts (FLOPs, bytes, peak memory, collectives, traces) are the same" in said(pair())
     other = dataclasses.replace(
         COST, flops=1001.0, temporary_bytes=51, collectives=(Collective("all-reduce", 1, 8, 2),)
     )
-    lines = said(pair(costs=(COST, other)))
+    lines = said(pair(costs=(COST, other), traces=(1, 3)))
+    assert "traces of a step are 1 in A, 3 in B." in lines
     assert "tutorial/single-1/m1/b32: FLOPs of a step are 1,000 in A, 1,001 in B." in lines
     assert "peak memory is 110 B in A, 111 B in B." in lines
     assert "collectives are none in A, 1 all-reduce of 8 B over 2 in B." in lines

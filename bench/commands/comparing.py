@@ -49,7 +49,7 @@ class Comparing(Cases):
     quiet: Switch = False
     """Print nothing but errors."""
 
-    def compared(self, a: str, b: str, threshold: float) -> int:
+    def compared(self, a: str, b: str, rule: Rule) -> int:
         from bench import sides
         from bench.ab import Plan, compare
         from bench.progress import comparing
@@ -59,7 +59,7 @@ class Comparing(Cases):
             b=sides.side(b),
             selection=self.selection(),
             kind=self.kind,
-            rule=Rule(threshold=threshold),
+            rule=rule,
             pace=Pace(restarts=self.restarts, budget_s=self.budget, seed=self.seed),
             out=self.out,
             noise=self.noise,
@@ -91,7 +91,7 @@ class Ab(Comparing):
     """How much longer, or shorter by the same factor, a step may be and still count as the same."""
 
     def execute(self) -> int:
-        return self.compared(self.a, self.b, self.threshold)
+        return self.compared(self.a, self.b, Rule(threshold=self.threshold))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,18 +115,19 @@ class Gate(Comparing):
                 "and name that commit."
             )
         base = self.base if "=" in self.base else f"rev={self.base}"
-        return self.compared(base, self.head, self.slower_than)
+        return self.compared(base, self.head, Rule(threshold=self.slower_than, only_slower=True))
 
 
 def status(pairs: Iterable[PairResult]) -> int:
-    """The exit status of a comparison: the worst of its pairs decides. New and missing cases don't fail it."""
+    """The exit status of a comparison: the worst of its pairs decides. Only a new one can't fail it."""
+    pairs = list(pairs)
     found = {pair.verdict for pair in pairs}
-    changed = any(pair.verdict == "not comparable" and pair.a and pair.b for pair in pairs)
+    unmeasured = any(pair.verdict == "not comparable" and pair.a for pair in pairs)
     if "broken" in found:
         return BROKEN
     if "slower" in found:
         return SLOWER
-    return INCONCLUSIVE if "inconclusive" in found or changed else DONE
+    return INCONCLUSIVE if "inconclusive" in found or unmeasured else DONE
 
 
 def _show(comparison: Comparison, out: Path, *, quiet: bool) -> None:

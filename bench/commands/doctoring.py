@@ -10,7 +10,7 @@ from typing import Literal
 from bench.arguments import Counts, Names, Switch
 from bench.commands.measuring import Cases
 from bench.commands.reporting import while_read
-from bench.commands.status import DONE
+from bench.commands.status import BROKEN, DONE
 from bench.duet import Pace
 from bench.live import LIMIT_S
 from bench.noise import FILE
@@ -69,4 +69,4 @@ class Doctor(Cases):
             with while_read():
                 terminal.show_table(doctor.table(found), to)
                 to.print(f"\n{self.out}", soft_wrap=True, markup=False)
-        return DONE
+        return BROKEN if any(pair.verdict == "broken" for pair in found.pairs) else DONE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench import noise
 from bench.comparison import Comparison, PairResult, SideResult
-from bench.measured import Collective, Cost
+from bench.measured import Collective
 from bench.report import quantity
 from bench.report.table import Column, Report, Table
 from bench.report.words import host_line
@@ -110,40 +110,41 @@ def _said(comparison: Comparison, pair: PairResult) -> str:
     match pair.verdict:
         case "slower" | "faster" as verdict:
             return f"{pair.name}: B is {verdict} than A by more than {threshold}: {took}."
+        case "same" if comparison.rule.only_slower:
+            return f"{pair.name}: B is not slower than A by more than {threshold}: {took}."
         case "same":
             return f"{pair.name}: B is the same as A within {threshold}: {took}."
     lacks = need(trial, comparison.rule)
     if lacks is None:
         return f"{pair.name} is inconclusive: {took}; one restart says nothing, give it a larger --budget."
-    more = "over a thousand" if lacks.restarts is None else f"about {lacks.restarts}"
+    claim = f" {trial.claim.direction} so far, but not confirmed:" if trial.claim else ""
+    more = f"about {lacks.restarts} more restarts" if lacks.restarts else "a quieter machine"
     return (
-        f"{pair.name} is inconclusive after {len(trial.logs)} restarts: {took}; it would take {more} more restarts, "
-        f"or a threshold of {quantity.rounded(100 * lacks.threshold, 2)}% to call it the same."
+        f"{pair.name} is inconclusive after {len(trial.logs)} restarts:{claim} {took}; it would take {more}, or a "
+        f"threshold of {quantity.rounded(100 * lacks.threshold, 2)}% to call it the same."
     )
 
 
 def _counts(pairs: Sequence[PairResult]) -> list[str]:
     """What can be counted is compared exactly, however small the change."""
     counted = [pair for pair in pairs if pair.costs is not None]
-    changes = [
-        f"{pair.name}: {what} {a} in A, {b} in B."
-        for pair in counted
-        if pair.costs is not None
-        for what, a, b in _changed(*pair.costs)
-    ]
+    counts = [(pair.name, *row) for pair in counted for row in _counted(pair)]
+    changes = [f"{name}: {what} {a} in A, {b} in B." for name, what, a, b in counts if a != b]
     if counted and not changes:
-        return ["Exact counts (FLOPs, bytes, peak memory, collectives) are the same on both sides."]
+        return ["Exact counts (FLOPs, bytes, peak memory, collectives, traces) are the same on both sides."]
     return changes
 
 
-def _changed(a: Cost, b: Cost) -> list[tuple[str, str, str]]:
-    rows = [
+def _counted(pair: PairResult) -> list[tuple[str, str, str]]:
+    assert pair.costs is not None
+    a, b = pair.costs
+    return [
         ("FLOPs of a step are", f"{a.flops:,.0f}", f"{b.flops:,.0f}"),
         ("bytes accessed by a step are", f"{a.accessed_bytes:,.0f}", f"{b.accessed_bytes:,.0f}"),
         ("peak memory is", f"{a.peak_bytes:,} B", f"{b.peak_bytes:,} B"),
         ("collectives are", _collectives(a.collectives), _collectives(b.collectives)),
+        ("traces of a step are", str(pair.traces[0]), str(pair.traces[1])),
     ]
-    return [row for row in rows if row[1] != row[2]]
 
 
 def _collectives(found: Sequence[Collective]) -> str:

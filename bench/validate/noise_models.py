@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.comparison import read
+from toynet.errors import UsageError
 
 ROUNDS = 24
 BLOCK_S = 0.02
@@ -27,9 +28,9 @@ Model = Callable[[np.random.Generator, int, int], np.ndarray]
 class Machine:
     """How block times scatter on a machine."""
 
-    worker: float = 0.008
+    worker: float = 0.006
     """Standard deviation of what a start gives a worker, log scale; log-ratios have root two times that."""
-    block: float = 0.06
+    block: float = 0.02
     """Of a block."""
     switch: float = 0.04
     """How much longer the second block of a round takes."""
@@ -80,7 +81,7 @@ def of_rounds(ratios: np.ndarray) -> np.ndarray:
 MODELS: dict[str, Model] = {
     "quiet": Machine(),
     "heavy tails": Machine(tails=3),
-    "loaded": Machine(worker=0.013, block=0.12),
+    "loaded": Machine(worker=0.010, block=0.03),
     "linear drift, 1% a second": Machine(drift=0.01),
     "a daemon every second, 10 ms": Machine(daemon_s=0.01),
     "20% slower from some moment on": Machine(step=math.log(1.2)),
@@ -91,7 +92,7 @@ MODELS: dict[str, Model] = {
 def recorded(paths: Sequence[Path]) -> Model:
     """Restarts drawn from recorded A/A comparisons, and within each its couples of rounds; sides are swapped at random.
 
-    Raises UsageError for a file that is none, ValueError if they hold no restart.
+    Raises UsageError for a file that is none, and if they hold no restart.
     """
     restarts: list[np.ndarray] = []
     for path in paths:
@@ -101,7 +102,7 @@ def recorded(paths: Sequence[Path]) -> Model:
                 if len(logs) > 1:
                     restarts.append((logs[::2] + logs[1::2]) / 2)
     if not restarts:
-        raise ValueError("no restart is recorded there")
+        raise UsageError(f"no restart is recorded in {', '.join(map(str, paths))}.")
 
     def model(rng: np.random.Generator, comparisons: int, count: int) -> np.ndarray:
         chosen = rng.integers(len(restarts), size=(comparisons, count))

@@ -26,6 +26,7 @@ from bench.run import ROOT
 from bench.sides import side
 from bench.validate.planted import STEP, long_run, write_tree
 from bench.verdict import Rule, Verdict
+from toynet.errors import UsageError
 
 SCHEMA = 1
 
@@ -133,7 +134,7 @@ def _case(found: Comparison, planted: Planted) -> Case:
     pair = found.pairs[0]
     estimate = pair.trial.ratio
     if estimate is None or estimate.low is None or estimate.high is None:
-        raise RuntimeError(f"a planted comparison was not measured: {pair.why}")
+        raise UsageError(f"a planted comparison was not measured: {pair.why}.")
     first = pair.restarts[0]
     rounds = [one for restart in pair.restarts for one in restart.rounds]
     return Case(
@@ -144,8 +145,8 @@ def _case(found: Comparison, planted: Planted) -> Case:
         low=estimate.low,
         high=estimate.high,
         logs=pair.trial.logs,
-        a_s=tuple(r.a_s / first.steps for r in first.rounds),
-        b_s=tuple(r.b_s / first.steps for r in first.rounds),
+        a_s=tuple(r.a_s / first.steps[0] for r in first.rounds),
+        b_s=tuple(r.b_s / first.steps[1] for r in first.rounds),
         overhead_s=statistics.median((r.asked_s - r.a_s - r.b_s) / 2 for r in rounds),
     )
 

@@ -12,8 +12,9 @@ import msgspec
 from bench.record import write
 from bench.validate.judges import JUDGES
 from bench.validate.planted import flops
-from bench.validate.real import Case, Planted, Real
-from bench.validate.simulate import Interval, Outcome, Simulated
+from bench.validate.real import WANTED, Case, Planted, Real
+from bench.validate.simulate import Interval, Outcome, Simulated, replay
+from bench.verdict import Rule
 
 # False verdicts in an A/A, and the shares of planted slowdowns that have to be found.
 FALSE_AT_MOST = 1 / 1000
@@ -56,10 +57,16 @@ def written(found: msgspec.Struct, said: Said, out: Path) -> int:
 def simulated(found: Simulated) -> Said:
     """Of simulated comparisons."""
     missed = [bar for outcome in found.outcomes for bar in _missed(outcome)]
+    asked = {outcome.planted for outcome in found.outcomes if outcome.asked}
+    missed += [f"{_percent(planted)} planted: no noise asks for it" for planted in sorted(set(FOUND_AT_LEAST) - asked)]
+    unasked = [o for o in found.outcomes if o.planted > 0 and not o.asked]
     parts = [
         "# Verdicts on simulated noise",
         f"`{' '.join(found.command)}`, in {found.seconds:.0f} s.",
         _bars(missed),
+        "Too noisy for the threshold, so not asked to be found: "
+        + ("; ".join(f"{o.noise}, {_percent(o.planted)} at {_percent(o.threshold)}" for o in unasked) or "none")
+        + ".",
         "## Verdicts",
         _table(
             OUTCOME,
@@ -112,7 +119,14 @@ def real(found: Real) -> Said:
     """Of comparisons on a machine."""
     kinds = sorted({case.planted for case in found.cases}, key=lambda p: (p.share, p.threshold, p.loaded))
     groups = {kind: [case for case in found.cases if case.planted == kind] for kind in kinds}
-    missed = [bar for kind, cases in groups.items() for bar in _missed_really(kind, cases)]
+    missed = [
+        f"{_percent(kind.share)} planted: {len(groups.get(kind, []))} of {count} comparisons were made"
+        for kind, count in WANTED.items()
+        if len(groups.get(kind, [])) < count
+    ]
+    missed += [bar for kind, cases in groups.items() for bar in _missed_really(kind, cases)]
+    if not found.cases:
+        return "# Verdicts on planted truths, on a machine\n\n" + _bars(missed) + "\n", missed
     overhead_s = statistics.median(case.overhead_s for case in found.cases)
     parts = [
         "# Verdicts on planted truths, on a machine",
@@ -124,9 +138,9 @@ def real(found: Real) -> Said:
             [_really(found, kind, cases) for kind, cases in groups.items()],
         ),
         f"Asking for a block takes {1e6 * overhead_s:.0f} us beyond the block itself (median).",
-        "## The same blocks, judged otherwise",
-        "How often B is called slower, from A's blocks of one comparison and B's of the next, which weren't alive "
-        "together: independent runs, as stored results are.",
+        "## The same processes, judged otherwise",
+        "How often B is called slower, from A's blocks of one comparison's first restart and B's of the next one's, "
+        "which weren't alive together: independent runs, as stored results are.",
         _table(
             ("planted", "comparisons", "`bench ab`", *JUDGES),
             [_judged(kind, cases) for kind, cases in groups.items() if len(cases) > 1],
@@ -137,6 +151,8 @@ def real(found: Real) -> Said:
 
 def _missed_really(kind: Planted, cases: Sequence[Case]) -> list[str]:
     what, n = f"{_percent(kind.share)} planted", len(cases)
+    if any((replay(c.logs, Rule(threshold=kind.threshold)).verdict or "inconclusive") != c.verdict for c in cases):
+        return [f"{what}: verdicts are those of another version of the rule; measure anew"]
     false = sum(case.verdict in ("slower", "faster") for case in cases)
     found = sum(case.verdict == "slower" for case in cases)
     if kind.share == 0:
