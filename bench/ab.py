@@ -62,7 +62,7 @@ class Plan:
             )
         if not LOOKS[0] <= self.pace.restarts <= LOOKS[-1]:
             raise UsageError(f"restarts must be from {LOOKS[0]} to {LOOKS[-1]}, got {self.pace.restarts}.")
-        check_seconds({"budget": self.pace.budget_s, "time limit": self.limit_s})
+        check_seconds({"budget": self.pace.budget_s, "time limit": self.limit_s, "time for rounds": self.pace.rounds_s})
 
 
 def compare(plan: Plan, watch: Watch) -> Comparison:

@@ -36,6 +36,8 @@ class Comparing(Cases):
     """Seconds to spend, about, where verdicts aren't clear before."""
     restarts: int = LOOKS[-1]
     """Restarts of both sides, at most."""
+    rounds_s: float = 1.0
+    """Seconds of each restart to spend on asking both sides in turn, about."""
     noise: Path = FILE
     """Noise floors of this machine, as `doctor --noise` leaves them; a threshold below one is refused."""
     time_limit: float = LIMIT_S
@@ -60,7 +62,7 @@ class Comparing(Cases):
             selection=self.selection(),
             kind=self.kind,
             rule=rule,
-            pace=Pace(restarts=self.restarts, budget_s=self.budget, seed=self.seed),
+            pace=Pace(rounds_s=self.rounds_s, restarts=self.restarts, budget_s=self.budget, seed=self.seed),
             out=self.out,
             noise=self.noise,
             limit_s=self.time_limit,

@@ -31,6 +31,8 @@ class Doctor(Cases):
     """Members of an ensemble."""
     kind: Literal["latency", "throughput", "fused"] = "latency"
     """What is measured: steps that are waited for, a chain of them, or many in one program."""
+    rounds_s: float = 1.0
+    """Seconds of each restart to spend on asking both sides in turn, about."""
     restarts: int = 12
     """Restarts of both sides; the floor comes from how much these differ."""
     budget: float = 600.0
@@ -59,7 +61,7 @@ class Doctor(Cases):
             found = doctor.measure_noise(
                 selection=self.selection(),
                 kind=self.kind,
-                pace=Pace(restarts=self.restarts, budget_s=self.budget),
+                pace=Pace(rounds_s=self.rounds_s, restarts=self.restarts, budget_s=self.budget),
                 out=self.out,
                 limit_s=self.time_limit,
                 command=("python", "-m", "bench", *sys.argv[1:]),
