@@ -8,10 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from test_verdicts_report import comparison, pair
 
-from bench.comparison import Restart, Round
-from bench.record import write
 from bench.validate import noise_models, pictures, reports, simulate
 from bench.validate.judges import JUDGES
 from bench.validate.noise_models import MODELS, Machine
@@ -57,22 +54,19 @@ def test_a_t_interval_covers_what_it_should_and_a_bootstrap_of_three_is_too_wide
     assert found.bootstrap > 0.98
 
 
-def test_recorded_noise_has_the_scatter_of_its_record_and_no_preference(tmp_path: Path) -> None:
+def test_recorded_noise_has_the_scatter_of_its_record_and_no_preference() -> None:
     rng = np.random.default_rng(0)
-
-    def restart(offset: float) -> Restart:
-        logs = offset + rng.normal(0, 0.01, 12)
-        return Restart(((0,), (0,)), (20, 20), tuple(Round("A", 0.02, 0.02 * math.exp(log), 0.04) for log in logs))
-
-    offsets = rng.normal(0.05, 0.03, 40)
-    write(comparison(msgspec.structs.replace(pair(), restarts=tuple(map(restart, offsets)))), tmp_path / "aa.json")
-    logs = noise_models.recorded([tmp_path / "aa.json"])(rng, 200, 10)
-    assert abs(logs.mean()) < 0.005  # though the record leans to one side
-    assert logs.std() == pytest.approx(math.hypot(0.05, 0.03), rel=0.2)
+    leaning = [msgspec.structs.replace(case(0.0, "same"), logs=tuple(rng.normal(0.05, 0.03, 10))) for _ in range(20)]
+    planted = msgspec.structs.replace(case(0.05, "slower"), logs=(9.0,) * 3)
+    logs = noise_models.recorded(real(*leaning, planted))(rng, 200, 10)
+    assert abs(logs.mean()) < 0.005
+    assert logs.std() == pytest.approx(math.hypot(0.05, 0.03), rel=0.1)
+    with pytest.raises(UsageError, match="no A/A comparison is recorded there"):
+        noise_models.recorded(real(planted))
 
 
 def test_everything_is_simulated_reported_and_missed_bars_are_named(tmp_path: Path) -> None:
-    found = simulate.everything(5, 0, (), ("python", "-m", "bench.validate"), lambda _: None)
+    found = simulate.everything(5, 0, real(case(0.0, "same")), ("python", "-m", "bench.validate"), lambda _: None)
     text, missed = reports.simulated(found)
     assert text.count("| quiet |") == len(simulate.SCENARIOS) + 5
     assert reports.written(found, (text, missed), tmp_path / "x.json") == bool(missed)
@@ -89,7 +83,7 @@ def test_everything_is_simulated_reported_and_missed_bars_are_named(tmp_path: Pa
         "20% planted: no noise asks for it",
     ]
     with pytest.raises(UsageError, match="comparisons must be at least 5"):
-        simulate.everything(1, 0, (), (), lambda _: None)
+        simulate.everything(1, 0, None, (), lambda _: None)
 
 
 def case(share: float, verdict: str, seconds: float = 12.0) -> Case:

@@ -29,15 +29,16 @@ class Simulate:
     """Of each noise without a change; a fifth as many of each with one."""
     seed: int = 0
     """Of the noise."""
-    recorded: tuple[Path, ...] = ()
-    """Records of `ab`, A against A, to draw noise from; results/validation/noise-*.json where none is named."""
+    recorded: Path = FOLDER / "real.json"
+    """What `real` found, to draw noise from; where there is none, noise is modelled only."""
     out: Path = FOLDER / "simulated.json"
     """What was found; its report (.md) is written beside it."""
 
     def execute(self) -> int:
-        from bench.validate import reports, simulate
+        from bench.record import read_as
+        from bench.validate import real, reports, simulate
 
-        recorded = self.recorded or tuple(sorted(FOLDER.glob("noise-*.json")))
+        recorded = read_as(self.recorded, real.Real, real.SCHEMA) if self.recorded.exists() else None
         found = simulate.everything(self.comparisons, self.seed, recorded, command(), print)
         return reports.written(found, reports.simulated(found), self.out)
 

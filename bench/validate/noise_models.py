@@ -6,13 +6,12 @@ Every model gives an array (comparisons, restarts) of log-ratios, B over A, with
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from bench.comparison import read
+from bench.validate.real import Real
 from toynet.errors import UsageError
 
 ROUNDS = 24
@@ -89,25 +88,17 @@ MODELS: dict[str, Model] = {
 }
 
 
-def recorded(paths: Sequence[Path]) -> Model:
-    """Restarts drawn from recorded A/A comparisons, and within each its couples of rounds; sides are swapped at random.
+def recorded(found: Real) -> Model:
+    """Restarts drawn from all A/A comparisons of a validation on a machine; sides are swapped at random.
 
-    Raises UsageError for a file that is none, and if they hold no restart.
+    Comparisons that took long, because they were noisy, have the more restarts to draw from. Raises
+    UsageError if there is none.
     """
-    restarts: list[np.ndarray] = []
-    for path in paths:
-        for pair in read(path).pairs:
-            for restart in pair.restarts:
-                logs = np.array([math.log(r.b_s / r.a_s) for r in restart.rounds])
-                if len(logs) > 1:
-                    restarts.append((logs[::2] + logs[1::2]) / 2)
-    if not restarts:
-        raise UsageError(f"no restart is recorded in {', '.join(map(str, paths))}.")
+    logs = [log for case in found.cases if case.planted.share == 0 for log in case.logs]
+    if not logs:
+        raise UsageError("no A/A comparison is recorded there; `python -m bench.validate real` makes some.")
 
-    def model(rng: np.random.Generator, comparisons: int, count: int) -> np.ndarray:
-        chosen = rng.integers(len(restarts), size=(comparisons, count))
-        sign = rng.choice((-1.0, 1.0), size=(comparisons, count))
-        drawn = [np.median(rng.choice(restarts[i], size=len(restarts[i]))) for i in chosen.ravel()]
-        return sign * np.array(drawn).reshape(comparisons, count)
+    def model(rng: np.random.Generator, comparisons: int, restarts: int) -> np.ndarray:
+        return rng.choice(logs, (comparisons, restarts)) * rng.choice((-1.0, 1.0), (comparisons, restarts))
 
     return model

@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import numpy as np
 from scipy.special import stdtrit
 
 from bench.validate.noise_models import MODELS, Model, recorded
+from bench.validate.real import Real
 from bench.verdict import LOOKS, Rule, Trial, judged
 from toynet.errors import UsageError
 
@@ -71,15 +71,15 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True, tag="simulation"):
 
 
 def everything(
-    comparisons: int, seed: int, recorded_in: Sequence[Path], command: Sequence[str], say: Callable[[str], None]
+    comparisons: int, seed: int, real: Real | None, command: Sequence[str], say: Callable[[str], None]
 ) -> Simulated:
-    """Every noise with every planted change, and intervals of both kinds; raises UsageError for a bad record."""
+    """Every noise with every planted change, and intervals of both kinds; raises UsageError if `real` has no A/A."""
     if comparisons < PLANTED_SHARE:
         raise UsageError(f"comparisons must be at least {PLANTED_SHARE}, got {comparisons}.")
     began = time.monotonic()
     models: dict[str, Model] = dict(MODELS)
-    if recorded_in:
-        models["recorded"] = recorded(recorded_in)
+    if real is not None:
+        models["recorded"] = recorded(real)
     outcomes, scatter = [], {}
     for name, model in models.items():
         scatter[name] = float(model(np.random.default_rng(seed), 50, 40).std())
