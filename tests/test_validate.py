@@ -56,17 +56,19 @@ def test_a_t_interval_covers_what_it_should_and_a_bootstrap_of_three_is_too_wide
 
 def test_recorded_noise_has_the_scatter_of_its_record_and_no_preference() -> None:
     rng = np.random.default_rng(0)
-    leaning = [msgspec.structs.replace(case(0.0, "same"), logs=tuple(rng.normal(0.05, 0.03, 10))) for _ in range(20)]
-    planted = msgspec.structs.replace(case(0.05, "slower"), logs=(9.0,) * 3)
-    logs = noise_models.recorded(real(*leaning, planted))(rng, 200, 10)
-    assert abs(logs.mean()) < 0.005
-    assert logs.std() == pytest.approx(math.hypot(0.05, 0.03), rel=0.1)
-    with pytest.raises(UsageError, match="no A/A comparison is recorded there"):
-        noise_models.recorded(real(planted))
+    leaning = [msgspec.structs.replace(case(0.0, "same"), logs=tuple(rng.normal(0.05, s, 40))) for s in (0.01, 0.03)]
+    planted = msgspec.structs.replace(case(0.05, "slower"), logs=(9.0,) * 30)
+    logs = noise_models.recorded(real(*leaning, planted))(rng, 400, 50)
+    assert abs(logs.mean()) < 0.001  # though the record leans to one side
+    scatters = np.sort(logs.std(axis=1))  # half of the comparisons have that of one, half that of the other
+    assert scatters[:200].mean() == pytest.approx(np.std(leaning[0].logs, ddof=1), rel=0.1)
+    assert scatters[200:].mean() == pytest.approx(np.std(leaning[1].logs, ddof=1), rel=0.1)
+    with pytest.raises(UsageError, match="no A/A comparison of 12 restarts is recorded there"):
+        noise_models.recorded(real(planted, case(0.0, "same")))
 
 
 def test_everything_is_simulated_reported_and_missed_bars_are_named(tmp_path: Path) -> None:
-    found = simulate.everything(5, 0, real(case(0.0, "same")), ("python", "-m", "bench.validate"), lambda _: None)
+    found = simulate.everything(5, 0, None, ("python", "-m", "bench.validate"), lambda _: None)
     text, missed = reports.simulated(found)
     assert text.count("| quiet |") == len(simulate.SCENARIOS) + 5
     assert reports.written(found, (text, missed), tmp_path / "x.json") == bool(missed)

@@ -6,6 +6,7 @@ Every model gives an array (comparisons, restarts) of log-ratios, B over A, with
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ ROUNDS = 24
 BLOCK_S = 0.02
 # Of a restart, for starting its workers: it only matters for what happens as time goes on.
 START_S = 1.5
+
+# Restarts of a comparison that tell the shape of their scatter.
+LONG = 12
 
 Model = Callable[[np.random.Generator, int, int], np.ndarray]
 """(generator, comparisons, restarts) to log-ratios without any true difference."""
@@ -89,16 +93,21 @@ MODELS: dict[str, Model] = {
 
 
 def recorded(found: Real) -> Model:
-    """Restarts drawn from all A/A comparisons of a validation on a machine; sides are swapped at random.
+    """Noise of the A/A comparisons of a validation on a machine.
 
-    Comparisons that took long, because they were noisy, have the more restarts to draw from. Raises
-    UsageError if there is none.
+    A simulated comparison has the scatter of one of them, and its restarts deviate as those of the long
+    ones did, in units of their scatter; sides are swapped at random. Raises UsageError if there is none
+    of LONG restarts.
     """
-    logs = [log for case in found.cases if case.planted.share == 0 for log in case.logs]
-    if not logs:
-        raise UsageError("no A/A comparison is recorded there; `python -m bench.validate real` makes some.")
+    logs = [case.logs for case in found.cases if case.planted.share == 0]
+    scatters = [statistics.stdev(some) for some in logs]
+    long = [np.array(some) for some in logs if len(some) >= LONG]
+    if not long:
+        raise UsageError(f"no A/A comparison of {LONG} restarts is recorded there; `bench.validate real` makes some.")
+    deviations = np.concatenate([(some - some.mean()) / some.std(ddof=1) for some in long])
 
     def model(rng: np.random.Generator, comparisons: int, restarts: int) -> np.ndarray:
-        return rng.choice(logs, (comparisons, restarts)) * rng.choice((-1.0, 1.0), (comparisons, restarts))
+        sign = rng.choice((-1.0, 1.0), (comparisons, restarts))
+        return sign * rng.choice(scatters, (comparisons, 1)) * rng.choice(deviations, (comparisons, restarts))
 
     return model
