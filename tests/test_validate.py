@@ -61,8 +61,8 @@ def test_recorded_noise_has_the_scatter_of_its_record_and_no_preference() -> Non
     logs = noise_models.recorded(real(*leaning, planted))(rng, 400, 50)
     assert abs(logs.mean()) < 0.001  # though the record leans to one side
     scatters = np.sort(logs.std(axis=1))  # half of the comparisons have that of one, half that of the other
-    assert scatters[:200].mean() == pytest.approx(np.std(leaning[0].logs, ddof=1), rel=0.1)
-    assert scatters[200:].mean() == pytest.approx(np.std(leaning[1].logs, ddof=1), rel=0.1)
+    assert scatters[:200].mean() == pytest.approx(np.std(leaning[0].logs, ddof=1), rel=0.2)
+    assert scatters[200:].mean() == pytest.approx(np.std(leaning[1].logs, ddof=1), rel=0.2)
     with pytest.raises(UsageError, match="no A/A comparison of 12 restarts is recorded there"):
         noise_models.recorded(real(planted, case(0.0, "same")))
 
