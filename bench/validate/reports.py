@@ -167,7 +167,8 @@ def _missed_really(kind: Planted, cases: Sequence[Case]) -> list[str]:
 
 
 def _really(found: Real, kind: Planted, cases: Sequence[Case]) -> tuple[str, ...]:
-    truth, n = found.long_runs[f"{kind.share:g}"], len(cases)
+    truth = found.long_runs[f"{kind.share:g}"] if kind.share else 1.0  # of a program against itself
+    n = len(cases)
     verdicts = [case.verdict for case in cases]
     scatters = [statistics.stdev(case.logs) for case in cases if len(case.logs) > 1]
     return (
