@@ -74,6 +74,7 @@ def measure_noise(
     What another machine left there is replaced.
     """
     check_writable(out)
+    before = noise.known(out)
     here = side(".")
     plan = Plan(
         a=here,
@@ -91,7 +92,7 @@ def measure_noise(
     found = compare(plan, watch)
     measured = noise.of(found)
     if measured.logs:
-        write(noise.added(out, measured), out)
+        write(noise.added(before, measured), out)
     return found
 
 

@@ -52,20 +52,20 @@ def of(comparison: Comparison) -> Noise:
     )
 
 
-def added(path: Path, measured: Noise) -> Noise:
-    """What was measured, with what the file has of other cases on the same machine."""
-    if not path.exists():
-        return measured
-    before = read_as(path, Noise, SCHEMA)
-    known = before.logs if before.machine == measured.machine else {}
+def known(path: Path) -> Noise | None:
+    """What was measured before; None where there is no file. Raises UsageError for a file of another kind."""
+    return read_as(path, Noise, SCHEMA) if path.exists() else None
+
+
+def added(before: Noise | None, measured: Noise) -> Noise:
+    """What was measured, with what was known of other cases on the same machine."""
+    known = before.logs if before and before.machine == measured.machine else {}
     return msgspec.structs.replace(measured, logs={**known, **measured.logs})
 
 
 def floors(path: Path, host: Host, backend: Backend, restarts: int) -> dict[str, float]:
     """The least threshold for each case and kind; none where the file isn't there or is of another machine."""
-    if not path.exists():
-        return {}
-    noise = read_as(path, Noise, SCHEMA)
-    if noise.machine != machine(host, backend):
+    noise = known(path)
+    if noise is None or noise.machine != machine(host, backend):
         return {}
     return {name: floor(logs, restarts) for name, logs in noise.logs.items()}

@@ -18,7 +18,8 @@ Direction = Literal["slower", "faster"]
 Key = TypeVar("Key")
 
 # The numbers of restarts after which a test is made, and the share of the error that each look may spend
-# (alpha spending, Lan and DeMets 1983, the looks added up by Bonferroni's inequality: exact for any t test).
+# (alpha spending, Lan and DeMets 1983, the looks added up by Bonferroni's inequality,
+# which holds whatever their dependence).
 LOOKS = (3, 5, 8, 12, 18, 27, 40, 60)
 _WEIGHTS = [1 / math.sqrt(i + 1) for i in range(len(LOOKS))]
 SHARES = {n: weight / sum(_WEIGHTS) for n, weight in zip(LOOKS, _WEIGHTS, strict=True)}
@@ -57,7 +58,7 @@ class Rule:
 def log_ratio(rounds: Sequence[float]) -> float:
     """Of a restart: the median over couples of rounds, A B and B A, of their mean log-ratio of step times.
 
-    Whichever side is asked second finds the caches cold, so single rounds fall into two groups, 8% apart
+    Whichever side is asked second finds the caches cold, so single rounds fall into two groups, 4% apart
     on the machine of docs/method.md; a couple has one of each. Raises ValueError without a couple.
     """
     couples = [(one + other) / 2 for one, other in zip(rounds[::2], rounds[1::2], strict=False)]

@@ -23,8 +23,8 @@ SCENARIOS = ((0.0, 0.01), (0.0, 0.03), (0.02, 0.01), (0.05, 0.01), (0.05, 0.03),
 PLANTED_SHARE = 5
 RESTARTS = LOOKS[-1]
 CHUNK = 200
-# A change has to be beyond its threshold by this many times the scatter of a restart, to be asked to be found:
-# 60 restarts then tell it in 95% of comparisons with normal noise, and fewer of them where it is less.
+# A change has to be beyond its threshold by this many times the scatter of a restart, to be asked to be found. A
+# bar of our own: what lies nearer is simulated and shown as well.
 ROOM = 0.85
 BOOTSTRAPS = 999
 
