@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -176,6 +177,8 @@ class LiveWorker:
         self.pid = pid
         self._nursery = nursery
         self._pipe = pipe
+        # The system's own time limit, for Python's would ask in a call of its own whether there is something to read.
+        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(limit_s))
         self._printed = printed
         self._limit_s = limit_s
         self._shared = None if shared is None else str(shared)
@@ -186,18 +189,19 @@ class LiveWorker:
         self._tell(msgspec.json.encode(request))
 
     def _tell(self, message: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):  # a worker that died says so when its answer is awaited
+        try:  # noqa: SIM105, a context manager costs more
             wire.send(self._pipe, message)
+        except BrokenPipeError:  # a worker that died says so when its answer is awaited
+            pass
 
     def answer(self) -> Any:
         """The answer to the last request; raises WorkerFailed, or UsageError for what the user got wrong."""
         return _understood(self._awaited())
 
     def _awaited(self) -> bytes:
-        self._pipe.settimeout(self._limit_s)
         try:
             return wire.receive(self._pipe)
-        except TimeoutError:
+        except BlockingIOError:
             raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s")) from None
         except (EOFError, OSError):  # the latter where it died in the middle of an answer
             raise WorkerFailed(self._printed.after(self._ending())) from None
@@ -272,6 +276,11 @@ class LiveWorker:
             self._status = self._nursery.status(self.pid)
             time.sleep(0.002 if self._status is None else 0.0)
         return self._status
+
+
+def _timeval(seconds: float) -> bytes:
+    whole, part = divmod(round(seconds * 1e6), 10**6)
+    return struct.pack("@ll", whole, part)
 
 
 def _understood(message: bytes) -> Any:

@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from bench.record import write
 from bench.validate import noise_models, pictures, reports, simulate
 from bench.validate.judges import JUDGES
 from bench.validate.noise_models import MODELS, Machine
 from bench.validate.planted import PRODUCTS, flops, write_tree
-from bench.validate.real import Case, Planted, Real
+from bench.validate.real import Case, Planted, Real, begun, extended
 from bench.validate.simulate import Outcome, Simulated, outcome, replay
 from bench.verdict import Rule, log_ratio
 from toynet.errors import UsageError
@@ -137,3 +138,10 @@ def test_a_planted_share_is_work_and_nothing_else(tmp_path: Path) -> None:
     assert len(differing) == 2  # the number of products, in the docstring and in the step
     assert flops(0.05) / flops(0.0) == 1.05
     assert flops(1 / PRODUCTS) > flops(0.0)
+
+
+def test_comparisons_of_another_machine_are_not_gone_on_with(tmp_path: Path) -> None:
+    there = Real(command=("real",), machine="another machine, 8 of 8 cores")
+    write(there, tmp_path / "real.json")
+    with pytest.raises(UsageError, match="another machine, 8 of 8 cores"):
+        extended(tmp_path / "real.json", begun(("real",)), {}, budget_s=1, until_s=0, say=print)

@@ -151,6 +151,13 @@ def _case(found: Comparison, planted: Planted) -> Case:
     )
 
 
+def _continued(path: Path, begun: Real) -> Real:
+    found = read_as(path, Real, SCHEMA)
+    if found.machine != begun.machine:
+        raise UsageError(f"{path} was made on another machine ({found.machine}): move it away to begin anew.")
+    return found
+
+
 def extended(
     path: Path,
     begun: Real,
@@ -162,9 +169,10 @@ def extended(
 ) -> Real:
     """Runs comparisons until there are as many of each as wanted, or time is up.
 
-    Each is written down at once; those that `path` already has count.
+    Each is written down at once; those that `path` already has count. Raises UsageError if they were
+    made on another machine.
     """
-    found = _with_long_runs(read_as(path, Real, SCHEMA) if path.exists() else begun)
+    found = _with_long_runs(_continued(path, begun) if path.exists() else begun)
     write(found, path)
     end = time.monotonic() + until_s
     while time.monotonic() < end:
