@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 
@@ -56,6 +58,39 @@ def _percent(given: list[str]) -> float:
         raise ValueError(f"a percentage such as 3% was expected, got {given[0]!r}") from None
 
 
+def _in_units(units: dict[str, float], what: str) -> Callable[[list[str]], float]:
+    """Parses a number above 0 with one of those units."""
+
+    def parse(given: list[str]) -> float:
+        number, unit = re.fullmatch(r"([\d.eE+-]*?)\s*([a-zA-Z/]*)", given[0]).groups() if given else ("", "")
+        try:
+            value = float(number) * units[unit]
+        except (ValueError, KeyError):
+            value = 0.0
+        if not 0 < value < math.inf:
+            raise ValueError(f"{what} was expected, got {given[0]!r}")
+        return value
+
+    return parse
+
+
+def _quantity(metavar: str, units: dict[str, float], what: str) -> Any:
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=_in_units(units, what),
+        is_instance=lambda value: isinstance(value, float),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+Seconds = Annotated[
+    float, _quantity("TIME", {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}, "a time above 0 such as 5us")
+]
+Bandwidth = Annotated[
+    float,
+    _quantity("RATE", {"GB/s": 1e9, "MB/s": 1e6, "kB/s": 1e3, "B/s": 1.0}, "bytes a second above 0 such as 50GB/s"),
+]
 Percent = Annotated[
     float,
     tyro.constructors.PrimitiveConstructorSpec(

@@ -11,6 +11,7 @@ from toynet.config import PRESETS, VIRTUAL_SHARDS
 from toynet.errors import UsageError, unknown
 
 DEVICES = (1, 2, 4, 8)
+SCALINGS = ("strong", "weak")
 PRESET_BATCH = {name: config.batch_size for name, config in PRESETS.items()}
 
 
@@ -67,8 +68,16 @@ class Selection:
     dtype: str = "float32"
     deterministic: bool = False
     """Measure the bit-equal variant of each data_parallel case beside the plain one."""
+    scaling: tuple[str, ...] = ()
+    """Of SCALINGS: each case on one device, and its like on more. strong: with the same batch and members;
+    weak: with the same of them for each device."""
 
     def __post_init__(self) -> None:
+        for name in self.scaling:
+            if name not in SCALINGS:
+                raise unknown("scaling", name, SCALINGS)
+        if self.scaling and (self.meshes is not None or self.deterministic):
+            raise UsageError("--scaling divides one thing over all devices; it takes no --mesh and no --deterministic.")
         numbers = {"devices": self.numbers_of_devices, "members": self.members, "batch": self.batch or (1,)}
         for name, values in numbers.items():
             for value in values:
@@ -107,7 +116,7 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
         for workload in selection.workloads
         for mode in chosen
         for batch in selection.batch or (own_batch[workload],)
-        for case in _of_mode(selection, workload, mode, batch)
+        for case in (_scaled if selection.scaling else _of_mode)(selection, workload, mode, batch)
     ]
     if not cases:
         raise UsageError(
@@ -138,6 +147,33 @@ def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) 
         bit_equal = [c for c in cases if VIRTUAL_SHARDS % c.data_shards == 0]
         cases += [dataclasses.replace(case, deterministic=True) for case in bit_equal]
     return cases
+
+
+def _scaled(selection: Selection, workload: str, mode: modes.Mode, batch: int) -> list[Case]:
+    """A mode's cases on one device, and those that they scale to."""
+    cases = []
+    for members in selection.members if mode.ensemble else (1,):
+        lone = "ensemble" if mode.ensemble else "single"
+        base = Case(workload=workload, mode=lone, members=members, batch=batch, dtype=selection.dtype)
+        cases.append(base)
+        if mode.sharded:
+            more = [n for n in selection.numbers_of_devices if n > 1]
+            cases += [_grown(base, mode, n, name) for name in SCALINGS if name in selection.scaling for n in more]
+    return cases
+
+
+def _grown(base: Case, mode: modes.Mode, devices: int, scaling: str) -> Case:
+    """A case on one device, on more of them: members are divided where there are several, else the batch."""
+    divided = "members" if mode.shards_members else "batch"
+    amount = getattr(base, divided)
+    if scaling == "strong" and amount % devices:
+        raise UsageError(
+            f"strong scaling divides {divided} of {amount} over {devices} devices, and they can't be shared equally; "
+            f"take a number that {devices} divides."
+        )
+    shards = {"member_shards": devices} if mode.shards_members else {"data_shards": devices}
+    total = {divided: amount * devices if scaling == "weak" else amount}
+    return dataclasses.replace(base, mode=mode.name, **shards, **total)
 
 
 def _meshes(selection: Selection, mode: modes.Mode) -> list[tuple[int, int]]:

@@ -15,6 +15,7 @@ from bench.arguments import Command
 from bench.commands.comparing import Ab, Gate
 from bench.commands.doctoring import Doctor
 from bench.commands.measuring import List, Run
+from bench.commands.projecting import Project
 from bench.commands.reporting import ReportCommand, refused
 from bench.commands.status import INTERRUPTED
 from toynet.arguments import parsed
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "ab": Ab,
     "gate": Gate,
     "report": ReportCommand,
+    "project": Project,
     "doctor": Doctor,
 }
 

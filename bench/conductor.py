@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from bench.cases import Case
 from bench.live import WorkerFailed
-from bench.measured import KINDS, Block, Certificate, Compiled, Kind
+from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind, Parts
 from toynet.errors import UsageError
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ class Worker(Protocol):
     def end_compile(self) -> Compiled: ...
     def begin_check(self, fused: bool | None = None) -> None: ...
     def end_check(self) -> Certificate: ...
+    def take_apart(self, *, peaks: bool) -> Parts: ...
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]: ...
     def traces(self) -> int: ...
     def block(self, kind: Kind, steps: int) -> Block: ...
@@ -49,6 +50,13 @@ class Schedule:
     block_s: float = 0.02
     budget_s: float = 165.0
     seed: int = 0
+    parts: bool = False
+    """Ask for blocks of the parts of a step, and of what the devices can do at most, too."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of block that are asked for, of those that a case has."""
+        return (*KINDS, *PART_KINDS) if self.parts else KINDS
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,14 @@ class Certified:
 
     case: Case
     certificate: Certificate
+
+
+@dataclass(frozen=True)
+class TakenApart:
+    """The parts of a case can be timed beside it."""
+
+    case: Case
+    parts: Parts
 
 
 @dataclass(frozen=True)
@@ -97,10 +113,10 @@ class RoundEnded:
     round: int
 
 
-Event = Started | Certified | Broke | Sampled | RoundEnded
+Event = Started | Certified | TakenApart | Broke | Sampled | RoundEnded
 
 # One step in a chain would only be a step that is waited for.
-STEPS_AT_LEAST: dict[Kind, int] = {"latency": 1, "throughput": 2, "fused": 1}
+STEPS_AT_LEAST: dict[Kind, int] = {**dict.fromkeys((*KINDS, *PART_KINDS), 1), "throughput": 2}
 # Of the first loss, which a restart has to reproduce: it is the same program, compiled anew.
 FIRST_LOSS_TOLERANCE = 1e-5
 
@@ -236,14 +252,26 @@ class Conductor:
                 if broke is not None:
                     yield broke
 
-    def _size_up(self, case: Case, restart: int) -> Iterator[Broke]:
+    def _size_up(self, case: Case, restart: int) -> Iterator[TakenApart | Broke]:
+        """How long its steps are, and the parts that it has."""
         began = self._clock()
-        rough = self._try(case, restart, self._workers[case].rough)
+        parts = self._try(case, restart, lambda: self._taken_apart(case))
+        if isinstance(parts, Broke):
+            yield parts
+            return
+        rough = self._try(case, restart, lambda: self._workers[case].rough((*KINDS, *(parts.kinds if parts else ()))))
         self._start_s[case] += self._clock() - began
         if isinstance(rough, Broke):
             yield rough
-        else:
-            self._step_s[case] = rough
+            return
+        self._step_s[case] = rough
+        if parts and not restart:
+            yield TakenApart(case, parts)
+
+    def _taken_apart(self, case: Case) -> Parts | None:
+        """Devices that share cores have no peak of their own."""
+        peaks = not self._pinned or case.devices <= len(self._cores)
+        return self._workers[case].take_apart(peaks=peaks) if self._schedule.parts else None
 
     def _rounds(self, restart: int, restarts_left: int, deadline: float) -> Iterator[Event]:
         """One round, and more of them while time is left; later starts are left as much time as their rounds."""
@@ -253,7 +281,7 @@ class Conductor:
             if not self._workers or (number and self._clock() + self._last_round_s() > until):
                 return
             self._round_s |= dict.fromkeys(self._workers, 0.0)
-            for kind in self._shuffled(KINDS):
+            for kind in self._shuffled(self._schedule.kinds):
                 for case in self._shuffled([c for c in self._workers if kind in self._step_s[c]]):
                     yield self._block(case, restart, number, kind)
             self._foresee(number, restarts_left, deadline)

@@ -14,7 +14,7 @@ from bench.duet import Pace
 from bench.measured import Kind
 from bench.record import write
 from bench.report import quantity
-from bench.report.table import Column, Table
+from bench.report.document import Column, Table
 from bench.run import check_writable
 from bench.sides import side
 from bench.stats import interval, scatter

@@ -23,7 +23,7 @@ import msgspec
 from bench import wire
 from bench.cases import Case
 from bench.environment import Backend
-from bench.measured import KINDS, Block, Certificate, Compiled, Kind
+from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts
 from toynet.errors import UsageError
 
 # A GPU's memory is shared by the workers that are alive at once, so none may take all of it at start.
@@ -239,6 +239,11 @@ class LiveWorker:
     def end_check(self) -> Certificate:
         """Waits for what the comparison found."""
         return msgspec.convert(self.answer(), Certificate)
+
+    def take_apart(self, *, peaks: bool) -> Parts:
+        """Makes programs of the parts of its step; with `peaks`, of what its devices can do at most, too."""
+        self.ask({"ask": "take_apart", "peaks": peaks})
+        return msgspec.convert(self.answer(), Parts)
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         """Seconds a step, roughly, for each of the kinds of block that makes sense for the case."""

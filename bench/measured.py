@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["latency", "throughput", "fused"]
-"""latency: every step is waited for; throughput: a chain, bounded in flight; fused: many steps in one program."""
+Kind = Literal["latency", "throughput", "fused", "compute", "collectives", "rendezvous", "product", "stream"]
+"""What a block runs; its first three kinds run steps.
+
+latency: every step is waited for; throughput: a chain, bounded in flight; fused: many steps in one program.
+compute: steps without their collectives; collectives: those of a step, alone; rendezvous: the same of one
+element each. product: a large matrix product on every device; stream: a large array, read and written in
+place on every device. All but compute in one program; compute too, unless steps are long.
+"""
 
 KINDS: tuple[Kind, ...] = ("latency", "throughput", "fused")
+PART_KINDS: tuple[Kind, ...] = ("compute", "collectives", "rendezvous", "product", "stream")
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,20 @@ class Block:
     """latency only: until the calls returned, summed over the steps."""
     fastest_s: float | None = None
     """latency only: the fastest of the steps."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a case was taken apart into, to be timed beside its step."""
+
+    kinds: tuple[Kind, ...]
+    """Of PART_KINDS, those that it has."""
+    product_flops: float
+    """Of one product, on one device."""
+    stream_bytes: float
+    """Read and written by one pass of a stream, on one device."""
+    why_not: str = ""
+    """Why its compute or its collectives can't be timed alone; empty if they can or there are none."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import ab, duet, run
-from bench.conductor import Broke, Certified, Conductor, Event, RoundEnded, Sampled, Started
+from bench.conductor import Broke, Certified, Conductor, Event, RoundEnded, Sampled, Started, TakenApart
 from bench.report.terminal import console
 
 
@@ -79,6 +79,8 @@ def _said(event: Event) -> str:
             return f"start {restart + 1}: compiled {case.name}"
         case Certified(case=case):
             return f"checked {case.name}"
+        case TakenApart(case=case):
+            return f"taken apart {case.name}"
         case Sampled(case=case, restart=restart):
             return f"start {restart + 1}: timed {case.name}"
         case RoundEnded(restart=restart, round=number):

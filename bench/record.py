@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from bench.cases import Case
-from bench.conductor import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started
+from bench.conductor import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.environment import Backend, Host
-from bench.measured import Block, Certificate, Cost, Kind, Stages
+from bench.measured import Block, Certificate, Cost, Kind, Parts, Stages
 from toynet.errors import UsageError
 
 SCHEMA = 1
@@ -50,6 +50,7 @@ class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a broken case: what happened."""
     cost: Cost | None = None
     certificate: Certificate | None = None
+    parts: Parts | None = None
     starts: tuple[Start, ...] = ()
     samples: tuple[Sample, ...] = ()
 
@@ -81,7 +82,7 @@ def absorb(record: Record, event: Event) -> Record:
     return msgspec.structs.replace(record, cases=cases)
 
 
-def _absorb(result: CaseResult, event: Started | Certified | Broke | Sampled) -> CaseResult:
+def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke | Sampled) -> CaseResult:
     change: dict[str, Any]
     match event:
         case Started(restart=restart, compiled=compiled, cores=cores):
@@ -89,6 +90,8 @@ def _absorb(result: CaseResult, event: Started | Certified | Broke | Sampled) ->
             change = {"starts": (*result.starts, start), "cost": compiled.cost}
         case Certified(certificate=certificate):
             change = {"certificate": certificate}
+        case TakenApart(parts=parts):
+            change = {"parts": parts}
         case Sampled(restart=restart, round=number, kind=kind, block=block):
             change = {"status": "measured", "samples": (*result.samples, Sample(restart, number, kind, block))}
         case Broke(why=why):

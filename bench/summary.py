@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.cases import Case
@@ -58,7 +58,7 @@ def _summary(record: Record, result: CaseResult) -> Summary:
     base = baseline(record, result.case)
     return Summary(
         result=result,
-        step_s=_by_kind(samples, _step_s),
+        step_s=_by_kind([s for s in samples if s.kind in KINDS], _step_s),
         dispatch_s=_by_kind(latencies, lambda s: (s.block.dispatch_s or 0.0) / s.block.steps).get("latency"),
         fastest_s=min((s.block.fastest_s for s in latencies if s.block.fastest_s is not None), default=None),
         compile_s=statistics.median(compile_s) if compile_s and measured else None,
@@ -83,16 +83,31 @@ def speedups(result: CaseResult, base: CaseResult) -> dict[Kind, Estimate]:
     return found
 
 
-def ratio(a: CaseResult, b: CaseResult, kind: Kind) -> Estimate | None:
+def ratio(a: CaseResult, b: CaseResult, kind: Kind, over: Kind | None = None) -> Estimate | None:
     """Step time of `a` over that of `b`, paired by round; None if they share no round.
 
-    The ratio of a restart is the median of its rounds', the interval comes from the restarts.
+    Of that kind of block, `b`'s of the kind `over` if it is given. The ratio of a restart is the median of
+    its rounds', the interval comes from the restarts.
     """
-    theirs = {(s.restart, s.round): _step_s(s) for s in b.samples if s.kind == kind}
+    return paired(by_round(a, kind), by_round(b, over or kind))
+
+
+def by_round(result: CaseResult, kind: Kind) -> dict[tuple[int, int], float]:
+    """Seconds a step of each block of a kind, by (restart, round)."""
+    return {(s.restart, s.round): _step_s(s) for s in result.samples if s.kind == kind}
+
+
+def in_restarts(result: CaseResult, kind: Kind) -> Estimate | None:
+    """Seconds a step of a kind of block, over restarts; None if there was none."""
+    return _by_kind([s for s in result.samples if s.kind == kind], _step_s).get(kind)
+
+
+def paired(a: Mapping[tuple[int, int], float], b: Mapping[tuple[int, int], float]) -> Estimate | None:
+    """The ratio of `a` to `b`, from the rounds that both have, as `ratio` makes it."""
     pairs: dict[int, list[float]] = defaultdict(list)
-    for sample in a.samples:
-        if sample.kind == kind and (sample.restart, sample.round) in theirs:
-            pairs[sample.restart].append(_step_s(sample) / theirs[sample.restart, sample.round])
+    for (restart, number), value in a.items():
+        if (restart, number) in b:
+            pairs[restart].append(value / b[restart, number])
     return over_restarts([statistics.median(ratios) for ratios in pairs.values()]) if pairs else None
 
 
@@ -100,11 +115,7 @@ def _by_kind(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dic
     restarts: dict[Kind, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         restarts[sample.kind][sample.restart].append(value(sample))
-    return {
-        kind: over_restarts([statistics.median(values) for values in restarts[kind].values()])
-        for kind in KINDS
-        if kind in restarts
-    }
+    return {kind: over_restarts([statistics.median(values) for values in restarts[kind].values()]) for kind in restarts}
 
 
 def _step_s(sample: Sample) -> float:

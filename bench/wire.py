@@ -10,12 +10,12 @@ from __future__ import annotations
 import socket
 import struct
 
-from bench.measured import KINDS, Block, Kind
+from bench.measured import KINDS, PART_KINDS, Block, Kind
 
 _LENGTH = struct.Struct("!I")
 _ENOUGH = 65536
 BLOCK = b"block "
-_KINDS: dict[bytes, Kind] = {kind.encode(): kind for kind in KINDS}
+_KINDS: dict[bytes, Kind] = {kind.encode(): kind for kind in (*KINDS, *PART_KINDS)}
 
 
 def send(to: socket.socket, message: bytes) -> None:

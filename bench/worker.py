@@ -61,7 +61,7 @@ def serve(pipe: socket.socket) -> None:
                 holder, answer = prepare(Case(**request.pop("case")), **request), None
             case "rough" | "traces" as name if holder:
                 answer = getattr(holder, name)(**request)
-            case "compile" | "check" as name if holder:
+            case "compile" | "check" | "take_apart" as name if holder:
                 answer = dataclasses.asdict(getattr(holder, name)(**request))
             case name:
                 raise ValueError(f"{name!r} can't be asked for now.")

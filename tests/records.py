@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from bench.cases import Case
 from bench.conductor import Schedule
 from bench.environment import Backend, Host
-from bench.measured import Block, Certificate, Check, Cost, Kind, Stages
+from bench.measured import PART_KINDS, Block, Certificate, Check, Collective, Cost, Kind, Parts, Stages
 from bench.record import CaseResult, Record, Sample, Start
 
 Times = Sequence[Sequence[float]]
@@ -44,6 +45,27 @@ def measured(
     return CaseResult(of, "measured", cost=COST, certificate=GOOD, starts=starts, samples=samples)
 
 
+def taken_apart(
+    of: Case, times: Mapping[Kind, float], cost: Cost, *, restarts: int = 4, noise: float = 0.0
+) -> CaseResult:
+    """A case whose blocks of each kind took these seconds a step, and some noise a restart; 3 rounds in each."""
+    samples = tuple(
+        Sample(restart, number, kind, _block(kind, step_s * (1 + noise * (-1) ** restart)))
+        for restart in range(restarts)
+        for number in range(3)
+        for kind, step_s in times.items()
+    )
+    parts = Parts(tuple(kind for kind in times if kind in PART_KINDS), 2.0 * 1024**3, 2.0 * 4 * 2**25)
+    starts = tuple(Start(i, (0,), Stages(0.1, 0.1, 0.5, False, 0.1, 0.001)) for i in range(restarts))
+    return CaseResult(of, "measured", cost=cost, certificate=GOOD, parts=parts, starts=starts, samples=samples)
+
+
+def reducing(devices: int, size: int) -> Cost:
+    """Of a step with one all-reduce of so many bytes."""
+    collectives = (Collective("all-reduce", 1, size, devices),) if devices > 1 else ()
+    return dataclasses.replace(COST, collectives=collectives)
+
+
 def _block(kind: Kind, step_s: float) -> Block:
     if kind == "latency":
         return Block(STEPS, STEPS * step_s, STEPS * step_s / 2, step_s / 10)
@@ -55,6 +77,7 @@ def record(
     cores: int = 2,
     platform: str = "cpu",
     restarts: int = 3,
+    parts: bool = False,
     complete: bool = True,
     environment: dict[str, str] | None = None,
 ) -> Record:
@@ -63,7 +86,7 @@ def record(
     return Record(
         created="2026-11-25T08:00:00Z",
         command=("python", "-m", "bench", "run"),
-        schedule=Schedule(restarts=restarts),
+        schedule=Schedule(restarts=restarts, parts=parts),
         host=Host(
             "a cpu", 8, tuple(range(cores)), 25_276_514_304, "Linux", environment or {}, "0123456789abcdef", True
         ),

@@ -16,6 +16,8 @@ from bench.live import LIMIT_S
 from toynet.config import PRESETS
 from toynet.modes import MODES
 
+MEMBERS, MEMBERS_SCALED = (8, 64), (8,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cases:
@@ -27,7 +29,7 @@ class Cases:
     """Ways of running them."""
     devices: Annotated[Counts, own("1,2,4,8, as far as there are so many")] = ()
     """Devices; a CPU simulates them."""
-    members: Counts = (8, 64)
+    members: Annotated[Counts, own("8,64; with --scaling 8")] = ()
     """Members of an ensemble."""
     batch: Annotated[Counts, own("each workload's own")] = ()
     """Global batch."""
@@ -37,17 +39,20 @@ class Cases:
     """What is computed in; float64 needs JAX_ENABLE_X64=1."""
     deterministic: Switch = False
     """Measure data_parallel's bit-equal variant beside the plain one."""
+    scaling: Annotated[Names, own("none")] = ()
+    """strong, weak, or both: on one device and on more, with the same batch (members), or the same for each device."""
 
     def selection(self) -> Selection:
         return Selection(
             workloads=self.workloads,
             modes=self.modes,
             devices=self.devices or None,
-            members=self.members,
+            members=self.members or (MEMBERS_SCALED if self.scaling else MEMBERS),
             batch=self.batch or None,
             meshes=self.mesh or None,
             dtype=self.dtype,
             deterministic=self.deterministic,
+            scaling=self.scaling,
         )
 
 
@@ -85,6 +90,8 @@ class Run(Cases):
     """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
     time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
+    parts: Switch = False
+    """Measure where the time of a step goes, too, as --scaling does."""
     seed: int = 0
     """Of the orders and the cores drawn."""
     out: Path = Path("results/latest.json")
@@ -99,7 +106,13 @@ class Run(Cases):
 
         plan = Plan(
             selection=self.selection(),
-            schedule=Schedule(restarts=self.restarts, rounds=self.rounds, budget_s=self.budget, seed=self.seed),
+            schedule=Schedule(
+                restarts=self.restarts,
+                rounds=self.rounds,
+                budget_s=self.budget,
+                seed=self.seed,
+                parts=self.parts or bool(self.scaling),
+            ),
             out=self.out,
             limit_s=self.time_limit,
             command=("python", "-m", "bench", *sys.argv[1:]),
@@ -118,12 +131,13 @@ class Run(Cases):
 
 
 def _report_beside(record: Any, out: Path) -> None:
-    from bench.report import markdown, picture
+    from bench.report import markdown, picture, scaling_picture
     from bench.report.table import build
 
     out.with_suffix(".md").write_text(markdown.render(build(record)), encoding="utf-8")
-    if not picture.save(record, out.with_suffix(".png")):
-        out.with_suffix(".png").unlink(missing_ok=True)  # of an earlier run
+    for drawn, path in ((picture, out.with_suffix(".png")), (scaling_picture, out.with_suffix(".scaling.png"))):
+        if not drawn.save(record, path):
+            path.unlink(missing_ok=True)  # of an earlier run
 
 
 def _parameters(case: Case) -> int | None:

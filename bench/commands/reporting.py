@@ -16,7 +16,7 @@ from bench.commands.status import DONE, UNUSABLE
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.report.table import Report
+    from bench.report.document import Report
 
 
 @dataclass(frozen=True, kw_only=True)

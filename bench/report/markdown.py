@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.report.table import Report, Table
+from bench.report.document import Report, Table
 
 
 def render(report: Report) -> str:

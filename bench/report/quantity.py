@@ -24,6 +24,21 @@ def plain_seconds(value: float | None) -> str:
     return "" if value is None else seconds(Estimate(value, None, None, 1))
 
 
+def signed_seconds(value: float) -> str:
+    """A time that has no interval and may be below 0, such as `-12 us`."""
+    return f"-{plain_seconds(-value)}" if value < 0 else plain_seconds(value) if value else "0 s"
+
+
+def bandwidth(estimate: Estimate | None) -> str:
+    """Bytes a second, such as `9.1 GB/s ±3%`."""
+    return _scaled(estimate, _BYTES, "/s")
+
+
+def flops(estimate: Estimate | None) -> str:
+    """Floating-point operations a second, such as `110 GFLOP/s ±3%`."""
+    return _scaled(estimate, tuple((unit, f"{name}FLOP") for unit, name in _COUNTS), "/s")
+
+
 def rate(estimate: Estimate | None) -> str:
     """A number a second, such as `5.3 M/s ±2%`."""
     return _scaled(estimate, _COUNTS, "/s")
@@ -34,6 +49,15 @@ def factor(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
     return f"{rounded(estimate.value, digits(estimate))}x{_interval(estimate)}"
+
+
+def percent(estimate: Estimate | None) -> str:
+    """A share with the ends of its interval, such as `91% (89 to 92)`."""
+    if estimate is None:
+        return ""
+    n = min(digits(estimate) + 1, DIGITS_AT_MOST)
+    value, low, high = (x and rounded(100 * x, n) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value}%" if low is None else f"{value}% ({low} to {high})"
 
 
 def between(estimate: Estimate) -> str:

@@ -1,45 +1,17 @@
-"""The report of a record as values: built once, rendered in several ways, so that they can't disagree."""
+"""The report of a record: its tables, and what needs each case has."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from bench.breakdown import breakdowns
 from bench.cases import Case
 from bench.record import Record
-from bench.report import quantity
+from bench.report import quantity, scaling
+from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines, sentences
+from bench.scaling import series
 from bench.summary import Summary, summaries
-
-
-@dataclass(frozen=True)
-class Column:
-    """A heading, and how early the column is left out where room is short: 0 never, larger sooner."""
-
-    heading: str
-    expendable: int = 0
-    numeric: bool = True
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under headings."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Report:
-    """All that is said of a record, in order."""
-
-    title: str
-    environment: tuple[str, ...]
-    tables: tuple[Table, ...]
-    sentences: tuple[str, ...]
-    legend: tuple[str, ...]
-
 
 COLUMNS = (
     Column("mode", numeric=False),
@@ -73,15 +45,17 @@ LEGEND = (
 
 def build(record: Record) -> Report:
     """The report of a record."""
-    cases = summaries(record)
+    cases, scaled, apart = summaries(record), series(record), breakdowns(record)
     workloads = dict.fromkeys(summary.case.workload for summary in cases)
     tables = [_table(name, [s for s in cases if s.case.workload == name]) for name in workloads]
+    if not record.schedule.parts:  # the ratios to `single` stand in the table already
+        scaled = []
     return Report(
         title="Step time by mode and devices",
         environment=environment_lines(record),
-        tables=tuple(tables),
-        sentences=sentences(record, cases),
-        legend=LEGEND,
+        tables=(*tables, *scaling.scaling_tables(scaled), *scaling.parts_tables(apart)),
+        sentences=sentences(record, cases, scaled, apart),
+        legend=(*LEGEND, *[scaling.SCALING_LEGEND] * bool(scaled), *[scaling.PARTS_LEGEND] * bool(apart)),
     )
 
 

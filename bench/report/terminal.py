@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.report.table import Report, Table
+from bench.report.document import Report, Table
 
 PIPED_WIDTH = 200
 

@@ -8,7 +8,7 @@ from bench import noise
 from bench.comparison import Comparison, PairResult, SideResult
 from bench.measured import Collective
 from bench.report import quantity
-from bench.report.table import Column, Report, Table
+from bench.report.document import Column, Report, Table
 from bench.report.words import host_line
 from bench.verdict import need
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.breakdown import Breakdown
 from bench.environment import Host
 from bench.measured import Certificate, Kind
 from bench.record import Record
 from bench.report import quantity
+from bench.report.scaling import parts_sentences, scaling_sentences
+from bench.scaling import Series
 from bench.stats import Estimate
 from bench.summary import Summary, ratio
 
@@ -42,17 +45,20 @@ def host_line(host: Host) -> str:
     return f"{host.cpu_model}, {cores}, {quantity.size(host.memory_bytes)}, {host.os}"
 
 
-def sentences(record: Record, cases: Sequence[Summary]) -> tuple[str, ...]:
-    """What is fastest, what scales, what is oversubscribed, what broke."""
+def sentences(
+    record: Record, cases: Sequence[Summary], scaled: Sequence[Series], apart: Sequence[Breakdown]
+) -> tuple[str, ...]:
+    """What is fastest, what scales, where the time goes, what is oversubscribed, what broke."""
     said: list[str] = []
     for workload in dict.fromkeys(summary.case.workload for summary in cases):
         measured = [s for s in cases if s.case.workload == workload and s.result.status == "measured"]
         said += _fastest(workload, measured)
-        said += _data_parallel(workload, measured)
+        said += [] if scaled else _data_parallel(workload, measured)
         said += _ensembles(workload, measured)
         said += _deterministic(workload, measured)
+    said += scaling_sentences(scaled) + parts_sentences(apart)
     said += _cores(record, [s for s in cases if s.result.status == "measured"])
-    said += _without_single(cases)
+    said += [] if scaled else _without_single(cases)
     said += _oversubscribed(record, cases)
     said += _checked(cases)
     said += [

@@ -1,0 +1,163 @@
+"""Where the time of a step goes, and what bounds it: from blocks of its parts, run in the same rounds.
+
+With T the time of a step that is waited for, F that of one among many in one program, C that of the step
+without its collectives and K that of its collectives alone: T = C + K + (T - F) + (F - C - K), which are
+compute, collectives, dispatch, and what remains (below 0: what overlaps). Bandwidths as nccl-tests reckons
+them; the roofline as in Williams, Waterman and Patterson (2009).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.measured import Collective, Kind
+from bench.record import CaseResult, Record
+from bench.stats import Estimate
+from bench.summary import by_round, in_restarts, paired
+
+Bound = Literal["dispatch", "compute", "memory", "collectives"]
+
+WHAT_TO_TRY: dict[Bound, str] = {
+    "dispatch": "fuse steps (lax.scan), take a larger batch, or train an ensemble in one program",
+    "compute": "a smaller dtype, or more devices",
+    "memory": "fuse operations, take a smaller dtype or a larger batch: each byte has to be used more often",
+    "collectives": "a larger batch on each device, fewer and larger collectives, or an ensemble, which has none",
+}
+
+
+@dataclass(frozen=True)
+class Bandwidth:
+    """Of the collectives of a step, in bytes a second."""
+
+    algorithm: Estimate
+    """What is reduced or gathered, over the time."""
+    bus: Estimate
+    """What each link has to carry, over the time: what hardware is compared by."""
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """One case. Times in seconds a step; shares from 0 to 1."""
+
+    result: CaseResult
+    step_s: Estimate
+    compute_s: Estimate
+    collectives_s: Estimate | None
+    """None: there are none."""
+    dispatch_s: float
+    """What waiting for each step costs beyond its part of one program."""
+    rest_s: float
+    """Of a step in one program, beyond its compute and its collectives; below 0 where these overlap."""
+    explained: Estimate | None
+    """A step in one program over the sum of its compute and its collectives; None without collectives."""
+    bandwidth: Bandwidth | None
+    product_share: Estimate | None
+    """MFU: FLOP/s of the step's matrix products, as a share of what a large one reaches on these devices."""
+    stream_share: Estimate | None
+    """Bytes a second that the compiler says are accessed, as a share of what a large array's reading and writing
+    reaches; over 1 where caches answer."""
+    peak_flops_per_s: Estimate | None
+    """On one device."""
+    stream_bytes_per_s: Estimate | None
+    """On one device."""
+    bound: Bound
+    oversubscribed: bool
+
+
+def breakdowns(record: Record) -> list[Breakdown]:
+    """Of the cases that were taken apart, in the record's order."""
+    apart = [r for r in record.cases if r.status == "measured" and r.parts is not None]
+    return [found for result in apart if (found := _breakdown(record, result))]
+
+
+def _breakdown(record: Record, result: CaseResult) -> Breakdown | None:
+    within: Kind = "fused" if by_round(result, "fused") else "latency"
+    step_s, fused_s = in_restarts(result, "latency"), in_restarts(result, within)
+    collectives_s = in_restarts(result, "collectives")
+    compute_s = in_restarts(result, "compute") if result.cost and result.cost.collectives else fused_s
+    if step_s is None or fused_s is None or compute_s is None or result.cost is None:
+        return None
+    dispatch_s = step_s.value - fused_s.value
+    product_share, stream_share = _share(result, within, "product"), _share(result, within, "stream")
+    return Breakdown(
+        result=result,
+        step_s=step_s,
+        compute_s=compute_s,
+        collectives_s=collectives_s,
+        dispatch_s=dispatch_s,
+        rest_s=fused_s.value - compute_s.value - (collectives_s.value if collectives_s else 0.0),
+        explained=_explained(result, within),
+        bandwidth=None if collectives_s is None else bandwidth(result.cost.collectives, collectives_s),
+        product_share=product_share,
+        stream_share=stream_share,
+        peak_flops_per_s=_peak(result, "product"),
+        stream_bytes_per_s=_peak(result, "stream"),
+        bound=_bound(dispatch_s, compute_s, collectives_s, product_share, stream_share),
+        oversubscribed=record.backend.simulated and result.case.devices > len(record.host.usable_cores),
+    )
+
+
+def bus_factor(kind: str, n: int) -> float:
+    """What a link carries of each byte, n devices together, as nccl-tests has it (PERFORMANCE.md there)."""
+    return {
+        "all-reduce": 2 * (n - 1) / n,
+        "all-gather": (n - 1) / n,
+        "reduce-scatter": (n - 1) / n,
+        "all-to-all": (n - 1) / n,
+    }.get(kind, 1.0)
+
+
+def moved_bytes(one: Collective) -> int:
+    """Its size as nccl-tests counts it: of all that is reduced or gathered, where the result is a part of it."""
+    return one.bytes * one.group_size if one.kind == "reduce-scatter" else one.bytes
+
+
+def bandwidth(collectives: tuple[Collective, ...], seconds: Estimate) -> Bandwidth:
+    """Of all collectives of a step together, in the time that they take alone."""
+    moved = sum(moved_bytes(one) for one in collectives)
+    carried = sum(moved_bytes(one) * bus_factor(one.kind, one.group_size) for one in collectives)
+    return Bandwidth(seconds.inverse().times(moved), seconds.inverse().times(carried))
+
+
+def _explained(result: CaseResult, within: Kind) -> Estimate | None:
+    compute, alone = by_round(result, "compute"), by_round(result, "collectives")
+    both = {at: compute[at] + alone[at] for at in compute if at in alone}
+    return paired(by_round(result, within), both)
+
+
+def _amount(result: CaseResult, of: Kind) -> tuple[float, float]:
+    """What a step does and what one pass of the peak's block does: FLOPs of products, or bytes; on one device."""
+    assert result.cost is not None
+    assert result.parts is not None
+    if of == "product":
+        return result.cost.product_flops, result.parts.product_flops
+    return result.cost.accessed_bytes, result.parts.stream_bytes
+
+
+def _share(result: CaseResult, within: Kind, of: Kind) -> Estimate | None:
+    step, peak = _amount(result, of)
+    ratio = paired(by_round(result, of), by_round(result, within))
+    return ratio.times(step / peak) if ratio and step and peak else None
+
+
+def _peak(result: CaseResult, of: Kind) -> Estimate | None:
+    seconds = in_restarts(result, of)
+    return None if seconds is None else seconds.inverse().times(_amount(result, of)[1])
+
+
+def _bound(
+    dispatch_s: float,
+    compute_s: Estimate,
+    collectives_s: Estimate | None,
+    product_share: Estimate | None,
+    stream_share: Estimate | None,
+) -> Bound:
+    """The largest part; compute is bound by memory where that comes nearer to its peak."""
+    by_memory = product_share and stream_share and stream_share.value > product_share.value
+    parts: dict[Bound, float] = {
+        "dispatch": dispatch_s,
+        "memory" if by_memory else "compute": compute_s.value,
+        "collectives": collectives_s.value if collectives_s else 0.0,
+    }
+    return max(parts, key=lambda part: parts[part])

@@ -1,0 +1,59 @@
+"""`bench project`: the fitted model of a record, beyond what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from bench.arguments import Bandwidth, Counts, Names, Seconds, own
+from bench.commands.reporting import while_read
+from bench.commands.status import DONE
+from toynet.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """Say what a record's steps would take on more devices: time, throughput, efficiency, with intervals.
+
+    Example: python -m bench project results/latest.json --devices 16,64,256 --link-latency 5us --link-bandwidth 50GB/s
+    """
+
+    record: Annotated[Path, tyro.conf.Positional]
+    """A file that `run --scaling strong,weak` wrote."""
+    devices: Counts = (16, 64, 256)
+    """How many devices."""
+    batch: Annotated[Counts, own("those measured on one device")] = ()
+    """Global batch."""
+    workloads: Annotated[Names, own("all in the record")] = ()
+    """Of those in the record."""
+    modes: Annotated[Names, own("all in the record that divide work")] = ()
+    """Of those in the record."""
+    link_latency: Annotated[Seconds | None, own("as measured")] = None
+    """Of one message from device to device, such as 5us: what if the link were another?"""
+    link_bandwidth: Annotated[Bandwidth | None, own("as measured")] = None
+    """Bytes a second that a link carries, such as 50GB/s."""
+    waited: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Project steps that are waited for; without it those of one program, where they were measured."""
+
+    def execute(self) -> int:
+        from bench import record
+        from bench.report import projections, terminal
+
+        link = projections.link(self.link_latency, self.link_bandwidth)
+        wanted = projections.Wanted(self.devices, self.batch, self.workloads, self.modes, link, self.waited)
+        report = projections.build(record.read(_a_run(self.record)), wanted)
+        with while_read():
+            terminal.show(report, terminal.console())
+        return DONE
+
+
+def _a_run(path: Path) -> Path:
+    """Raises UsageError for the file of another command."""
+    from bench import record
+
+    if (kind := record.tag(path)) is not None:
+        raise UsageError(f"{path} is a {kind}, and a record of `python -m bench run` was expected.")
+    return path

@@ -1,0 +1,193 @@
+"""A model of the time of a step over devices and batch, fitted to a record, and what it says of more devices.
+
+    T = work * w  +  start  +  [n > 1] * (latency * h + bytes / bandwidth)  +  [waited for] * dispatch
+
+w: examples x members of one device. h: how often a message goes from device to device, one after another,
+and bytes: what a link carries, both as in the algorithms of Thakur, Rabenseifner and Gropp (2005): of an
+all-reduce 2 log2(n) and 2 (n - 1) / n of its size, of an all-gather or reduce-scatter half of each.
+Every coefficient is 0 or more (non-negative least squares on relative residuals). Of the sets of terms that
+the data can tell apart, that with the lowest Bayesian information criterion (Schwarz 1978) is kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from bench.breakdown import bus_factor, moved_bytes
+from bench.measured import Collective, Kind
+from bench.record import CaseResult
+from bench.stats import Estimate, over_restarts
+from bench.summary import by_round
+from toynet.errors import UsageError
+
+Term = Literal["work", "start", "latency", "bytes", "dispatch", "dispatch to several"]
+TERMS: tuple[Term, ...] = ("work", "start", "latency", "bytes", "dispatch", "dispatch to several")
+# What a block of each kind consists of; "waited" where each step is.
+COMPUTES: frozenset[Kind] = frozenset({"latency", "fused", "compute"})
+COMMUNICATES: frozenset[Kind] = frozenset({"latency", "fused", "collectives", "rendezvous"})
+WAITED: frozenset[Kind] = frozenset({"latency"})
+FITTED: tuple[Kind, ...] = ("latency", "fused", "compute", "collectives", "rendezvous")
+EFFICIENT = 0.5
+MOST_DEVICES = 2**20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of block of one case: its terms, and seconds a step in each restart."""
+
+    case: str
+    kind: Kind
+    devices: int
+    terms: Mapping[Term, float]
+    seconds: Mapping[int, float]
+
+    @property
+    def median_s(self) -> float:
+        return float(np.median(list(self.seconds.values())))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Coefficients, in seconds for each of its term, and how far they miss what was measured."""
+
+    coefficients: Mapping[Term, float]
+    residual: float
+    """Root mean square of relative residuals, over degrees of freedom; 0 where there are none left."""
+
+    def seconds(self, terms: Mapping[Term, float]) -> float:
+        return sum(self.coefficients.get(term, 0.0) * amount for term, amount in terms.items())
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a mode of a workload costs: one fit to medians over restarts, and one to each restart."""
+
+    rows: tuple[Row, ...]
+    whole: Fit
+    restarts: tuple[Fit, ...]
+    collectives: tuple[Collective, ...]
+    """Of one step, as compiled for several devices."""
+
+    def predicted(self, terms: Mapping[Term, float]) -> Estimate:
+        """Seconds a step; the interval has both what restarts scatter and what the model misses."""
+        each = [fit.seconds(terms) for fit in self.restarts]
+        return widened(over_restarts([max(value, 1e-12) for value in each]), self.whole.residual)
+
+
+def widened(estimate: Estimate, residual: float) -> Estimate:
+    """An interval with a relative error beside its own, of that standard deviation."""
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    low, high = math.log(estimate.value / estimate.low), math.log(estimate.high / estimate.value)
+    error = 1.96 * residual
+    return replace(
+        estimate,
+        low=estimate.value * math.exp(-math.hypot(low, error)),
+        high=estimate.value * math.exp(math.hypot(high, error)),
+    )
+
+
+def terms(kind: Kind, devices: int, work: float, collectives: Sequence[Collective]) -> dict[Term, float]:
+    """The amounts of each term in one kind of block; `work` is examples x members of one device."""
+    found: dict[Term, float] = {}
+    if kind in COMPUTES:
+        found |= {"work": work, "start": 1.0}
+    if kind in COMMUNICATES and devices > 1:
+        found["latency"] = sum(one.count * hops(one.kind, devices) for one in collectives)
+        found["bytes"] = sum(moved_bytes(one) * bus_factor(one.kind, devices) for one in collectives)
+    if kind == "rendezvous":
+        found["bytes"] = 0.0
+    if kind in WAITED:
+        found["dispatch" if devices == 1 else "dispatch to several"] = 1.0
+    return found
+
+
+def hops(kind: str, devices: int) -> float:
+    """Messages one after another: a logarithm of the devices for each direction."""
+    return (2.0 if kind == "all-reduce" else 1.0) * math.log2(devices)
+
+
+def rows(results: Sequence[CaseResult]) -> list[Row]:
+    """What was measured of those cases, each kind of block a row."""
+    found = []
+    for result in results:
+        case, cost = result.case, result.cost
+        assert cost is not None
+        work = case.batch * case.members / case.devices
+        for kind in FITTED:
+            if blocks := by_round(result, kind):
+                amounts = terms(kind, case.devices, work, cost.collectives)
+                found.append(Row(case.name, kind, case.devices, amounts, _by_restart(blocks)))
+    return found
+
+
+def _by_restart(blocks: Mapping[tuple[int, int], float]) -> dict[int, float]:
+    restarts = sorted({restart for restart, _ in blocks})
+    return {r: float(np.median([value for (restart, _), value in blocks.items() if restart == r])) for r in restarts}
+
+
+def fitted(data: Sequence[Row], collectives: tuple[Collective, ...], link: Mapping[Term, float]) -> Model:
+    """The model of some rows; coefficients in `link` take the place of those that were fitted.
+
+    Raises UsageError if the rows can't tell the work of a step from the rest of it.
+    """
+    chosen = _chosen(data)
+    whole = _fit(chosen, data, [row.median_s for row in data])
+    each = []
+    for restart in sorted(set.intersection(*(set(row.seconds) for row in data))):
+        each.append(_fit(chosen, data, [row.seconds[restart] for row in data]))
+    fits = [_completed(fit, link) for fit in (whole, *(each or [whole]))]
+    return Model(tuple(data), fits[0], tuple(fits[1:]), collectives)
+
+
+def _completed(fit: Fit, link: Mapping[Term, float]) -> Fit:
+    """With a link of another kind; a call to several devices that wasn't timed takes as long as one to one."""
+    found = {**fit.coefficients, **link}
+    if "dispatch" in found:
+        found.setdefault("dispatch to several", found["dispatch"])
+    return replace(fit, coefficients=found)
+
+
+def _chosen(data: Sequence[Row]) -> tuple[Term, ...]:
+    """The simplest set of terms that the data carry."""
+    present = [term for term in TERMS if any(row.terms.get(term) for row in data)]
+    best: tuple[float, tuple[Term, ...]] | None = None
+    for size in range(1, len(present) + 1):
+        for some in itertools.combinations(present, size):
+            if "work" not in some or np.linalg.matrix_rank(_matrix(some, data)) < size or len(data) < size:
+                continue
+            fit = _fit(some, data, [row.median_s for row in data])
+            misses = max(_squares(fit, data), 1e-8 * len(data))  # a hundredth of a percent is as good as none
+            score = len(data) * math.log(misses / len(data)) + size * math.log(len(data))
+            if best is None or score < best[0]:
+                best = score, some
+    if best is None:
+        raise UsageError("the record has no step whose time could be fitted.")
+    return best[1]
+
+
+def _matrix(some: Sequence[Term], data: Sequence[Row]) -> np.ndarray:
+    """Terms of each row over its seconds, so that residuals are relative; columns of like size."""
+    matrix = np.array([[row.terms.get(term, 0.0) / row.median_s for term in some] for row in data])
+    return matrix / np.maximum(np.abs(matrix).max(axis=0), 1e-300)
+
+
+def _fit(some: Sequence[Term], data: Sequence[Row], seconds: Sequence[float]) -> Fit:
+    from scipy.optimize import nnls
+
+    matrix = np.array([[row.terms.get(term, 0.0) / s for term in some] for row, s in zip(data, seconds, strict=True)])
+    scale = np.maximum(np.abs(matrix).max(axis=0), 1e-300)
+    found, _ = nnls(matrix / scale, np.ones(len(data)))
+    fit = Fit(dict(zip(some, (found / scale).tolist(), strict=True)), 0.0)
+    freedom = len(data) - len(some)
+    return replace(fit, residual=math.sqrt(_squares(fit, data) / freedom) if freedom > 0 else 0.0)
+
+
+def _squares(fit: Fit, data: Sequence[Row]) -> float:
+    return sum((fit.seconds(row.terms) / row.median_s - 1) ** 2 for row in data)

@@ -1,0 +1,195 @@
+"""Scaling, and where the time goes, as tables and sentences; and projections, which are a report of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.breakdown import WHAT_TO_TRY, Breakdown
+from bench.cases import Case
+from bench.report import quantity
+from bench.report.document import Column, Table
+from bench.scaling import Point, Series
+from bench.stats import Estimate
+from bench.summary import in_restarts
+
+SCALING_COLUMNS = (
+    Column("scaling", numeric=False),
+    Column("mode", numeric=False),
+    Column("devices"),
+    Column("members", expendable=3),
+    Column("batch"),
+    Column("step", expendable=1),
+    Column("speed-up"),
+    Column("efficiency"),
+    Column("of cores", expendable=2),
+    Column("remarks", numeric=False),
+)
+PARTS_COLUMNS = (
+    Column("mode", numeric=False),
+    Column("devices"),
+    Column("members", expendable=4),
+    Column("batch", expendable=3),
+    Column("step"),
+    Column("compute"),
+    Column("collectives"),
+    Column("dispatch"),
+    Column("rest", expendable=2),
+    Column("explained", expendable=3),
+    Column("algorithm", expendable=5),
+    Column("bus", expendable=2),
+    Column("MFU", expendable=1),
+    Column("memory", expendable=1),
+    Column("bound by", numeric=False),
+    Column("remarks", numeric=False),
+)
+SCALING_LEGEND = (
+    "scaling: T(n) is the time of a step on n devices, of one program where every case has it, else waited for. strong: "
+    "the batch (of ensembles, the members) is fixed; speed-up T(1) / T(n), efficiency T(1) / (n T(n)). weak: each device "
+    "has as much as the one; efficiency T(1) / T(n), speed-up n T(1) / T(n). of cores: the speed-up over min(n, cores). "
+    "Both were asked in turn; 95% intervals from restarts."
+)
+PARTS_LEGEND = (
+    "where the time goes: step, waited for = compute (the same program without its collectives) + collectives (they "
+    "alone) + dispatch (what waiting costs beyond a step of one program) + rest (below 0: overlap), each with its share. "
+    "explained: a step of one program over compute + collectives. algorithm, bus: bytes of collectives a second, as "
+    "nccl-tests reckons them. MFU: the step's matrix products, as a share of a large one's FLOP/s on the same devices. "
+    "memory: bytes that the compiler counts as accessed, as a share of what a large array's reading and writing reaches "
+    "there; over 100% where caches answer."
+)
+
+
+def scaling_tables(found: Sequence[Series]) -> list[Table]:
+    """One for each workload."""
+    workloads = dict.fromkeys(series.base.case.workload for series in found)
+    return [
+        Table(
+            f"{name}: strong and weak scaling",
+            SCALING_COLUMNS,
+            tuple(row for series in found if series.base.case.workload == name for row in _series(series)),
+        )
+        for name in workloads
+    ]
+
+
+def _series(series: Series) -> list[tuple[str, ...]]:
+    case = series.base.case
+    base = (series.scaling, series.mode, "1", str(case.members), str(case.batch))
+    step = quantity.seconds(in_restarts(series.base, series.kind))
+    return [(*base, step, "1x", "100%", "100%", _remarks(case)), *(_point(series, point) for point in series.points)]
+
+
+def _point(series: Series, point: Point) -> tuple[str, ...]:
+    case = point.result.case
+    return (
+        series.scaling,
+        series.mode,
+        case.mesh,
+        str(case.members),
+        str(case.batch),
+        quantity.seconds(in_restarts(point.result, series.kind)),
+        quantity.factor(point.speedup),
+        quantity.percent(point.efficiency),
+        quantity.percent(point.of_cores),
+        _remarks(case, oversubscribed=point.oversubscribed),
+    )
+
+
+def _remarks(case: Case, *, oversubscribed: bool = False) -> str:
+    return ", ".join([case.dtype] * (case.dtype != "float32") + ["oversubscribed"] * oversubscribed)
+
+
+def parts_tables(found: Sequence[Breakdown]) -> list[Table]:
+    """One for each workload."""
+    workloads = dict.fromkeys(one.result.case.workload for one in found)
+    return [
+        Table(
+            f"{name}: where the time goes",
+            PARTS_COLUMNS,
+            tuple(_parts(one) for one in found if one.result.case.workload == name),
+        )
+        for name in workloads
+    ]
+
+
+def _parts(one: Breakdown) -> tuple[str, ...]:
+    case, step_s = one.result.case, one.step_s.value
+
+    def part(value: Estimate | float | None) -> str:
+        if value is None:
+            return ""
+        middle = value.value if isinstance(value, Estimate) else value
+        return f"{quantity.signed_seconds(middle)} ({100 * middle / step_s:.0f}%)"
+
+    return (
+        case.mode + (" deterministic" if case.deterministic else ""),
+        case.mesh,
+        str(case.members),
+        str(case.batch),
+        quantity.seconds(one.step_s),
+        part(one.compute_s),
+        part(one.collectives_s),
+        part(one.dispatch_s),
+        part(one.rest_s),
+        quantity.factor(one.explained),
+        quantity.bandwidth(one.bandwidth.algorithm if one.bandwidth else None),
+        quantity.bandwidth(one.bandwidth.bus if one.bandwidth else None),
+        quantity.percent(one.product_share),
+        quantity.percent(one.stream_share),
+        one.bound,
+        _remarks(case, oversubscribed=one.oversubscribed),
+    )
+
+
+def scaling_sentences(found: Sequence[Series]) -> list[str]:
+    """How each series scales, as far as each device has a core of its own; formulas stand in the legend."""
+    return [_scales(series, point) for series in found for point in series.points if not point.oversubscribed]
+
+
+def _scales(series: Series, point: Point) -> str:
+    base, case = series.base.case, point.result.case
+    what = f"{case.members} members" if base.members > 1 else f"a batch of {case.batch}"
+    how = "a step of one program" if series.kind == "fused" else "a waited step"
+    efficiency = quantity.percent(point.efficiency)
+    if series.scaling == "strong":
+        return (
+            f"{case.workload}: {case.mode} with {what} over {case.devices} devices makes {how} "
+            f"{quantity.between(point.speedup)} as fast: {efficiency} parallel efficiency (strong scaling)."
+        )
+    return (
+        f"{case.workload}: {case.mode} with {what} on {case.devices} devices, as much for each as the one has, does "
+        f"{quantity.between(point.speedup)} the work in the same time: {efficiency} parallel efficiency (weak scaling)."
+    )
+
+
+def parts_sentences(found: Sequence[Breakdown]) -> list[str]:
+    """What bounds the cases, by workload, and what to try; and what the devices reach at most."""
+    said = []
+    fair = [one for one in found if not one.oversubscribed]
+    for workload in dict.fromkeys(one.result.case.workload for one in fair):
+        own = [one for one in fair if one.result.case.workload == workload]
+        for bound in dict.fromkeys(one.bound for one in own):
+            cases = [_named(one.result.case) for one in own if one.bound == bound]
+            said.append(f"{workload}: bound by {bound}: {'; '.join(cases)}. To try: {WHAT_TO_TRY[bound]}.")
+        said += _peaks(workload, own)
+    return [*said, *_not_apart(found)]
+
+
+def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
+    one = next((o for o in own if o.result.case.devices == 1 and o.peak_flops_per_s and o.stream_bytes_per_s), None)
+    if one is None:
+        return []
+    return [
+        f"{workload}: one device reaches {quantity.flops(one.peak_flops_per_s)} in a large matrix product of "
+        f"{one.result.case.dtype}, and {quantity.bandwidth(one.stream_bytes_per_s)} in reading and writing a large array."
+    ]
+
+
+def _not_apart(found: Sequence[Breakdown]) -> list[str]:
+    whys = dict.fromkeys(one.result.parts.why_not for one in found if one.result.parts and one.result.parts.why_not)
+    return [f"Not every case could be taken apart: {why}." for why in whys]
+
+
+def _named(case: Case) -> str:
+    members = f" with {case.members} members" if case.members > 1 else ""
+    devices = f" on {case.mesh} devices" if case.devices > 1 else ""
+    return f"{case.mode}{members}{devices} at batch {case.batch}"

@@ -1,0 +1,121 @@
+"""Scaling as a picture: efficiency over devices by workload, and where the time of a step goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from bench.breakdown import Breakdown, breakdowns
+from bench.cases import Case
+from bench.record import Record
+from bench.scaling import Series, series
+
+# Okabe and Ito's palette; markers and hatches differ as well.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP"
+PARTS = (
+    ("compute", "#0072B2", ""),
+    ("collectives", "#D55E00", "//"),
+    ("dispatch", "#E69F00", ".."),
+    ("rest", "#999999", "xx"),
+)
+
+
+def save(record: Record, path: Path) -> bool:
+    """Writes a PNG; False if the record has no scaling and no parts."""
+    scaled, apart = series(record), breakdowns(record)
+    workloads = list(dict.fromkeys([s.base.case.workload for s in scaled] + [b.result.case.workload for b in apart]))
+    if not record.schedule.parts or not workloads:
+        return False
+    bars = [[b for b in apart if b.result.case.workload == name] for name in workloads]
+    heights = [max(3.2, 0.3 * len(some) + 1.2) for some in bars]
+    figure = Figure(figsize=(12, sum(heights) + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(workloads), 2, squeeze=False, height_ratios=heights)
+    for (left, right), name, some in zip(grid, workloads, bars, strict=True):
+        _efficiency(left, name, [s for s in scaled if s.base.case.workload == name], _cores(record))
+        _stacks(right, name, some)
+    figure.savefig(path, dpi=110)
+    return True
+
+
+def _cores(record: Record) -> int | None:
+    return len(record.host.usable_cores) if record.backend.simulated else None
+
+
+def _efficiency(ax: Axes, workload: str, some: Sequence[Series], cores: int | None) -> None:
+    """Efficiency of each series with its interval; grey where devices share cores."""
+    ax.set_title(f"{workload}: parallel efficiency", loc="left", fontsize=11)
+    counts = sorted({1, *(point.devices for one in some for point in one.points)})
+    if cores is not None and counts[-1] > cores:
+        ax.axvspan(cores * 2**0.5, counts[-1] * 1.3, color="0.92", lw=0)
+        ax.text(counts[-1] * 1.25, 1.08, "oversubscribed: not hardware scaling", ha="right", fontsize=8, color="0.35")
+    for i, one in enumerate(some):
+        devices = [1, *(point.devices for point in one.points)]
+        found = [point.efficiency for point in one.points]
+        values = [1.0, *(e.value for e in found)]
+        below = [0.0, *(e.value - (e.low or e.value) for e in found)]
+        above = [0.0, *((e.high or e.value) - e.value for e in found)]
+        style = "-" if one.scaling == "strong" else "--"
+        marker, colour = MARKERS[i % len(MARKERS)], COLOURS[i % len(COLOURS)]
+        ax.errorbar(
+            devices, values, (below, above), fmt=marker + style, color=colour, ms=5, capsize=2, label=_series(one)
+        )
+    ax.axhline(1, color="0.4", lw=1)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(counts, [str(n) for n in counts])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_ylim(0, 1.18)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.0f}%"))
+    ax.set_xlabel("devices (95% intervals; the line at 100% is ideal)")
+    ax.grid(color="0.88", lw=0.6)
+    if some:
+        ax.legend(fontsize=8, frameon=False)
+
+
+def _series(one: Series) -> str:
+    case = one.base.case
+    what = f"{case.members} members" if case.members > 1 else f"batch {case.batch}"
+    return f"{one.mode}, {one.scaling}, {what}" + (" a device" if one.scaling == "weak" else "")
+
+
+def _stacks(ax: Axes, workload: str, some: Sequence[Breakdown]) -> None:
+    """Each case's parts, as shares of its step; what overlaps stands left of 0."""
+    ax.set_title(f"{workload}: where the time of a step goes", loc="left", fontsize=11)
+    for row, one in enumerate(some):
+        start = 0.0
+        for name, colour, hatch in PARTS:
+            share = _seconds(one, name) / one.step_s.value
+            left = start if share >= 0 else 0.0
+            ax.barh(row, share, left=left, color=colour, hatch=hatch, edgecolor="white", lw=0.4, height=0.72)
+            start += max(share, 0.0)
+        if one.oversubscribed:
+            ax.axhspan(row - 0.5, row + 0.5, color="0.92", lw=0, zorder=0)
+    ax.set_yticks(range(len(some)), [_label(one) for one in some], fontsize=8)
+    ax.set_ylim(len(some) - 0.5, -0.5)
+    ax.axvline(1, color="0.4", lw=1)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f}%"))
+    grey = "; grey rows: oversubscribed" * any(one.oversubscribed for one in some)
+    ax.set_xlabel(f"share of a step that is waited for{grey}")
+    for name, colour, hatch in PARTS:
+        ax.bar(0, 0, color=colour, hatch=hatch, edgecolor="white", label=name)
+    ax.legend(fontsize=8, frameon=False, ncols=len(PARTS), loc="upper center", bbox_to_anchor=(0.5, -0.16))
+
+
+def _seconds(one: Breakdown, part: str) -> float:
+    if part == "compute":
+        return one.compute_s.value
+    if part == "collectives":
+        return one.collectives_s.value if one.collectives_s else 0.0
+    return one.dispatch_s if part == "dispatch" else one.rest_s
+
+
+def _label(one: Breakdown) -> str:
+    case: Case = one.result.case
+    members = f", {case.members} members" if case.members > 1 else ""
+    return f"{case.mode} {case.mesh}{members}, batch {case.batch}"
