@@ -11,10 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import git
+from bench import git, nvml
 
 CAN_PIN = hasattr(os, "sched_setaffinity")  # macOS can't
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+# Besides JAX_*: what changes the program, or which devices there are and in what order.
+VARIABLES = (
+    "XLA_FLAGS",
+    "LIBTPU_INIT_ARGS",
+    "NVIDIA_TF32_OVERRIDE",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "TPU_VISIBLE_DEVICES",
+    "TPU_VISIBLE_CHIPS",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,17 @@ class Backend:
     python: str
     settings: dict[str, str]
     """JAX settings that change what is compiled."""
+    runtime: str = ""
+    """What runs JAX's programs, and its version, as it says itself."""
+    driver: str | None = None
+    """None: not an NVIDIA GPU, or nvidia-ml-py isn't there to ask."""
+    gpus: tuple[nvml.Gpu, ...] = ()
+    """JAX's devices, in their order; none where they can't be told."""
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether one process at a time may hold the devices."""
+        return self.platform == "tpu" or any(gpu.one_process for gpu in self.gpus)
 
 
 @dataclass(frozen=True)
@@ -43,7 +66,7 @@ class Host:
     memory_bytes: int
     os: str
     environment: dict[str, str]
-    """XLA_FLAGS and JAX_* variables that are set."""
+    """Those of VARIABLES and JAX_* that are set."""
     commit: str | None
     """None: not a git checkout."""
     dirty: bool
@@ -57,7 +80,7 @@ def host(root: Path) -> Host:
         usable_cores=usable_cores(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         os=f"{platform.system()} {platform.release()} {platform.machine()}",
-        environment={k: v for k, v in sorted(os.environ.items()) if k == "XLA_FLAGS" or k.startswith("JAX_")},
+        environment={k: v for k, v in sorted(os.environ.items()) if k in VARIABLES or k.startswith("JAX_")},
         commit=git.commit(root),
         dirty=git.dirty(root),
     )
@@ -106,11 +129,13 @@ def backend() -> Backend:
     from toynet.mesh import first_devices
 
     first_devices(1)  # says in a sentence why there are none
+    devices = jax.devices()
     cpu = jax.default_backend() == "cpu"
+    library = nvml.library() if jax.default_backend() == "gpu" else None
     return Backend(
         platform=jax.default_backend(),
-        device_kind=jax.devices()[0].device_kind,
-        device_count=1 if cpu else len(jax.devices()),
+        device_kind=devices[0].device_kind,
+        device_count=1 if cpu else len(devices),
         simulated=cpu,
         packages={name: version for name in PACKAGES if (version := _version(name))},
         python=platform.python_version(),
@@ -118,6 +143,9 @@ def backend() -> Backend:
             name: str(getattr(jax.config, name))
             for name in ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable")
         },
+        runtime="; ".join(devices[0].client.platform_version.split("\n")),
+        driver=nvml.driver(library),
+        gpus=nvml.gpus(library, [device.local_hardware_id for device in devices], os.environ) if library else (),
     )
 
 

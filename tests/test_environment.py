@@ -8,6 +8,8 @@ import jax
 import pytest
 
 from bench import environment
+from bench.environment import Backend
+from bench.nvml import Gpu
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -28,13 +30,21 @@ def test_the_host_is_described_in_base_units(tmp_path: Path) -> None:
 
 
 def test_settings_of_xla_and_jax_are_kept_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("JAX_")]:
+    for name in [name for name in os.environ if name.startswith("JAX_") or name in environment.VARIABLES]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XLA_FLAGS", "--xla_a=1")
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     monkeypatch.setenv("XLA_FLAGS_SECRET", "no")
     monkeypatch.setenv("MY_JAX_TOKEN", "no")
     assert environment.host(tmp_path).environment == {"JAX_ENABLE_X64": "1", "XLA_FLAGS": "--xla_a=1"}
+
+
+@pytest.mark.parametrize(
+    "name", ["CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "TPU_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS"]
+)
+def test_which_devices_were_left_visible_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1,0")
+    assert environment.host(tmp_path).environment[name] == "1,0"
 
 
 def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
@@ -76,3 +86,16 @@ def test_a_cpu_is_one_device_however_many_it_shows() -> None:
     assert backend.packages["jax"] == jax.__version__
     assert {"jaxlib", "flax", "optax", "numpy"} <= set(backend.packages)
     assert backend.settings["jax_enable_x64"] == "False"
+    assert (backend.runtime, backend.driver, backend.gpus) == ("cpu", None, ())
+
+
+@pytest.mark.parametrize(
+    ("platform", "one_process", "exclusive"),
+    [("cpu", (), False), ("gpu", (False, False), False), ("tpu", (), True), ("gpu", (False, True), True)],
+)
+def test_a_tpu_and_a_card_in_exclusive_mode_are_held_by_one_process(
+    platform: str, one_process: tuple[bool, ...], exclusive: bool
+) -> None:
+    gpus = tuple(Gpu(f"GPU-{i}", "a card", one_process=one) for i, one in enumerate(one_process))
+    backend = Backend(platform, "a device", 2, False, {}, "3", {}, gpus=gpus)
+    assert backend.exclusive is exclusive
