@@ -122,7 +122,7 @@ FIRST_LOSS_TOLERANCE = 1e-5
 
 
 class Conductor:
-    """Measures groups of cases, one group after another; the cases of a group are alive at once."""
+    """Measures groups of cases, one group after another; the cases of a group are alive at once, if they may."""
 
     def __init__(
         self,
@@ -132,12 +132,15 @@ class Conductor:
         cores: Sequence[int],
         *,
         pinned: bool = True,
+        exclusive: bool = False,
     ) -> None:
         """`nursery` is entered anew for each restart, and gives what starts a worker.
 
         If `pinned`, a worker runs on as many cores as its case has devices, drawn anew for each restart.
+        If `exclusive`, one worker is alive at a time: a restart takes the cases one after another.
         """
         self._pinned = pinned
+        self._exclusive = exclusive
         self._nursery = nursery
         self._clock = clock
         self._schedule = schedule
@@ -169,15 +172,22 @@ class Conductor:
                 alive = self._affordable(alive, deadline - self._clock(), restarts_left + 1)
             if not alive:
                 return
-            with ExitStack() as stack:
-                self._start = stack.enter_context(self._nursery())
-                stack.callback(self._close_all)
-                yield from self._bring_up(alive, restart)
-                if restart == 0:
-                    yield from self._check()
-                for case in list(self._workers):
-                    yield from self._size_up(case, restart)
-                yield from self._rounds(restart, restarts_left, deadline)
+            turns = [[case] for case in self._shuffled(alive)] if self._exclusive else [alive]
+            with self._nursery() as self._start:
+                for turn, some in enumerate(turns, start=1):
+                    later = len(turns) - turn + restarts_left * len(turns)
+                    yield from self._turn(some, restart, later, deadline)
+
+    def _turn(self, cases: Sequence[Case], restart: int, later: int, deadline: float) -> Iterator[Event]:
+        """One start of workers that are alive at once, and their rounds; so many such starts come later."""
+        with ExitStack() as stack:
+            stack.callback(self._close_all)
+            yield from self._bring_up(cases, restart)
+            if restart == 0:
+                yield from self._check()
+            for case in list(self._workers):
+                yield from self._size_up(case, restart)
+            yield from self._rounds(restart, later, deadline)
 
     def _affordable(self, cases: Sequence[Case], seconds: float, restarts: int) -> list[Case]:
         """The cases that can be started and asked once more in that time: `single`, then the quickest first.
@@ -273,10 +283,10 @@ class Conductor:
         peaks = not self._pinned or case.devices <= len(self._cores)
         return self._workers[case].take_apart(peaks=peaks) if self._schedule.parts else None
 
-    def _rounds(self, restart: int, restarts_left: int, deadline: float) -> Iterator[Event]:
+    def _rounds(self, restart: int, later: int, deadline: float) -> Iterator[Event]:
         """One round, and more of them while time is left; later starts are left as much time as their rounds."""
         began = self._clock()
-        until = began + (deadline - began) / (2 * restarts_left + 1)
+        until = began + (deadline - began) / (2 * later + 1)
         for number in range(self._schedule.rounds):
             if not self._workers or (number and self._clock() + self._last_round_s() > until):
                 return
@@ -284,7 +294,7 @@ class Conductor:
             for kind in self._shuffled(self._schedule.kinds):
                 for case in self._shuffled([c for c in self._workers if kind in self._step_s[c]]):
                     yield self._block(case, restart, number, kind)
-            self._foresee(number, restarts_left, deadline)
+            self._foresee(number, later, deadline)
             yield RoundEnded(restart, number)
 
     def _block(self, case: Case, restart: int, number: int, kind: Kind) -> Sampled | Broke:
@@ -297,12 +307,12 @@ class Conductor:
     def _last_round_s(self) -> float:
         return sum(self._round_s[case] for case in self._workers)
 
-    def _foresee(self, number: int, restarts_left: int, deadline: float) -> None:
-        """When all will be done, if the rest goes like this round, and later groups use what is theirs."""
+    def _foresee(self, number: int, later: int, deadline: float) -> None:
+        """When all will be done, if later starts go like this one, and later groups use what is theirs."""
         now, round_s = self._clock(), self._last_round_s()
         start_s = sum(self._start_s[case] for case in self._workers)
-        rounds_s = (self._schedule.rounds - number - 1 + restarts_left * self._schedule.rounds) * round_s
-        self._finish = min(now + rounds_s + restarts_left * start_s, max(now, deadline)) + self._end - deadline
+        rounds_s = (self._schedule.rounds - number - 1 + later * self._schedule.rounds) * round_s
+        self._finish = min(now + rounds_s + later * start_s, max(now, deadline)) + self._end - deadline
 
     def _try(self, case: Case, restart: int, ask: Callable[[], T]) -> T | Broke:
         try:

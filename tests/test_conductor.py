@@ -1,5 +1,6 @@
 """The order of things: with workers that only count, and a clock that they move."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -43,6 +44,7 @@ class World:
     losses: dict[tuple[Case, int], float | None] = field(default_factory=dict)
     start_error: Callable[[int], None] = lambda _: None
     workers: list["Fake"] = field(default_factory=list)
+    most_alive: int = 0
     asked: list[tuple[str, Case]] = field(default_factory=list)
     busy: Counter[str] = field(default_factory=Counter)
     busiest: Counter[str] = field(default_factory=Counter)
@@ -50,13 +52,18 @@ class World:
     def start(self) -> "Fake":
         self.start_error(len(self.workers))
         self.workers.append(Fake(self))
+        self.most_alive = max(self.most_alive, self.alive())
         return self.workers[-1]
 
-    def conductor(self, cores: Sequence[int] = (0, 1), **schedule: Any) -> Conductor:
-        return Conductor(lambda: nullcontext(self.start), lambda: self.now, Schedule(**schedule), cores)
+    def alive(self) -> int:
+        return sum(not worker.closed for worker in self.workers)
 
-    def run(self, groups: Sequence[Sequence[Case]], cores: Sequence[int] = (0, 1), **schedule: Any) -> list[Event]:
-        events = list(self.conductor(cores, **schedule).run(groups))
+    def conductor(self, cores: Sequence[int] = (0, 1), *, exclusive: bool = False, **schedule: Any) -> Conductor:
+        nursery = nullcontext(self.start)
+        return Conductor(lambda: nursery, lambda: self.now, Schedule(**schedule), cores, exclusive=exclusive)
+
+    def run(self, groups: Sequence[Sequence[Case]], cores: Sequence[int] = (0, 1), **options: Any) -> list[Event]:
+        events = list(self.conductor(cores, **options).run(groups))
         assert all(worker.closed for worker in self.workers)
         return events
 
@@ -418,3 +425,72 @@ def test_the_time_left_is_never_more_than_the_budget_has() -> None:
     for event in conductor.run([CASES[:2], WIDE]):
         if isinstance(event, RoundEnded):
             assert conductor.left_s() <= 100 - world.now
+
+
+# Devices that one process at a time may hold
+
+
+def test_where_one_process_may_hold_the_devices_one_worker_is_alive_at_a_time() -> None:
+    world = World()
+    events = world.run([CASES, WIDE], exclusive=True, restarts=3, rounds=4)
+    assert world.most_alive == 1
+    assert len(world.workers) == 3 * 7
+    blocks = Counter((e.restart, e.round, e.kind, e.case) for e in sampled(events))
+    every = {(r, n, kind, case) for r in range(3) for n in range(4) for kind in KINDS for case in (*CASES, *WIDE)}
+    assert set(blocks) == every
+    assert set(blocks.values()) == {1}
+
+
+def test_one_after_another_the_cases_of_a_restart_are_compared_with_single_and_then_asked_all_their_rounds() -> None:
+    world = World()
+    world.run([CASES], exclusive=True, restarts=2, rounds=2)
+    turns = [list(phases) for _, phases in itertools.groupby(world.asked, key=lambda asked: asked[1])]
+    start, check, timed = ["begin_prepare", "prepare", "compile"], ["begin_check", "check"], ["rough", *["block"] * 6]
+    assert [[phase for phase, _ in turn] for turn in turns] == [[*start, *check, *timed]] * 5 + [[*start, *timed]] * 5
+
+
+def test_one_after_another_the_order_is_drawn_anew_for_each_restart() -> None:
+    world = World()
+    world.run([CASES], exclusive=True, restarts=6, rounds=1)
+    order = [case for phase, case in world.asked if phase == "compile"]
+    restarts = [tuple(order[i : i + 5]) for i in range(0, 30, 5)]
+    assert all(set(cases) == set(CASES) for cases in restarts)
+    assert len(set(restarts)) > 3  # of 6 draws from 120 orders, 5.9 differ on average
+
+
+@pytest.mark.parametrize("phase", ["begin_prepare", "prepare", "compile", "begin_check", "check", "rough", "block"])
+def test_one_after_another_a_worker_that_fails_costs_its_case_and_is_gone_before_the_next(phase: str) -> None:
+    world = World(failing={(TWO, phase, 0): WorkerFailed("the device is busy")})
+    events = world.run([CASES], exclusive=True, restarts=2, rounds=2)
+    assert broken(events) == [Broke(TWO, 0, "the device is busy")]
+    assert world.most_alive == 1
+    assert Counter(e.case for e in sampled(events) if e.case != TWO) == {case: 12 for case in CASES if case != TWO}
+
+
+def test_one_after_another_the_cases_share_the_budget_and_fill_it() -> None:
+    world = World(rough={"latency": 1.0}, prepare_s=2.0)
+    events = world.run([CASES[:2]], exclusive=True, restarts=3, rounds=100, budget_s=60)
+    had = Counter((e.case, e.restart) for e in sampled(events))
+    assert set(had) == {(case, restart) for case in CASES[:2] for restart in range(3)}
+    # 60 s less 6 starts of 2 s leave 48 s: 8 rounds of a second for each start, were it divided equally.
+    assert min(had.values()) >= 8 / 2
+    assert 58 <= world.now <= 60
+
+
+def test_one_after_another_the_time_left_counts_the_starts_to_come() -> None:
+    world = World(rough={"latency": 1.0}, prepare_s=2.0)
+    conductor = world.conductor(exclusive=True, restarts=2, rounds=3, budget_s=1000)
+    left = [conductor.left_s() for event in conductor.run([CASES]) if isinstance(event, RoundEnded)]
+    # After the first round of the first of 10 starts: 2 more rounds, and 9 starts of 2 s with 3 rounds of a second.
+    assert left[0] == 2 + 9 * (2 + 3)
+    assert left[-1] == 0
+
+
+def test_one_after_another_a_closed_iterator_ends_the_worker() -> None:
+    world = World()
+    events = world.conductor(exclusive=True).run([CASES])
+    while not isinstance(next(events), Sampled):
+        pass
+    assert world.alive() == 1
+    events.close()
+    assert world.alive() == 0
