@@ -74,6 +74,7 @@ def compare(plan: Plan, watch: Watch) -> Comparison:
         trees = (tree_a, tree_b)
         with tempfile.TemporaryDirectory(prefix="bench-") as shared, _Sides(plan, trees, Path(shared)) as sides:
             backends, found = sides.look()
+            check_alive_at_once(backends)
             pairs = _available(paired(plan, *found), plan, backends)
             for backend, side in zip(backends, (0, 1), strict=True):
                 check_dtype([case for p in pairs if (case := (p.a, p.b)[side])], backend)
@@ -99,6 +100,15 @@ def compare(plan: Plan, watch: Watch) -> Comparison:
     comparison = msgspec.structs.replace(_now(comparison, began), complete=True)
     write(comparison, plan.out)
     return comparison
+
+
+def check_alive_at_once(backends: tuple[Backend, Backend]) -> None:
+    """Raises UsageError where both sides want devices that one process at a time may hold."""
+    if all(backend.exclusive for backend in backends):
+        raise UsageError(
+            "a comparison asks two live processes in turn, and one process at a time may hold this "
+            f"{backends[0].platform}; run each side by itself with `python -m bench run`, whose records aren't paired."
+        )
 
 
 class _Sides:

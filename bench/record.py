@@ -18,6 +18,7 @@ from bench.cases import Case
 from bench.conductor import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.environment import Backend, Host
 from bench.measured import Block, Certificate, Cost, Kind, Parts, Stages
+from bench.nvml import Reading
 from toynet.errors import UsageError
 
 SCHEMA = 1
@@ -71,6 +72,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seconds: float
     complete: bool = False
     """Whether the run came to its end."""
+    alternation: Literal["rounds", "restarts"] = "rounds"
+    """restarts: one process only may hold the devices, so the workers of a restart came one after another."""
+    gpu_readings: tuple[Reading, ...] = ()
+    """Of the GPUs in use, after each round; none without nvidia-ml-py."""
     cases: tuple[CaseResult, ...]
 
 

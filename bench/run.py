@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import environment
+from bench import environment, nvml
 from bench.cases import PRESET_BATCH, Case, Selection, expand
 from bench.conductor import Conductor, Event, RoundEnded, Schedule
 from bench.environment import Backend
@@ -69,12 +69,18 @@ def measure(plan: Plan, watch: Watch) -> Record:
         load_at_start=environment.load_average(),
         load_at_end=environment.load_average(),
         seconds=0.0,
+        alternation="restarts" if backend.exclusive else "rounds",
         cases=tuple(CaseResult(case) for case in cases),
     )
-    with conducting(plan, cases, pinned=backend.simulated and environment.CAN_PIN) as (conductor, events):
+    gpus = backend.gpus[: max(case.devices for case in cases)]
+    library = nvml.library() if gpus else None
+    pinned = backend.simulated and environment.CAN_PIN
+    with conducting(plan, cases, pinned=pinned, exclusive=backend.exclusive) as (conductor, events):
         for event in events:
             record = _now(absorb(record, event), began)
             if isinstance(event, RoundEnded):
+                read = nvml.readings(library, gpus, event.restart, event.round)  # before the clock falls
+                record = msgspec.structs.replace(record, gpu_readings=(*record.gpu_readings, *read))
                 write(record, plan.out)
             watch(event, conductor)
     record = msgspec.structs.replace(_now(record, began), complete=True)
@@ -83,7 +89,9 @@ def measure(plan: Plan, watch: Watch) -> Record:
 
 
 @contextlib.contextmanager
-def conducting(plan: Plan, cases: Sequence[Case], *, pinned: bool) -> Iterator[tuple[Conductor, Iterable[Event]]]:
+def conducting(
+    plan: Plan, cases: Sequence[Case], *, pinned: bool, exclusive: bool
+) -> Iterator[tuple[Conductor, Iterable[Event]]]:
     """A conductor of live workers and what happens; workers and the folder that they share are gone when it ends."""
     presets = any(case.workload in PRESETS for case in cases)
     preload = (*PRELOAD, "toynet.train") if presets else PRELOAD
@@ -94,6 +102,7 @@ def conducting(plan: Plan, cases: Sequence[Case], *, pinned: bool) -> Iterator[t
             plan.schedule,
             environment.usable_cores(),
             pinned=pinned,
+            exclusive=exclusive,
         )
         with contextlib.closing(conductor.run(groups(cases))) as events:
             yield conductor, events

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli, noise
-from bench.ab import Plan, _available, paired
+from bench.ab import Plan, _available, check_alive_at_once, paired
 from bench.cases import Selection
 from bench.commands.comparing import status
 from bench.comparison import PairResult, read
@@ -318,6 +318,14 @@ def test_a_pair_for_which_one_side_lacks_devices_is_named() -> None:
     asked = plan(HERE, HERE, modes=("data_parallel",), devices=(4,))
     with pytest.raises(UsageError, match="4 devices asked for, but gpu has 2"):
         _available(paired(asked, {"tutorial": 32}, {"tutorial": 32}), asked, (many, few))
+
+
+def test_sides_that_cannot_be_alive_at_once_are_refused() -> None:
+    tpu, cpu = (Backend(platform, platform, 1, False, {}, "3", {}) for platform in ("tpu", "cpu"))
+    check_alive_at_once((tpu, cpu))
+    check_alive_at_once((cpu, cpu))
+    with pytest.raises(UsageError, match="one process at a time may hold this tpu; run each side by itself"):
+        check_alive_at_once((tpu, tpu))
 
 
 def test_a_threshold_below_the_noise_floor_is_refused_with_the_floor(

@@ -14,6 +14,7 @@ from bench.cases import Case
 from bench.conductor import Broke, Certified, RoundEnded, Sampled, Schedule, Started
 from bench.environment import Backend, Host
 from bench.measured import Block, Certificate, Check, Collective, Compiled, Cost, Stages
+from bench.nvml import Gpu, Reading
 from bench.record import SCHEMA, CaseResult, Record, Sample, Start, absorb, read, write
 from bench.report import markdown, table
 from toynet.errors import UsageError
@@ -213,3 +214,20 @@ def test_a_record_of_version_1_is_still_read_and_reported() -> None:
 
 def test_the_version_in_use_has_a_golden_record() -> None:
     assert (GOLDEN.parent / f"record-{SCHEMA}.json").exists()
+
+
+@pytest.mark.parametrize("path", [GOLDEN, Path(__file__).parent.parent / "results" / "baseline-cpu.json"])
+def test_a_record_from_before_accelerators_were_told_is_of_workers_in_turn_and_has_no_readings(path: Path) -> None:
+    old = read(path)
+    assert (old.alternation, old.gpu_readings) == ("rounds", ())
+    assert (old.backend.runtime, old.backend.driver, old.backend.gpus) == ("", None, ())
+    assert not old.backend.exclusive
+
+
+def test_what_a_card_told_is_read_as_it_was_written(tmp_path: Path) -> None:
+    told = (Reading(1, 2, 0, 300.503, 1.98e9, 53.0, ("power cap",)), Reading(1, 2, 1, None, None, None, None))
+    gpus = (Gpu("GPU-0", "a card", "MIG-7", 700.0, True), Gpu("GPU-1", "a card"))
+    backend = Backend("gpu", "a card", 2, False, {}, "3", {}, "PJRT C API", "575.57.08", gpus)
+    record = msgspec.structs.replace(happened(), backend=backend, alternation="restarts", gpu_readings=told)
+    write(record, tmp_path / "run.json")
+    assert read(tmp_path / "run.json") == record

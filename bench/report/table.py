@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.breakdown import breakdowns
 from bench.cases import Case
 from bench.record import Record
-from bench.report import quantity, scaling
+from bench.report import accelerators, quantity, scaling
 from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines, sentences
 from bench.scaling import series
@@ -35,8 +35,7 @@ LEGEND = (
     "program. dispatch: until the call returns. The median over restarts, ± half of its 95% interval, which comes "
     "from the restarts.",
     "samples/s: examples a second, counted once for each member, by the fastest of the three. vs single: how many "
-    "times the examples a second of single, latency against latency, and fused against fused; both were asked in turn "
-    "in the same rounds.",
+    "times the examples a second of single, latency against latency, and fused against fused; {how}.",
     "compile: the step alone, without tracing. memory: arguments, outputs and temporaries on one device, as the "
     "compiler counts them. An empty cell wasn't measured, or has nothing to be compared with: a case "
     "whose first step takes over 0.2 s is only waited for.",
@@ -55,7 +54,11 @@ def build(record: Record) -> Report:
         environment=environment_lines(record),
         tables=(*tables, *scaling.scaling_tables(scaled), *scaling.parts_tables(apart)),
         sentences=sentences(record, cases, scaled, apart),
-        legend=(*LEGEND, *[scaling.SCALING_LEGEND] * bool(scaled), *[scaling.PARTS_LEGEND] * bool(apart)),
+        legend=(
+            *(line.replace("{how}", accelerators.how_compared(record)) for line in LEGEND),
+            *[scaling.SCALING_LEGEND] * bool(scaled),
+            *[scaling.PARTS_LEGEND] * bool(apart),
+        ),
     )
 
 

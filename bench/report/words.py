@@ -8,7 +8,7 @@ from bench.breakdown import Breakdown
 from bench.environment import Host
 from bench.measured import Certificate, Kind
 from bench.record import Record
-from bench.report import quantity
+from bench.report import accelerators, quantity
 from bench.report.scaling import parts_sentences, scaling_sentences
 from bench.scaling import Series
 from bench.stats import Estimate
@@ -35,6 +35,7 @@ def environment_lines(record: Record) -> tuple[str, ...]:
         f"{record.created}; {record.seconds:.0f} s, {restarts} restart{'s' * (restarts != 1)}; "
         f"load {record.load_at_start:g} before, {record.load_at_end:g} after",
     ]
+    lines[2:2] = accelerators.lines(record)
     lines += [f"{name}={value}" for name, value in host.environment.items()]
     return tuple(lines)
 
@@ -58,6 +59,7 @@ def sentences(
         said += _deterministic(workload, measured)
     said += scaling_sentences(scaled) + parts_sentences(apart)
     said += _cores(record, [s for s in cases if s.result.status == "measured"])
+    said += accelerators.sentences(record)
     said += [] if scaled else _without_single(cases)
     said += _oversubscribed(record, cases)
     said += _checked(cases)
