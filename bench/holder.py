@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
-from bench import cost, timing
+from bench import cost, parts, timing
 from bench.cases import Case
 from bench.certificate import TraceCount, certify, checked_members
-from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Stages
+from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind, Parts, Stages
 from bench.memo import Memo
 from bench.reference import Reference, unstacked
 from toynet import modes
@@ -100,9 +101,32 @@ class Holder:
         )
         return certificate
 
+    def take_apart(self, *, peaks: bool) -> Parts:
+        """Makes programs of the step's parts, for `block`; with `peaks`, of what its devices can do at most, too."""
+        self._apart = parts.taken_apart(self._program, self._operations, self.case.dtype, peaks=peaks)
+        self._buffers = {kind: loop.buffers for kind, loop in self._apart.loops.items()}
+        self._alone = jax.tree.map(jnp.copy, self._state) if self._apart.compute else None
+        return self._apart.told
+
+    def _compute(self, steps: int) -> Block:
+        """Steps without their collectives, from a state of their own: it drifts apart over the devices."""
+        program, clock = self._apart.compute, self._clock
+        assert program is not None
+        if self._long:
+            self._alone, block = timing.latency(program.step, self._alone, self._batches, steps, clock)
+        else:
+            times = max(1, round(steps / len(self._batches)))
+            self._alone, block = timing.fused(program.epoch, self._alone, self._stacked, times, clock)
+        return block
+
     def block(self, kind: Kind, steps: int) -> Block:
         """A block of so many steps; fused ones come in whole epochs, at least one."""
         program, clock = self._program, self._clock
+        if kind == "compute":
+            return self._compute(steps)
+        if kind in PART_KINDS:
+            self._buffers[kind], block = self._apart.block(kind, self._buffers[kind], steps, clock)
+            return block
         if kind == "latency":
             self._state, block = timing.latency(program.step, self._state, self._batches, steps, clock)
         elif kind == "throughput":
@@ -119,9 +143,11 @@ class Holder:
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         """Seconds a step, roughly, for each of the kinds that makes sense; long steps are only waited for."""
+        wanted = [kind for kind in kinds if not self._long or kind in PART_KINDS]
+        found = {kind: self._rough(kind) for kind in wanted}
         if self._long and "latency" in kinds:
-            return {"latency": self._first_step_s if jax.default_backend() == "cpu" else self._rough("latency")}
-        return {} if self._long else {kind: self._rough(kind) for kind in kinds}
+            found["latency"] = self._first_step_s if jax.default_backend() == "cpu" else self._rough("latency")
+        return found
 
     def traces(self) -> int:
         """How often the step was traced so far; more than before while it was timed means that it was compiled then."""

@@ -5,7 +5,6 @@ Need JAX and NumPy only.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,14 +29,17 @@ STREAM_ENTRIES_ELSEWHERE = 2**28
 
 @dataclass(frozen=True)
 class Loop:
-    """A compiled program that does one thing to buffers, so often as it is told, and the buffers; none is donated."""
+    """A compiled program that does one thing to buffers, so often as it is told, and the buffers that it begins with.
+
+    They are donated: what comes out goes in the next time.
+    """
 
     compiled: Any
     buffers: Any
 
-    def run(self, times: int) -> Any:
-        """What it comes to, perhaps not ready yet."""
-        return self.compiled(self.buffers, np.int32(times))
+    def run(self, buffers: Any, times: int) -> Any:
+        """The buffers afterwards, perhaps not ready yet."""
+        return self.compiled(buffers, np.int32(times))
 
 
 def collectives(operations: Sequence[Operation], mesh: Mesh) -> Loop:
@@ -62,9 +64,12 @@ def small(operations: Sequence[Operation]) -> list[Operation]:
 def product(mesh: Mesh, dtype: str) -> tuple[Loop, float]:
     """A product of two square matrices on every device at once, and its floating-point operations on one."""
     side = PRODUCT_SIDE.get(jax.default_backend(), PRODUCT_SIDE_ELSEWHERE)
-    weights = np.random.default_rng(0).standard_normal((1, side, side)) / math.sqrt(side)
-    weights = _everywhere(mesh, weights.astype(np.float32), dtype)
-    return _loop(lambda held: [held[0] @ held[1], held[1]], [weights, weights], mesh), 2.0 * side**3
+    direction = np.random.default_rng(0).standard_normal(side).astype(np.float32)
+    direction /= np.linalg.norm(direction)
+    # A reflection: however often it is multiplied by, numbers stay of the size that they have.
+    mirror = (np.eye(side, dtype=np.float32) - 2 * np.outer(direction, direction))[None]
+    buffers = [_everywhere(mesh, mirror, dtype), _everywhere(mesh, mirror, dtype)]
+    return _loop(lambda held: [held[0] @ held[1], held[1]], buffers, mesh), 2.0 * side**3
 
 
 def stream(mesh: Mesh, dtype: str) -> tuple[Loop, float]:
@@ -128,7 +133,7 @@ def _loop(once: Callable[[Any], Any], buffers: Any, mesh: Mesh) -> Loop:
 
     # What is equal on all devices isn't followed: every buffer counts as a device's own.
     shard = jax.shard_map(loop, mesh=mesh, in_specs=(OWN, PartitionSpec()), out_specs=OWN, check_vma=False)
-    return Loop(jax.jit(shard).lower(buffers, np.int32(1)).compile(), buffers)
+    return Loop(jax.jit(shard, donate_argnums=0).lower(buffers, np.int32(1)).compile(), buffers)
 
 
 def _zeros(mesh: Mesh, shape: Shape) -> jax.Array:

@@ -139,9 +139,8 @@ def fitted(data: Sequence[Row], collectives: tuple[Collective, ...], link: Mappi
     """
     chosen = _chosen(data)
     whole = _fit(chosen, data, [row.median_s for row in data])
-    each = []
-    for restart in sorted(set.intersection(*(set(row.seconds) for row in data))):
-        each.append(_fit(chosen, data, [row.seconds[restart] for row in data]))
+    shared = sorted(set.intersection(*(set(row.seconds) for row in data)))
+    each = [_fit(chosen, data, [row.seconds[restart] for row in data]) for restart in shared]
     fits = [_completed(fit, link) for fit in (whole, *(each or [whole]))]
     return Model(tuple(data), fits[0], tuple(fits[1:]), collectives)
 

@@ -106,8 +106,8 @@ def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
     data = rows([*source.one, *source.several])
     if len({row.terms["work"] for row in data if "work" in row.terms}) < 2:
         raise UsageError(
-            f"{source.workload} in mode {source.mode} was measured with one batch per device only, and a line needs two "
-            "points: measure it with --scaling strong,weak, or with several --batch."
+            f"{source.workload} in mode {source.mode} was measured with one batch per device only, and a line needs "
+            "two points: measure it with --scaling strong,weak, or with several --batch."
         )
     return fitted(data, collectives.collectives, link)
 

@@ -1,4 +1,4 @@
-"""What is said of a record or a comparison, as values: built once, rendered in several ways, so that they can't disagree."""
+"""What is said of a record or a comparison, as values: built once, so that its renderings can't disagree."""
 
 from __future__ import annotations
 

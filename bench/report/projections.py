@@ -32,8 +32,8 @@ LEGEND = (
     "reduce-scatter; bytes: 2 (n - 1) / n of what is reduced, (n - 1) / n of what is gathered or scattered (Thakur, "
     "Rabenseifner and Gropp 2005). Each is fitted to what was measured, unless it was given by hand or the data can't "
     "tell it.",
-    "strong efficiency: against one device with the same global batch. weak: against one device with the same batch for "
-    "each device. The intervals (95%) have what restarts scatter and what the model misses of the measured points; "
+    "strong efficiency: against one device with the same global batch. weak: against one device with the same batch "
+    "for each device. The intervals (95%) have what restarts scatter and what the model misses of the measured points; "
     "they know nothing of what other machines and networks do otherwise.",
 )
 

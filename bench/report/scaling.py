@@ -43,18 +43,18 @@ PARTS_COLUMNS = (
     Column("remarks", numeric=False),
 )
 SCALING_LEGEND = (
-    "scaling: T(n) is the time of a step on n devices, of one program where every case has it, else waited for. strong: "
-    "the batch (of ensembles, the members) is fixed; speed-up T(1) / T(n), efficiency T(1) / (n T(n)). weak: each device "
-    "has as much as the one; efficiency T(1) / T(n), speed-up n T(1) / T(n). of cores: the speed-up over min(n, cores). "
-    "Both were asked in turn; 95% intervals from restarts."
+    "scaling: T(n) is the time of a step on n devices, of one program where every case has it, else waited for. "
+    "strong: the batch (of ensembles, the members) is fixed; speed-up T(1) / T(n), efficiency T(1) / (n T(n)). weak: "
+    "each device has as much as the one; efficiency T(1) / T(n), speed-up n T(1) / T(n). of cores: the speed-up over "
+    "min(n, cores). Both were asked in turn; 95% intervals from restarts."
 )
 PARTS_LEGEND = (
     "where the time goes: step, waited for = compute (the same program without its collectives) + collectives (they "
-    "alone) + dispatch (what waiting costs beyond a step of one program) + rest (below 0: overlap), each with its share. "
-    "explained: a step of one program over compute + collectives. algorithm, bus: bytes of collectives a second, as "
-    "nccl-tests reckons them. MFU: the step's matrix products, as a share of a large one's FLOP/s on the same devices. "
-    "memory: bytes that the compiler counts as accessed, as a share of what a large array's reading and writing reaches "
-    "there; over 100% where caches answer."
+    "alone) + dispatch (what waiting costs beyond a step of one program) + rest (below 0: overlap), each with its "
+    "share. explained: a step of one program over compute + collectives. algorithm, bus: bytes of collectives a "
+    "second, as nccl-tests reckons them. MFU: the step's matrix products, as a share of a large one's FLOP/s on the "
+    "same devices. memory: bytes that the compiler counts as accessed, as a share of what reading and writing a large array "
+    "reaches there; over 100% where caches answer."
 )
 
 
@@ -180,7 +180,8 @@ def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
         return []
     return [
         f"{workload}: one device reaches {quantity.flops(one.peak_flops_per_s)} in a large matrix product of "
-        f"{one.result.case.dtype}, and {quantity.bandwidth(one.stream_bytes_per_s)} in reading and writing a large array."
+        f"{one.result.case.dtype}, and {quantity.bandwidth(one.stream_bytes_per_s)} in reading and writing a large "
+        "array."
     ]
 
 
