@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from bench.measured import Collective, Cost
+from toynet.errors import UsageError
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
 
-_BITS = {"pred": 8, "bf16": 16, "f16": 16, "f32": 32, "f64": 64, "c64": 64, "c128": 128}
+_NUMPY = {"pred": "bool", "bf": "bfloat", "f": "float", "s": "int", "u": "uint", "c": "complex"}
 _INSTRUCTION = re.compile(rf" = (?P<shape>.*?) (?P<kind>{'|'.join(KINDS)})(?P<start>-start)?\(")
-_ARRAY = re.compile(r"\b(?P<dtype>[a-z]+\d*)\w*\[(?P<dims>[\d,]*)\]")
+_ARRAY = re.compile(r"\b(?P<kind>pred|bf|f|s|u|c)(?P<bits>\d*)(?P<variant>\w*)\[(?P<dims>[\d,]*)\]")
+_LAYOUT_OR_COMMENT = re.compile(r"\{[^{}]*\}|/\*.*?\*/")
+_TUPLE_OR_ARRAY = re.compile(r"\([^()]*\)|\w+\[[\d,]*\]")
+_DIMENSION = re.compile(r"\bdimensions=\{(\d+)\}")
 _LISTED_GROUPS = re.compile(r"replica_groups=\{\{(?P<first>[\d,]*)\}")
 # Since jax 0.12: the axes of a mesh with their sizes, and those of them that a group extends over.
 _MESH_GROUPS = re.compile(r"replica_groups=mesh\[(?P<axes>[^\]]*)\]\s*\{(?P<over>[^}]*)\}")
 _IOTA_GROUPS = re.compile(r"replica_groups=\[(?P<count>\d+),(?P<size>\d+)\]<=")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An array on one device."""
+
+    dtype: str
+    """By NumPy's name, or ml_dtypes'."""
+    dims: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        bits = re.search(r"\d+", self.dtype)
+        return math.prod(self.dims) * (int(bits.group()) if bits else 8) // 8
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One collective instruction, as one device sees it."""
+
+    kind: str
+    group_size: int
+    """0: not named, as where pairs are."""
+    results: tuple[Shape, ...]
+    dimension: int | None = None
+    """The one that is gathered, scattered or split, where there is one."""
+
+    @property
+    def operands(self) -> tuple[Shape, ...]:
+        """One for each result; raises UsageError where that depends on groups that aren't named."""
+        if self.kind not in ("all-gather", "reduce-scatter"):
+            return self.results
+        return tuple(self._operand(result) for result in self.results)
+
+    def _operand(self, result: Shape) -> Shape:
+        if self.dimension is None or not self.group_size:
+            raise UsageError(
+                f"XLA's text names no dimension or no groups of an {self.kind}, on which its operands depend."
+            )
+        dims, k, n = list(result.dims), self.dimension, self.group_size
+        dims[k] = dims[k] // n if self.kind == "all-gather" else dims[k] * n
+        return dataclasses.replace(result, dims=tuple(dims))
 
 
 def of(compiled: Any) -> Cost:
@@ -35,30 +83,44 @@ def of(compiled: Any) -> Cost:
     )
 
 
+def operations(hlo: str) -> tuple[Operation, ...]:
+    """The collective instructions in the text of a compiled program (XLA's HLO), in its order.
+
+    Enough to build a program of nothing but them. Those in the body of a loop stand there once.
+    """
+    found = ((_INSTRUCTION.search(line), line) for line in hlo.splitlines())
+    return tuple(_operation(instruction, line) for instruction, line in found if instruction)
+
+
+def _operation(found: re.Match[str], line: str) -> Operation:
+    results = _results(found["shape"], asynchronous=bool(found["start"]), kind=found["kind"])
+    dimension = _DIMENSION.search(line)
+    return Operation(found["kind"], _group_size(line), results, int(dimension[1]) if dimension else None)
+
+
 def collectives(hlo: str) -> tuple[Collective, ...]:
     """The collectives in the text of a compiled program (XLA's HLO), by kind and group size."""
     counts: Counter[tuple[str, int]] = Counter()
     sizes: Counter[tuple[str, int]] = Counter()
-    for line in hlo.splitlines():
-        if found := _INSTRUCTION.search(line):
-            key = (found["kind"], _group_size(line))
-            counts[key] += 1
-            sizes[key] += _result_bytes(found["shape"], asynchronous=bool(found["start"]), kind=found["kind"])
+    for operation in operations(hlo):
+        key = (operation.kind, operation.group_size)
+        counts[key] += 1
+        sizes[key] += sum(result.bytes for result in operation.results)
     return tuple(Collective(kind, n, sizes[kind, group], group) for (kind, group), n in sorted(counts.items()))
 
 
-def _result_bytes(shape: str, *, asynchronous: bool, kind: str) -> int:
-    arrays = [_array_bytes(found) for found in _ARRAY.finditer(shape)]
-    if asynchronous and kind != "all-reduce":
-        arrays = arrays[len(arrays) // 2 :]  # a start gives its operands, then its results
-    return sum(arrays)
+def _results(text: str, *, asynchronous: bool, kind: str) -> tuple[Shape, ...]:
+    text = _LAYOUT_OR_COMMENT.sub("", text).strip()
+    if asynchronous and kind != "all-reduce" and text.startswith("("):
+        # A start gives its operand or a tuple of them, then its result or a tuple, then what a device may need.
+        text = _TUPLE_OR_ARRAY.findall(text[1:-1])[1]
+    return tuple(_shape(array) for array in _ARRAY.finditer(text))
 
 
-def _array_bytes(found: re.Match[str]) -> int:
-    dims = [int(d) for d in found["dims"].split(",") if d]
-    digits = re.search(r"\d+", found["dtype"])
-    bits = _BITS.get(found["dtype"]) or (int(digits.group()) if digits else 0)
-    return math.prod(dims) * bits // 8
+def _shape(found: re.Match[str]) -> Shape:
+    variant = f"_{found['variant']}" if found["variant"] else ""
+    dims = tuple(int(d) for d in found["dims"].split(",") if d)
+    return Shape(f"{_NUMPY[found['kind']]}{found['bits']}{variant}", dims)
 
 
 def _group_size(line: str) -> int:

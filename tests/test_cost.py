@@ -1,15 +1,22 @@
 """Collectives read from XLA's text; lines as XLA for CPU, GPU and TPU prints them, sizes worked out by hand."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
+from jax import lax
+from jax.sharding import PartitionSpec as P
 
 from bench import cost
+from bench.cost import Operation, Shape, operations
 from bench.measured import Collective
 from toynet import modes
 from toynet.config import preset
+from toynet.errors import UsageError
+from toynet.mesh import DATA, make_mesh
 from toynet.modes import Layout
 from toynet.program import bind
 from toynet.train import training_batches, workload
@@ -161,3 +168,121 @@ def test_groups_named_by_the_axes_of_a_mesh_have_the_size_of_those_axes() -> Non
         "  %all-reduce = f32[2]{0} all-reduce(%a), channel_id=1, replica_groups=mesh['members'=4,'data'=2] {'data'}, x"
     )
     assert [(c.kind, c.group_size, c.bytes) for c in cost.collectives(line)] == [("all-reduce", 2, 8)]
+
+
+F32 = functools.partial(Shape, "float32")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "operands"),
+    [
+        pytest.param(
+            "%r = (f32[2,3]{1,0}, /*index=1*/bf16[4]{0:T(8,128)(2,1)}, s32[]) all-reduce(%a, %b, %c), "
+            "replica_groups={{0,1,2,3}}, to_apply=%add",
+            Operation("all-reduce", 4, (F32((2, 3)), Shape("bfloat16", (4,)), Shape("int32", ()))),
+            (F32((2, 3)), Shape("bfloat16", (4,)), Shape("int32", ())),
+            id="several operands, tiled layouts",
+        ),
+        pytest.param(
+            "%s = (f32[2]{0}, pred[3]{0}) all-reduce-start(%x, %y), replica_groups=[1,8]<=[8], to_apply=%add",
+            Operation("all-reduce", 8, (F32((2,)), Shape("bool", (3,)))),
+            (F32((2,)), Shape("bool", (3,))),
+            id="a start that gives its results only",
+        ),
+        pytest.param(
+            "%g = f32[2,8]{1,0} all-gather(f32[2,4]{1,0} %x), channel_id=1, "
+            "replica_groups=mesh['members'=4,'data'=2] {'data'}, dimensions={1}, use_global_device_ids=true",
+            Operation("all-gather", 2, (F32((2, 8)),), 1),
+            (F32((2, 4)),),
+            id="an operand in print, groups by a mesh's axes",
+        ),
+        pytest.param(
+            "%s = (f32[2,4]{1,0}, f32[8,4]{1,0}) all-gather-start(%x), replica_groups=[1,4]<=[4], dimensions={0}, "
+            'backend_config={"collective_backend_config":{"is_sync":false}}',
+            Operation("all-gather", 4, (F32((8, 4)),), 0),
+            (F32((2, 4)),),
+            id="a GPU's start",
+        ),
+        pytest.param(
+            "%s = ((f32[2]{0}, f16[3]{0}), (f32[8]{0}, f16[12]{0})) all-gather-start(%x, %y), "
+            "replica_groups=[1,4]<=[4], dimensions={0}",
+            Operation("all-gather", 4, (F32((8,)), Shape("float16", (12,))), 0),
+            (F32((2,)), Shape("float16", (3,))),
+            id="a start of several operands",
+        ),
+        pytest.param(
+            "%s = ((f32[8,6]{1,0}), f32[8,3]{1,0}, u32[]) reduce-scatter-start(%x), replica_groups={{0,1},{2,3}}, "
+            "dimensions={1}, to_apply=%add",
+            Operation("reduce-scatter", 2, (F32((8, 3)),), 1),
+            (F32((8, 6)),),
+            id="a start with what its device needs",
+        ),
+        pytest.param(
+            "%s = (u8[6]{0}, u8[6]{0}, u32[], u32[]) collective-permute-start(%x), source_target_pairs={{0,1},{1,0}}",
+            Operation("collective-permute", 0, (Shape("uint8", (6,)),)),
+            (Shape("uint8", (6,)),),
+            id="a permutation with what its device needs",
+        ),
+        pytest.param(
+            "%a = (f32[2]{0}, f32[2]{0}) all-to-all(%x, %y), replica_groups={{0,1}}",
+            Operation("all-to-all", 2, (F32((2,)), F32((2,)))),
+            (F32((2,)), F32((2,))),
+            id="an operand for each device",
+        ),
+    ],
+)
+def test_an_operation_has_all_that_a_program_of_it_needs(
+    line: str, expected: Operation, operands: tuple[Shape, ...]
+) -> None:
+    (found,) = operations(f"ENTRY %main {{\n  {line}\n}}")
+    assert found == expected
+    assert found.operands == operands
+
+
+def test_operands_that_depend_on_unnamed_groups_are_refused() -> None:
+    (found,) = operations("%g = f32[8]{0} all-gather(%x), replica_groups={}, dimensions={0}")
+    with pytest.raises(UsageError, match="all-gather"):
+        _ = found.operands
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint32", "bfloat16", "float16", "float32", "complex64", "float8_e4m3fn"]
+)
+def test_a_shape_has_numpys_name_of_its_dtype_and_its_bytes(dtype: str) -> None:
+    compiled = jax.jit(lambda x: x).lower(jnp.zeros((6, 2), dtype)).compile()
+    text = compiled.as_text()
+    assert text is not None
+    hlo = text.split("->")[1].split("{")[0]  # the layout of the result, as XLA writes it
+    (found,) = operations(f"%x = {hlo} all-to-all(%y), replica_groups={{{{0,1}}}}")[0].results
+    assert found == Shape(dtype, (6, 2))
+    assert found.bytes == 12 * jnp.dtype(dtype).itemsize
+
+
+def on_devices(devices: int, function: Callable, *args: Any) -> tuple[Operation, ...]:
+    """The operations of a function that is run on the halves, quarters, ... of its arguments' first axis."""
+    sharded = jax.shard_map(function, mesh=make_mesh(1, devices), in_specs=P(DATA), out_specs=P(DATA))
+    return operations(jax.jit(sharded).lower(*args).compile().as_text() or "")
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_the_sum_of_a_tree_is_read_from_a_compiled_program(n: int) -> None:
+    tree = {"a": jnp.ones((4 * n, 3)), "b": jnp.ones(2 * n), "c": jnp.ones((n, 5), jnp.int32)}
+    found = on_devices(n, lambda tree: jax.tree.map(lambda leaf: leaf + lax.psum(leaf, DATA), tree), tree)
+    assert {(o.kind, o.group_size, o.dimension) for o in found} == {("all-reduce", n, None)}
+    results = [result for o in found for result in o.results]  # in one operation or several, as XLA likes
+    assert sorted(results, key=str) == sorted([F32((4, 3)), F32((2,)), Shape("int32", (1, 5))], key=str)
+    assert [operand for o in found for operand in o.operands] == results
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_gathered_and_scattered_is_read_from_a_compiled_program(n: int, axis: int) -> None:
+    whole, part = [(8, 3 * n), (8, 3)] if axis else [(8 * n, 3), (8, 3)]
+    x = jnp.ones((8 * n, 3))
+    (gather,) = on_devices(n, lambda x: lax.all_gather(x, DATA, axis=axis, tiled=True), x)
+    assert gather == Operation("all-gather", n, (F32(whole),), axis)
+    assert gather.operands == (F32(part),)
+    x = jnp.ones((n * whole[0], whole[1]))
+    (scatter,) = on_devices(n, lambda x: lax.psum_scatter(x, DATA, scatter_dimension=axis, tiled=True), x)
+    assert scatter == Operation("reduce-scatter", n, (F32(part),), axis)
+    assert scatter.operands == (F32(whole),)
