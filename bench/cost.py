@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from bench.flops import counted
 from bench.measured import Collective, Cost
 from toynet.errors import UsageError
 
@@ -68,11 +69,14 @@ class Operation:
         return dataclasses.replace(result, dims=tuple(dims))
 
 
-def of(compiled: Any) -> Cost:
-    """The cost of a `jax.stages.Compiled`; a count that the backend doesn't give is 0."""
+def of(compiled: Any, jaxpr: Any = None) -> Cost:
+    """The cost of a `jax.stages.Compiled`; a count that the backend doesn't give is 0.
+
+    With the jaxpr that it was traced to, its FLOPs count the bodies of loops as often as they run.
+    """
     analysis = compiled.cost_analysis() or {}
     memory = compiled.memory_analysis()
-    return Cost(
+    cost = Cost(
         flops=float(analysis.get("flops", 0.0)),
         accessed_bytes=float(analysis.get("bytes accessed", 0.0)),
         argument_bytes=getattr(memory, "argument_size_in_bytes", 0),
@@ -80,6 +84,18 @@ def of(compiled: Any) -> Cost:
         temporary_bytes=getattr(memory, "temp_size_in_bytes", 0),
         aliased_bytes=getattr(memory, "alias_size_in_bytes", 0),
         collectives=collectives(compiled.as_text() or ""),
+    )
+    return cost if jaxpr is None else _with_loops(cost, jaxpr)
+
+
+def _with_loops(cost: Cost, jaxpr: Any) -> Cost:
+    """The cost with what XLA, which sees the body of a loop once, has left out."""
+    once, looped = counted(jaxpr, loops=False), counted(jaxpr, loops=True)
+    return dataclasses.replace(
+        cost,
+        flops=cost.flops + looped.total - once.total if cost.flops else 0.0,
+        product_flops=float(looped.products),
+        unknown_loops=looped.unknown_loops,
     )
 
 

@@ -69,7 +69,9 @@ class Holder:
         self._use_cache(self.case.name.replace("/", "."))
         batch, sharding = self._program.padded(unstacked(self._host_batches)[0]), self._program.batch_sharding
         _, transfer_s = timing.timed(lambda: jax.device_put(batch, sharding), self._clock)
-        program, seconds, cached = timing.compiled(self._program.step, self._state, self._batches[0], self._clock)
+        traced, program, seconds, cached = timing.compiled(
+            self._program.step, self._state, self._batches[0], self._clock
+        )
         self._use_cache("shared")
         (self._state, metrics), self._first_step_s = timing.timed(
             lambda: self._program.step(self._state, self._batches[0]), self._clock
@@ -77,7 +79,7 @@ class Holder:
         self._long = self._first_step_s > LONG_FIRST_STEP_S
         if self._long and jax.default_backend() != "cpu":  # a GPU's first step loads libraries
             self._long = self._rough("latency") > LONG_FIRST_STEP_S
-        self._cost = cost.of(program)
+        self._cost = cost.of(program, traced.jaxpr)
         self._first_losses = self._program.members(loss(metrics), checked_members(self._program))
         first_loss = float(np.ravel(self._first_losses)[0])
         stages = Stages(*seconds, cached, self._first_step_s, transfer_s)

@@ -34,12 +34,19 @@ class Cost:
     """What one step needs on one device, as the compiler counts it: exact, not timed."""
 
     flops: float
+    """XLA's count, and what the loops add to it, whose bodies it counts once."""
     accessed_bytes: float
+    """XLA's count: the bodies of loops once."""
     argument_bytes: int
     output_bytes: int
     temporary_bytes: int
     aliased_bytes: int
     collectives: tuple[Collective, ...]
+    product_flops: float = 0.0
+    """Of matrix products and convolutions alone, loops counted: what MFU takes (Chowdhery et al. 2022, PaLM).
+    Products that `jax.checkpoint` makes again are among them. 0: not counted, in records of before."""
+    unknown_loops: int = 0
+    """Loops whose number of iterations isn't known before they run: their bodies are counted once, in all counts."""
 
     @property
     def peak_bytes(self) -> int:

@@ -26,8 +26,8 @@ def in_flight(devices: int) -> int:
     return IN_FLIGHT_ON_CPU_DEVICES if jax.default_backend() == "cpu" and devices > 1 else IN_FLIGHT
 
 
-def compiled(step: Any, state: Any, batch: Any, clock: Clock) -> tuple[Any, tuple[float, float, float], bool]:
-    """A jitted step compiled; the seconds that tracing, lowering, compiling took; whether a cache on disk answered."""
+def compiled(step: Any, state: Any, batch: Any, clock: Clock) -> tuple[Any, Any, tuple[float, float, float], bool]:
+    """A jitted step traced and compiled; the seconds of tracing, lowering, compiling; whether a cache answered."""
     hits: list[str] = []
 
     def listen(event: str, **_: Any) -> None:
@@ -45,7 +45,7 @@ def compiled(step: Any, state: Any, batch: Any, clock: Clock) -> tuple[Any, tupl
     finally:
         jax.monitoring.unregister_event_listener(listen)
     seconds = (after_trace - start, after_lower - after_trace, clock() - after_lower)
-    return program, seconds, bool(hits)
+    return traced, program, seconds, bool(hits)
 
 
 def timed(function: Callable[[], Any], clock: Clock, wait: Wait = jax.block_until_ready) -> tuple[Any, float]:

@@ -46,6 +46,7 @@ def test_a_worker_prepares_compiles_checks_and_runs_blocks(worker: LiveWorker) -
     step = compiled(worker)
     assert step.first_loss is not None
     assert [c.kind for c in step.cost.collectives] == ["all-reduce"]
+    assert step.cost.product_flops == 2 * (2 * 4 * 3)  # 3 weights and their gradients, 4 examples a device
     worker.begin_check()
     assert worker.end_check().failures == ""
     assert set(worker.rough()) == {"latency", "throughput", "fused"}
