@@ -6,6 +6,7 @@ import dataclasses
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,9 +117,14 @@ def _operation(found: re.Match[str], line: str) -> Operation:
 
 def collectives(hlo: str) -> tuple[Collective, ...]:
     """The collectives in the text of a compiled program (XLA's HLO), by kind and group size."""
+    return summed(operations(hlo))
+
+
+def summed(found: Sequence[Operation]) -> tuple[Collective, ...]:
+    """Collective instructions by kind and group size."""
     counts: Counter[tuple[str, int]] = Counter()
     sizes: Counter[tuple[str, int]] = Counter()
-    for operation in operations(hlo):
+    for operation in found:
         key = (operation.kind, operation.group_size)
         counts[key] += 1
         sizes[key] += sum(result.bytes for result in operation.results)

@@ -20,6 +20,7 @@ from toynet.mesh import DATA, MEMBERS
 
 # Of every buffer, its first axis: one entry for each device.
 OWN = PartitionSpec((MEMBERS, DATA))
+COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
 # Large enough that a call's own time is nothing beside it, and that the array doesn't fit a core's caches.
 PRODUCT_SIDE = {"cpu": 1024}
 PRODUCT_SIDE_ELSEWHERE = 8192
@@ -46,13 +47,13 @@ def collectives(operations: Sequence[Operation], mesh: Mesh) -> Loop:
     """Those collectives and nothing else: shapes, dtypes and groups are those given, of zeros.
 
     Each of them works on what it gave the last time, so that none can be left out or moved out of the loop.
-    Raises ValueError for a kind that can't be made.
+    Their kinds have to be of COLLECTIVES, and their groups the data axis.
     """
 
     def once(held: list[Any]) -> list[Any]:
         return [_reduced(one, buffers) for one, buffers in zip(operations, held, strict=True)]
 
-    buffers = [[_zeros(mesh, shape) for shape in operands(one)] for one in operations]
+    buffers = [[_zeros(mesh, shape) for shape in one.operands] for one in operations]
     return _loop(once, buffers, mesh)
 
 
@@ -84,17 +85,6 @@ def stream(mesh: Mesh, dtype: str) -> tuple[Loop, float]:
     return _loop(lambda held: [held[0] * held[1], held[1]], [values, factor], mesh), moved
 
 
-def operands(one: Operation) -> list[Shape]:
-    """What a collective is done to, on one device."""
-    grown = {"all-gather": lambda size: size // one.group_size, "reduce-scatter": lambda size: size * one.group_size}
-    return [_resized(shape, one.dimension, grown.get(one.kind, lambda size: size)) for shape in one.results]
-
-
-def _resized(shape: Shape, dimension: int | None, change: Callable[[int], int]) -> Shape:
-    dims = tuple(change(size) if axis == dimension else size for axis, size in enumerate(shape.dims))
-    return Shape(shape.dtype, dims)
-
-
 def _small(one: Operation) -> Shape:
     result = one.results[0]
     divided = one.group_size if one.kind in ("all-gather", "all-to-all") else 1
@@ -117,10 +107,7 @@ def _reduced(one: Operation, held: list[Any]) -> list[Any]:
             return [lax.dynamic_update_slice(x, y, [0] * x.ndim) for x, y in zip(held, scattered, strict=True)]
         case "all-to-all":
             return [lax.all_to_all(x, axis, dimension, dimension, tiled=True) for x in held]
-        case "collective-permute":
-            turns = [(i, (i + 1) % one.group_size) for i in range(one.group_size)]
-            return [lax.ppermute(x, axis, turns) for x in held]
-    raise ValueError(f"{one.kind} can't be made alone")
+    raise AssertionError(one.kind)
 
 
 def _loop(once: Callable[[Any], Any], buffers: Any, mesh: Mesh) -> Loop:
