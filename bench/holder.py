@@ -79,7 +79,7 @@ class Holder:
         self._long = self._first_step_s > LONG_FIRST_STEP_S
         if self._long and jax.default_backend() != "cpu":  # a GPU's first step loads libraries
             self._long = self._rough("latency") > LONG_FIRST_STEP_S
-        self._cost = cost.of(program, traced.jaxpr)
+        self._cost, self._operations = cost.of(program, traced.jaxpr), cost.operations(program.as_text())
         self._first_losses = self._program.members(loss(metrics), checked_members(self._program))
         first_loss = float(np.ravel(self._first_losses)[0])
         stages = Stages(*seconds, cached, self._first_step_s, transfer_s)

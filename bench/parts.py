@@ -35,7 +35,7 @@ def taken_apart(program: Program, found: Sequence[Operation], dtype: str, *, pea
     Without collectives a step is all compute, and has no parts but, with `peaks`, those of its devices.
     """
     mesh = make_mesh(program.layout.member_shards, program.layout.data_shards)
-    why_not = _why_not(program) if found else ""
+    why_not = _why_not(program, found)
     made: dict[Kind, Loop] = {}
     if found and not why_not:
         made["collectives"] = loops.collectives(found, mesh)
@@ -52,10 +52,13 @@ def taken_apart(program: Program, found: Sequence[Operation], dtype: str, *, pea
     return Apart(Parts(kinds, product_flops, stream_bytes, why_not), made, compute)
 
 
-def _why_not(program: Program) -> str:
-    return (
-        "sums in a fixed order over all devices have no compute of their own" if program.workload.virtual_shards else ""
-    )
+def _why_not(program: Program, found: Sequence[Operation]) -> str:
+    """Why collectives can't be parted from the rest, in words; empty if they can."""
+    if found and program.workload.virtual_shards:
+        return "sums in a fixed order over all devices have no compute of their own"
+    groups = program.layout.data_shards
+    strange = [one for one in found if one.kind not in loops.COLLECTIVES or one.group_size != groups]
+    return f"{strange[0].kind} over {strange[0].group_size or 'pairs'} can't be made alone" if strange else ""
 
 
 def _unlike(loop: Loop, found: Sequence[Operation]) -> str:

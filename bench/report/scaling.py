@@ -53,8 +53,8 @@ PARTS_LEGEND = (
     "alone) + dispatch (what waiting costs beyond a step of one program) + rest (below 0: overlap), each with its "
     "share. explained: a step of one program over compute + collectives. algorithm, bus: bytes of collectives a "
     "second, as nccl-tests reckons them. MFU: the step's matrix products, as a share of a large one's FLOP/s on the "
-    "same devices. memory: bytes that the compiler counts as accessed, as a share of what reading and writing a large array "
-    "reaches there; over 100% where caches answer."
+    "same devices. memory: bytes that the compiler counts as accessed, as a share of what reading and writing a large "
+    "array reaches there; over 100% where caches answer."
 )
 
 
