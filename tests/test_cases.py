@@ -150,3 +150,47 @@ def test_listing_and_reporting_never_load_jax(command: str, pytestconfig: pytest
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert "tutorial" in run.stdout
+
+
+def of_tutorial(**lists: Any) -> list[str]:
+    return names(workloads=("tutorial",), **lists)
+
+
+def test_scaling_sets_each_case_beside_the_same_on_one_device() -> None:
+    assert of_tutorial(modes=("data_parallel",), devices=(1, 2, 4), scaling=("strong", "weak")) == [
+        "tutorial/single-1/m1/b32",
+        "tutorial/data_parallel-2/m1/b32",
+        "tutorial/data_parallel-4/m1/b32",
+        "tutorial/data_parallel-2/m1/b64",
+        "tutorial/data_parallel-4/m1/b128",
+    ]
+
+
+def test_ensembles_scale_by_their_members() -> None:
+    assert of_tutorial(modes=("ensemble_data",), devices=(2,), members=(8,), scaling=("strong", "weak")) == [
+        "tutorial/ensemble-1/m8/b32",
+        "tutorial/ensemble_data-2x1/m8/b32",
+        "tutorial/ensemble_data-2x1/m16/b32",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selection", "sentence"),
+    [
+        ({"batch": (33,)}, "strong scaling divides batch of 33 over 2 devices"),
+        ({"modes": ("ensemble_data",), "members": (7,)}, "strong scaling divides members of 7 over 2 devices"),
+        ({"meshes": ((2, 1),)}, "no --mesh"),
+        ({"deterministic": True}, "no --deterministic"),
+        ({"scaling": ("stong",)}, "strong"),
+    ],
+)
+def test_what_cannot_be_shared_equally_does_not_scale(selection: dict[str, Any], sentence: str) -> None:
+    chosen = {"modes": ("data_parallel",), "devices": (2,), "scaling": ("strong", "weak"), **selection}
+    with pytest.raises(UsageError, match=sentence):
+        of_tutorial(**chosen)
+
+
+def test_any_batch_can_grow_with_the_devices() -> None:
+    assert "tutorial/data_parallel-2/m1/b66" in of_tutorial(
+        modes=("data_parallel",), devices=(2,), batch=(33,), scaling=("weak",)
+    )

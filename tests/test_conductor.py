@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bench.cases import Case
-from bench.conductor import Broke, Certified, Conductor, Event, RoundEnded, Sampled, Schedule, Started
+from bench.conductor import Broke, Certified, Conductor, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.live import WorkerFailed
-from bench.measured import KINDS, Block, Certificate, Check, Compiled, Cost, Kind, Stages
+from bench.measured import KINDS, Block, Certificate, Check, Compiled, Cost, Kind, Parts, Stages
 from toynet.errors import UsageError
 
 SINGLE = Case(workload="tutorial", mode="single")
@@ -26,6 +26,7 @@ WIDE = [Case(workload="wide", mode="single", batch=512), Case(workload="wide", m
 COST = Cost(1.0, 2.0, 3, 4, 5, 1, ())
 STAGES = Stages(0.1, 0.2, 0.3, False, 0.4, 0.5)
 GOOD = Certificate((Check("raw gradients", True, "off by 1e-7", "1e-4"),), (0,))
+PART_S = 0.002
 BAD = Certificate((GOOD.checks[0], Check("collectives", False, "none", "all-reduce")), (0,))
 
 
@@ -40,6 +41,7 @@ class World:
     """Seconds a step, as foretold and as taken."""
     failing: dict[tuple[Case, str, int], Exception] = field(default_factory=dict)
     """Of a case, in a phase, in a restart."""
+    parts: dict[Case, Parts] = field(default_factory=dict)
     certificates: dict[Case, Certificate] = field(default_factory=dict)
     losses: dict[tuple[Case, int], float | None] = field(default_factory=dict)
     start_error: Callable[[int], None] = lambda _: None
@@ -114,17 +116,21 @@ class Fake:
         self._end("check", "check")
         return self.world.certificates.get(self.case, GOOD)
 
+    def take_apart(self, *, peaks: bool) -> Parts:
+        self._asked("parts with peaks" if peaks else "parts")
+        return self.world.parts[self.case]
+
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         self._asked("rough")
-        return self.world.rough
+        return self.world.rough | {kind: PART_S for kind in kinds if kind not in KINDS}
 
     def traces(self) -> int:
         return 1
 
     def block(self, kind: Kind, steps: int) -> Block:
         self._asked("block")
-        self.world.now += steps * self.world.rough[kind]
-        return Block(steps, steps * self.world.rough[kind])
+        self.world.now += steps * self.world.rough.get(kind, PART_S)
+        return Block(steps, steps * self.world.rough.get(kind, PART_S))
 
     def close(self) -> None:
         self.closed += 1
@@ -494,3 +500,41 @@ def test_one_after_another_a_closed_iterator_ends_the_worker() -> None:
     assert world.alive() == 1
     events.close()
     assert world.alive() == 0
+
+
+WHOLE, HALVES = Parts((), 0.0, 0.0), Parts(("compute", "collectives", "product"), 1.0, 0.0)
+
+
+def test_parts_of_a_step_are_timed_in_the_rounds_of_the_step() -> None:
+    world = World(parts={SINGLE: WHOLE, TWO: HALVES})
+    events = world.run([[SINGLE, TWO]], restarts=2, rounds=2, parts=True)
+    assert [(event.case, event.parts) for event in events if isinstance(event, TakenApart)] == [
+        (SINGLE, WHOLE),
+        (TWO, HALVES),
+    ]
+    found = Counter((event.case, event.kind) for event in sampled(events))
+    assert found == Counter(
+        {(SINGLE, kind): 4 for kind in KINDS} | {(TWO, kind): 4 for kind in (*KINDS, *HALVES.kinds)}
+    )
+
+
+def test_devices_that_share_cores_are_not_asked_for_a_peak() -> None:
+    world = World(parts={TWO: HALVES, FOUR: HALVES})
+    world.run([[TWO, FOUR]], restarts=1, rounds=1, parts=True)
+    assert [asked for asked in world.asked if asked[0].startswith("parts")] == [
+        ("parts with peaks", TWO),
+        ("parts", FOUR),
+    ]
+
+
+def test_nothing_is_taken_apart_unasked() -> None:
+    world = World()
+    world.run([[SINGLE]], restarts=1, rounds=1)
+    assert "parts with peaks" not in dict(world.asked)
+
+
+def test_a_case_that_breaks_while_it_is_taken_apart_is_dropped() -> None:
+    world = World(parts={SINGLE: WHOLE, TWO: HALVES}, failing={(TWO, "parts with peaks", 0): WorkerFailed("it died")})
+    events = world.run([[SINGLE, TWO]], restarts=1, rounds=1, parts=True)
+    assert [event.why for event in broken(events)] == ["it died"]
+    assert {event.case for event in sampled(events)} == {SINGLE}

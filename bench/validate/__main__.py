@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.arguments import Command
+from bench.arguments import Command, Names
 from bench.commands.reporting import refused
 from toynet.arguments import parsed
 from toynet.errors import UsageError
@@ -72,12 +72,41 @@ class Real:
         return reports.written(found, reports.real(found), self.out)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """Hold a record of `bench run --scaling` against the bars for scaling, and the harness against a plain loop.
+
+    Example: python -m bench.validate scaling --record results/baseline-scaling-cpu.json
+    """
+
+    record: Path = Path("results/baseline-scaling-cpu.json")
+    """What the run wrote; it has to have `wide` at batch 4096."""
+    workloads: Names = ("tutorial", "wide")
+    """Whose steps are timed by the harness and by a loop."""
+    restarts: int = 8
+    """Processes for each workload."""
+    rounds: int = 15
+    """Couples of blocks in each."""
+    out: Path = FOLDER / "scaling.json"
+    """What was found; its report (.md) is written beside it."""
+
+    def execute(self) -> int:
+        from bench.record import read
+        from bench.validate import loop, reports, scaling
+
+        record = read(self.record)
+        scaling.found(record, str(self.record), (), command())  # says at once what it lacks
+        loops = loop.compared(self.workloads, self.restarts, self.rounds)
+        found = scaling.found(record, str(self.record), loops, command())
+        return reports.written(found, scaling.report(found), self.out)
+
+
 def command() -> tuple[str, ...]:
     """What was typed, without where Python is."""
     return ("python", "-m", "bench.validate", *sys.argv[1:])
 
 
-COMMANDS: dict[str, Callable[..., Command]] = {"simulate": Simulate, "real": Real}
+COMMANDS: dict[str, Callable[..., Command]] = {"simulate": Simulate, "real": Real, "scaling": Scaling}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
