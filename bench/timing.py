@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -82,16 +81,22 @@ def throughput(
     in_flight: int,
     wait: Wait = jax.block_until_ready,
 ) -> tuple[Any, Block]:
-    """A chain of steps, at most `in_flight` of them under way, waited for at the end."""
-    pending: collections.deque[Any] = collections.deque()
+    """A chain of steps, at most `in_flight` of them under way, waited for at the end.
+
+    Where the bound is reached, half of them are waited for at once: to wait each time would cost a small
+    step a tenth of its time.
+    """
+    pending: list[Any] = []
     source = itertools.cycle(batches)
+    half = -(-in_flight // 2)
     start = clock()
     for _ in range(steps):
         if len(pending) == in_flight:
-            wait(pending.popleft())
+            wait(pending[:half])
+            del pending[:half]
         state, metrics = step(state, next(source))
         pending.append(metrics)
-    wait((state, list(pending)))
+    wait((state, pending))
     return state, Block(steps, clock() - start)
 
 

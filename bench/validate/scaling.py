@@ -45,7 +45,7 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True, tag="validation"):
     machine: str
     commit: str | None
     efficiency: tuple[float, float, float]
-    """Of data_parallel on `wide`, batch 4,096, on 2 devices with a core each: its value and the ends of its interval."""
+    """Of data_parallel on `wide`, batch 4,096, on 2 devices with a core each: its value, its interval's ends."""
     explained: dict[str, tuple[float, float, float]]
     """By data-parallel case that isn't oversubscribed: a step over its compute and its collectives."""
     foretold: tuple[Foretold, ...]
