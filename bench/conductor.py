@@ -8,117 +8,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from bench.cases import Case
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.live import WorkerFailed
-from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind, Parts
+from bench.measured import KINDS, Certificate, Compiled, Kind, Parts
+from bench.workers import STEPS_AT_LEAST, Worker, unlike_first
 from toynet.errors import UsageError
 
 T = TypeVar("T")
-
-
-class Worker(Protocol):
-    """What the conductor asks of a worker. What begins may run beside others.
-
-    Each call may raise WorkerFailed or UsageError, either of which costs the case only.
-    """
-
-    def begin_prepare(self, case: Case, cores: Sequence[int]) -> None: ...
-    def end_prepare(self) -> None: ...
-    def begin_compile(self) -> None: ...
-    def end_compile(self) -> Compiled: ...
-    def begin_check(self, fused: bool | None = None) -> None: ...
-    def end_check(self) -> Certificate: ...
-    def take_apart(self, *, peaks: bool) -> Parts: ...
-    def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]: ...
-    def traces(self) -> int: ...
-    def block(self, kind: Kind, steps: int) -> Block: ...
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How much is measured: restarts x rounds, as far as the budget reaches.
-
-    One round of every case is always run. Where not all restarts of all cases fit, the slowest have fewer.
-    """
-
-    restarts: int = 3
-    rounds: int = 3
-    block_s: float = 0.02
-    budget_s: float = 165.0
-    seed: int = 0
-    parts: bool = False
-    """Ask for blocks of the parts of a step, and of what the devices can do at most, too."""
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of block that are asked for, of those that a case has."""
-        return (*KINDS, *PART_KINDS) if self.parts else KINDS
-
-
-@dataclass(frozen=True)
-class Started:
-    """A case was compiled on those cores, and its first step run."""
-
-    case: Case
-    restart: int
-    compiled: Compiled
-    cores: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Certified:
-    """A case was compared with `single`; nothing of it is timed before, or after if it differs."""
-
-    case: Case
-    certificate: Certificate
-
-
-@dataclass(frozen=True)
-class TakenApart:
-    """The parts of a case can be timed beside it."""
-
-    case: Case
-    parts: Parts
-
-
-@dataclass(frozen=True)
-class Broke:
-    """A case computes something else, or its worker died or hung; nothing more is asked of it."""
-
-    case: Case
-    restart: int
-    why: str
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """One block was run."""
-
-    case: Case
-    restart: int
-    round: int
-    kind: Kind
-    block: Block
-
-
-@dataclass(frozen=True)
-class RoundEnded:
-    """Every case that is alive was asked once for each kind of block."""
-
-    restart: int
-    round: int
-
-
-Event = Started | Certified | TakenApart | Broke | Sampled | RoundEnded
-
-# One step in a chain would only be a step that is waited for.
-STEPS_AT_LEAST: dict[Kind, int] = {**dict.fromkeys((*KINDS, *PART_KINDS), 1), "throughput": 2}
-# Of the first loss, which a restart has to reproduce: it is the same program, compiled anew.
-FIRST_LOSS_TOLERANCE = 1e-5
 
 
 class Conductor:
@@ -332,15 +231,6 @@ class Conductor:
 
     def _shuffled(self, values: Sequence[T]) -> list[T]:
         return self._random.sample(values, len(values))
-
-
-def unlike_first(loss: float | None, first: float | None) -> str:
-    """How the loss of a first step isn't that of the first start, in words; empty if it is."""
-    if first is None or loss is None:
-        return "the loss of the first step isn't a finite number"
-    if abs(loss - first) > FIRST_LOSS_TOLERANCE * abs(first):
-        return f"the loss of the first step is {loss:g}, and was {first:g} before the restart"
-    return ""
 
 
 def _compiled(worker: Worker) -> Compiled:

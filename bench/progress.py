@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import ab, duet, run
-from bench.conductor import Broke, Certified, Conductor, Event, RoundEnded, Sampled, Started, TakenApart
+from bench.conductor import Conductor
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Started, TakenApart
 from bench.report.terminal import console
 
 

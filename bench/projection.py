@@ -98,7 +98,7 @@ def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
     if not source.several and not (counted and {"latency", "bytes"} <= set(link)):
         raise UsageError(
             f"{source.workload} in mode {source.mode} was measured on one device only where each has a core of its "
-            "own: more devices can't be foretold from that. Measure it where there are more cores or devices, or give "
+            "own, from which more devices can't be foretold; measure it where there are more cores or devices, or give "
             "--link-latency and --link-bandwidth."
         )
     collectives = max(counted, key=lambda r: r.case.devices).cost

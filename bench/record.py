@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from bench.cases import Case
-from bench.conductor import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.environment import Backend, Host
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.measured import Block, Certificate, Cost, Kind, Parts, Stages
 from bench.nvml import Reading
 from toynet.errors import UsageError

@@ -14,8 +14,9 @@ import msgspec
 
 from bench import environment, nvml
 from bench.cases import PRESET_BATCH, Case, Selection, expand
-from bench.conductor import Conductor, Event, RoundEnded, Schedule
+from bench.conductor import Conductor
 from bench.environment import Backend
+from bench.events import Event, RoundEnded, Schedule
 from bench.live import LIMIT_S, PRELOAD, WorkerFailed, nursery
 from bench.record import CaseResult, Record, absorb, write
 from toynet.config import PRESETS

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from bench.cases import Case
-from bench.conductor import Schedule
 from bench.environment import Backend, Host
+from bench.events import Schedule
 from bench.measured import PART_KINDS, Block, Certificate, Check, Collective, Cost, Kind, Parts, Stages
 from bench.record import CaseResult, Record, Sample, Start
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from records import case, record, reducing, taken_apart
 
 from bench import breakdown
 from bench.breakdown import breakdowns, bus_factor, moved_bytes
 from bench.measured import Collective, Kind
 from bench.stats import Estimate
-from tests.records import case, record, reducing, taken_apart
 
 TWO = case("data_parallel", 2)
 TIMES: dict[Kind, float] = {

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench.cases import Case
-from bench.conductor import Broke, Certified, Conductor, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
+from bench.conductor import Conductor
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.live import WorkerFailed
 from bench.measured import KINDS, Block, Certificate, Check, Compiled, Cost, Kind, Parts, Stages
 from toynet.errors import UsageError
@@ -122,7 +123,8 @@ class Fake:
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         self._asked("rough")
-        return self.world.rough | {kind: PART_S for kind in kinds if kind not in KINDS}
+        parts: dict[Kind, float] = {kind: PART_S for kind in kinds if kind not in KINDS}
+        return {**self.world.rough, **parts}
 
     def traces(self) -> int:
         return 1

@@ -6,13 +6,13 @@ import dataclasses
 import math
 
 import pytest
+from records import case, record, reducing, taken_apart
 
 from bench import model, projection
 from bench.cases import Case
 from bench.measured import Collective, Kind
 from bench.projection import held_out, model_of, projected, reach, sources
 from bench.record import CaseResult, Record
-from tests.records import case, record, reducing, taken_apart
 from toynet.errors import UsageError
 
 # The law: seconds an example, a step's start, a message, and of a gigabyte a second; dispatch on one device, on more.

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from bench.cases import Case
-from bench.conductor import Broke, Certified, RoundEnded, Sampled, Schedule, Started
 from bench.environment import Backend, Host
+from bench.events import Broke, Certified, RoundEnded, Sampled, Schedule, Started
 from bench.measured import Block, Certificate, Check, Collective, Compiled, Cost, Stages
 from bench.nvml import Gpu, Reading
 from bench.record import SCHEMA, CaseResult, Record, Sample, Start, absorb, read, write

@@ -10,8 +10,9 @@ from test_nvml import Library
 
 from bench import run
 from bench.cases import Selection
-from bench.conductor import Conductor, Event, RoundEnded, Schedule
+from bench.conductor import Conductor
 from bench.environment import Backend
+from bench.events import Event, RoundEnded, Schedule
 from bench.nvml import Gpu
 from bench.record import read
 from bench.report import markdown, table

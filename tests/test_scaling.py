@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from records import case, measured, record
 
 from bench import scaling
 from bench.cases import Case
 from bench.record import CaseResult, Record
-from tests.records import case, measured, record
 
 # Two restarts of one round each: 8 ms, then 10 ms.
 ONE = ((0.008,), (0.010,))

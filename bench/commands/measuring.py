@@ -11,7 +11,7 @@ from bench.arguments import Counts, Meshes, Names, Switch, own
 from bench.cases import Case, Selection, expand
 from bench.commands.reporting import while_read
 from bench.commands.status import BROKEN, DONE
-from bench.conductor import Schedule
+from bench.events import Schedule
 from bench.live import LIMIT_S
 from toynet.config import PRESETS
 from toynet.modes import MODES

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from bench.arguments import Bandwidth, Counts, Names, Seconds, own
+from bench.arguments import Bandwidth, Counts, Names, Seconds, Switch, own
 from bench.commands.reporting import while_read
 from bench.commands.status import DONE
 from toynet.errors import UsageError
@@ -31,11 +31,11 @@ class Project:
     """Of those in the record."""
     modes: Annotated[Names, own("all in the record that divide work")] = ()
     """Of those in the record."""
-    link_latency: Annotated[Seconds | None, own("as measured")] = None
+    link_latency: Annotated[Seconds, own("as measured")] = 0.0
     """Of one message from device to device, such as 5us: what if the link were another?"""
-    link_bandwidth: Annotated[Bandwidth | None, own("as measured")] = None
+    link_bandwidth: Annotated[Bandwidth, own("as measured")] = 0.0
     """Bytes a second that a link carries, such as 50GB/s."""
-    waited: tyro.conf.FlagCreatePairsOff[bool] = False
+    waited: Switch = False
     """Project steps that are waited for; without it those of one program, where they were measured."""
 
     def execute(self) -> int:

@@ -56,14 +56,10 @@ class Wanted:
                     raise UsageError(f"{name} must be from 1 to {MOST_DEVICES}, got {value}.")
 
 
-def link(latency_s: float | None, bandwidth: float | None) -> dict[Term, float]:
-    """Coefficients that are given by hand."""
-    found: dict[Term, float] = {}
-    if latency_s is not None:
-        found["latency"] = latency_s
-    if bandwidth is not None:
-        found["bytes"] = 1 / bandwidth
-    return found
+def link(latency_s: float, bandwidth: float) -> dict[Term, float]:
+    """Coefficients that are given by hand; 0: not given."""
+    found: dict[Term, float] = {"latency": latency_s} if latency_s else {}
+    return {**found, "bytes": 1 / bandwidth} if bandwidth else found
 
 
 def build(record: Record, wanted: Wanted) -> Report:

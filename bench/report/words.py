@@ -47,7 +47,7 @@ def host_line(host: Host) -> str:
 
 
 def sentences(
-    record: Record, cases: Sequence[Summary], scaled: Sequence[Series], apart: Sequence[Breakdown]
+    record: Record, cases: Sequence[Summary], scaled: Sequence[Series] = (), apart: Sequence[Breakdown] = ()
 ) -> tuple[str, ...]:
     """What is fastest, what scales, where the time goes, what is oversubscribed, what broke."""
     said: list[str] = []

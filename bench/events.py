@@ -1,0 +1,86 @@
+"""What a run is to do, and what happens in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.cases import Case
+from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind, Parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How much is measured: restarts x rounds, as far as the budget reaches.
+
+    One round of every case is always run. Where not all restarts of all cases fit, the slowest have fewer.
+    """
+
+    restarts: int = 3
+    rounds: int = 3
+    block_s: float = 0.02
+    budget_s: float = 165.0
+    seed: int = 0
+    parts: bool = False
+    """Ask for blocks of the parts of a step, and of what the devices can do at most, too."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of block that are asked for, of those that a case has."""
+        return (*KINDS, *PART_KINDS) if self.parts else KINDS
+
+
+@dataclass(frozen=True)
+class Started:
+    """A case was compiled on those cores, and its first step run."""
+
+    case: Case
+    restart: int
+    compiled: Compiled
+    cores: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A case was compared with `single`; nothing of it is timed before, or after if it differs."""
+
+    case: Case
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
+class TakenApart:
+    """The parts of a case can be timed beside it."""
+
+    case: Case
+    parts: Parts
+
+
+@dataclass(frozen=True)
+class Broke:
+    """A case computes something else, or its worker died or hung; nothing more is asked of it."""
+
+    case: Case
+    restart: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One block was run."""
+
+    case: Case
+    restart: int
+    round: int
+    kind: Kind
+    block: Block
+
+
+@dataclass(frozen=True)
+class RoundEnded:
+    """Every case that is alive was asked once for each kind of block."""
+
+    restart: int
+    round: int
+
+
+Event = Started | Certified | TakenApart | Broke | Sampled | RoundEnded

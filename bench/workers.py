@@ -1,0 +1,42 @@
+"""What is asked of a worker, by whoever measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bench.cases import Case
+from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind, Parts
+
+# One step in a chain would only be a step that is waited for.
+STEPS_AT_LEAST: dict[Kind, int] = {**dict.fromkeys((*KINDS, *PART_KINDS), 1), "throughput": 2}
+# Of the first loss, which a restart has to reproduce: it is the same program, compiled anew.
+FIRST_LOSS_TOLERANCE = 1e-5
+
+
+class Worker(Protocol):
+    """What the conductor asks of a worker. What begins may run beside others.
+
+    Each call may raise WorkerFailed or UsageError, either of which costs the case only.
+    """
+
+    def begin_prepare(self, case: Case, cores: Sequence[int]) -> None: ...
+    def end_prepare(self) -> None: ...
+    def begin_compile(self) -> None: ...
+    def end_compile(self) -> Compiled: ...
+    def begin_check(self, fused: bool | None = None) -> None: ...
+    def end_check(self) -> Certificate: ...
+    def take_apart(self, *, peaks: bool) -> Parts: ...
+    def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]: ...
+    def traces(self) -> int: ...
+    def block(self, kind: Kind, steps: int) -> Block: ...
+    def close(self) -> None: ...
+
+
+def unlike_first(loss: float | None, first: float | None) -> str:
+    """How the loss of a first step isn't that of the first start, in words; empty if it is."""
+    if first is None or loss is None:
+        return "the loss of the first step isn't a finite number"
+    if abs(loss - first) > FIRST_LOSS_TOLERANCE * abs(first):
+        return f"the loss of the first step is {loss:g}, and was {first:g} before the restart"
+    return ""

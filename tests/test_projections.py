@@ -1,0 +1,102 @@
+"""`bench project`: from a record on disk to a table and sentences, or to a refusal in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from records import case, record
+from test_model import measured, result
+
+from bench.cli import main
+from bench.record import CaseResult, Record, write
+
+
+def project(found: Record, folder: Path, *flags: str) -> int:
+    path = folder / "run.json"
+    write(found, path)
+    return main(["project", str(path), *flags])
+
+
+def test_it_says_what_more_devices_would_take_and_how_well_it_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project(measured(noise=0.01), tmp_path, "--devices", "16,64", "--batch", "2048") == 0
+    said = capsys.readouterr().out
+    # By the law of test_model: 0.2 ms + 20.48 ms / 16 + 8 x 0.05 ms + 15 / 8 x 4 ms.
+    assert "9.4 ms ±2%" in said
+    assert "projected" in said
+    assert "efficiency stays over 50% up to" in said
+    assert "fitted to 36 times on 1, 2, 4 devices" in said
+
+
+def test_another_link_is_said_to_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--devices", "16", "--batch", "2048", "--link-latency", "5us", "--link-bandwidth", "50GB/s")
+    assert project(measured(), tmp_path, *flags) == 0
+    said = capsys.readouterr().out
+    # 0.2 ms + 20.48 ms / 16 + 8 x 5 us + 15 / 8 x 4 MB / (50 GB/s).
+    assert "1.670 ms" in said
+    assert "latency and bytes given by hand" in said
+
+
+def test_more_devices_than_examples_are_not_projected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project(measured(), tmp_path, "--devices", "4096", "--batch", "2048") == 0
+    assert "more devices than examples" in capsys.readouterr().out
+
+
+def test_oversubscribed_points_are_refused_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project(measured((1, 8), cores=2), tmp_path) == 2
+    said = capsys.readouterr().err
+    assert "each has a core of its own" in said
+    assert "--link-bandwidth" in said
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (record(result(512, 1), result(1024, 2)), "a line needs two points"),
+        (record(result(512, 1)), "no case of the record divides work over devices"),
+        (record(result(512, 1), CaseResult(case("data_parallel", 2), "broken", why="it crashed")), "no case"),
+    ],
+)
+def test_too_little_is_refused_in_a_sentence(
+    found: Record, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project(found, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--link-latency", "5"), "a time above 0 such as 5us was expected"),
+        (("--link-latency", "-5us"), "a time above 0 such as 5us was expected"),
+        (("--link-bandwidth", "fast"), "bytes a second above 0 such as 50GB/s"),
+        (("--devices", "0"), "devices must be from 1"),
+        (("--batch", "-3"), "batch must be from 1"),
+        (("--modes", "data_paralel"), "data_parallel"),
+        (("--workloads", "wide"), "tutorial"),
+    ],
+)
+def test_a_wrong_argument_is_refused(
+    flags: tuple[str, ...], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project(measured(), tmp_path, *flags) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_newer_record_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "newer.json"
+    path.write_text(json.dumps({"schema": 99}))
+    assert main(["project", str(path)]) == 2
+    assert "its schema is 99" in capsys.readouterr().err
+
+
+def test_the_file_of_another_command_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ab.json"
+    path.write_text(json.dumps({"type": "comparison", "schema": 1}))
+    assert main(["project", str(path)]) == 2
+    assert "is a comparison, and a record of `python -m bench run` was expected" in capsys.readouterr().err
