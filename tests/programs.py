@@ -32,6 +32,13 @@ def place(program: Program, members: list[Any]) -> Any:
     return jax.device_put(stack(members[: program.layout.members] + padding), program.state_sharding)
 
 
+def described(program: Program) -> Any:
+    """The shapes, dtypes and shardings of a program's state."""
+    state = jax.eval_shape(program.init, program.keys(0))
+    shardings = jax.tree.broadcast(program.state_sharding, state)
+    return jax.tree.map(lambda leaf, at: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=at), state, shardings)
+
+
 def after(program: Program, config: Config, times: int) -> tuple[Any, Any]:
     """State and metrics, on the host, after so many epochs from the configuration's seed."""
     state = program.init(program.keys(config.seed))

@@ -25,7 +25,8 @@ def trained(mode: str, members: int, mesh: tuple[int, int]) -> tuple[Any, list[A
 
 
 @pytest.mark.parametrize(
-    ("mode", "members", "mesh"), [("single", 1, (1, 1)), ("data_parallel", 1, (1, 4)), ("ensemble_data", 3, (2, 2))]
+    ("mode", "members", "mesh"),
+    [("single", 1, (1, 1)), ("data_parallel", 1, (1, 4)), ("fsdp", 1, (1, 2)), ("ensemble_data", 3, (2, 2))],
 )
 def test_epochs_give_the_last_batchs_metrics_and_the_state_reached(
     mode: str, members: int, mesh: tuple[int, int]

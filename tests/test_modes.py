@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -7,12 +8,13 @@ from hypothesis import strategies as st
 
 from toynet import modes
 from toynet.errors import UsageError
-from toynet.modes import MODES, Layout, by_name, check, collectives, mesh_for
+from toynet.modes import MODES, Layout, by_name, check, check_workload, collectives, divided_axis, mesh_for
+from toynet.workload import Workload
 
 
-def test_the_four_modes_are_values_that_compare_and_hash() -> None:
-    assert set(MODES) == {"single", "ensemble", "data_parallel", "ensemble_data"}
-    assert len(set(MODES.values())) == 4
+def test_the_six_modes_are_values_that_compare_and_hash() -> None:
+    assert set(MODES) == {"single", "ensemble", "data_parallel", "ensemble_data", "fsdp", "zero1"}
+    assert len(set(MODES.values())) == 6
     assert by_name("single") is MODES["single"]
 
 
@@ -27,6 +29,8 @@ def test_an_unknown_mode_is_refused_with_the_nearest_name() -> None:
         ("single", 1, (1, 1)),
         ("ensemble", 1, (1, 1)),
         ("data_parallel", 8, (1, 8)),
+        ("fsdp", 4, (1, 4)),
+        ("zero1", 3, (1, 3)),
         ("ensemble_data", 1, (1, 1)),
         ("ensemble_data", 2, (2, 1)),
         ("ensemble_data", 4, (2, 2)),
@@ -83,6 +87,44 @@ def test_only_a_divided_batch_needs_a_collective() -> None:
     assert collectives(MODES["ensemble_data"], Layout(members=4, member_shards=4)) == set()
     assert collectives(MODES["data_parallel"], Layout()) == set()
     assert collectives(MODES["single"], Layout()) == set()
+
+
+def test_a_divided_state_is_gathered_and_scattered_unless_no_leaf_divides() -> None:
+    split = Layout(data_shards=4)
+    for mode in (MODES["fsdp"], MODES["zero1"]):
+        assert collectives(mode, split) == {"all-gather", "reduce-scatter", "all-reduce"}
+        assert collectives(mode, split, divided_params=False) == {"all-reduce"}
+        assert collectives(mode, Layout()) == set()
+
+
+@pytest.mark.parametrize(
+    ("shape", "devices", "axis"),
+    [
+        ((6, 4), 2, 0),
+        ((6, 4), 4, 1),
+        ((6, 4), 5, None),
+        ((), 2, None),
+        ((0, 4), 2, 1),
+        ((2, 2), 4, None),
+        ((6,), 1, None),
+    ],
+)
+def test_a_leaf_is_divided_along_its_first_axis_that_the_devices_share_equally(
+    shape: tuple[int, ...], devices: int, axis: int | None
+) -> None:
+    assert divided_axis(shape, devices) == axis
+
+
+def test_a_workload_whose_state_cannot_be_divided_is_refused() -> None:
+    bare = Workload(
+        name="mine", init=lambda key: 0, batch=lambda key, n: 0, step=lambda state, batch, axis_name=None: (0, 0)
+    )
+    check_workload(bare, MODES["data_parallel"], Layout())
+    for mode in (MODES["fsdp"], MODES["zero1"]):
+        with pytest.raises(UsageError, match=f"mode '{mode.name}' divides the state leaf by leaf, and 'mine' has no"):
+            check_workload(bare, mode, Layout(data_shards=2))
+        with pytest.raises(UsageError, match=f"fixed order, which mode '{mode.name}' doesn't keep; 'data_parallel'"):
+            check_workload(dataclasses.replace(bare, virtual_shards=8), mode, Layout())
 
 
 def test_modes_and_presets_load_no_jax() -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from programs import after, deviation, first_batch, member, place, program
+from programs import after, described, deviation, first_batch, member, place, program
 
 from toynet.config import VIRTUAL_SHARDS, Config
 from toynet.data import Batch
@@ -28,6 +28,8 @@ CASES = [
     ("data_parallel", 1, (1, 8)),
     ("ensemble_data", 3, (4, 1)),
     ("ensemble_data", 3, (2, 4)),
+    ("fsdp", 1, (1, 5)),
+    ("zero1", 1, (1, 5)),
 ]
 COLLECTIVE = re.compile(r" (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(")
 # A wrong mode is off by more than this share of a leaf's largest entry, a right one by less than 2e-5 (test_agreement).
@@ -38,14 +40,21 @@ WRONG = 1e-2
 def stepped(mode: str, members: int, mesh: tuple[int, int]) -> tuple[Program, list[Any]]:
     """A program whose step may be traced once, and its states and metrics over three steps, each waited for."""
     plain = workload("tutorial", CONFIG)
+    assert plain.parts is not None
     chex.clear_trace_counter()
 
     @chex.assert_max_traces(n=1)
     def step_once(state: Any, batch: Any, axis_name: str | None = None) -> tuple[Any, Any]:
         return plain.step(state, batch, axis_name)
 
+    @chex.assert_max_traces(n=1)
+    def update_once(state: Any, grads: Any) -> Any:
+        assert plain.parts is not None
+        return plain.parts.update(state, grads)
+
+    once = dataclasses.replace(plain.parts, update=update_once)
     layout = Layout(members=members, batch=CONFIG.batch_size, member_shards=mesh[0], data_shards=mesh[1])
-    bound = bind(dataclasses.replace(plain, step=step_once), by_name(mode), layout)
+    bound = bind(dataclasses.replace(plain, step=step_once, parts=once), by_name(mode), layout)
     batch = bound.place(first_batch(CONFIG))
     outputs: list[Any] = [(bound.init(bound.keys(CONFIG.seed)), None)]
     for _ in range(3):
@@ -54,12 +63,8 @@ def stepped(mode: str, members: int, mesh: tuple[int, int]) -> tuple[Program, li
 
 
 def collectives(bound: Program, config: Config) -> list[str]:
-    state = jax.eval_shape(bound.init, bound.keys(0))
-    placed = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=bound.state_sharding), state
-    )
     step: Any = bound.step
-    return COLLECTIVE.findall(step.lower(placed, bound.place(first_batch(config))).compile().as_text())
+    return COLLECTIVE.findall(step.lower(described(bound), bound.place(first_batch(config))).compile().as_text())
 
 
 @pytest.mark.parametrize(("mode", "members", "mesh"), CASES)
@@ -73,8 +78,9 @@ def test_a_step_keeps_structure_shapes_dtypes_and_shardings_and_deletes_its_stat
     chex.assert_tree_all_finite((state, metrics))
     chex.assert_shape(metrics, (bound.layout.padded_members,) if bound.mode.ensemble else ())
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
-    for leaf in jax.tree.leaves(state):
-        assert leaf.sharding.is_equivalent_to(bound.state_sharding, leaf.ndim)
+    shardings = jax.tree.leaves(jax.tree.broadcast(bound.state_sharding, state))
+    for leaf, sharding in zip(jax.tree.leaves(state), shardings, strict=True):
+        assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
         assert len(leaf.sharding.device_set) == mesh[0] * mesh[1]
         if bound.mode.ensemble:  # each shard holds its members and no more
             assert len(leaf.addressable_shards[0].data) == bound.layout.padded_members // mesh[0]

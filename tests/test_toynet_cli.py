@@ -45,6 +45,8 @@ def test_the_bare_command_prints_the_tutorials_lines_and_ends_in_its_accuracy() 
     [
         ["--mode", "data_parallel", "--devices", "8"],
         ["--mode", "data_parallel", "--devices", "4", "--deterministic"],
+        ["--mode", "fsdp", "--devices", "5"],
+        ["--mode", "zero1", "--devices", "2"],
         ["--mode", "ensemble", "--seeds", "1"],
         ["--mode", "ensemble_data", "--members", "1", "--mesh", "1x8"],
     ],
@@ -110,6 +112,7 @@ def test_plot_writes_the_pictures_and_nothing_else(
         (["--mode", "data_parallel", "--devices", "9"], "JAX has already started with 8"),
         (["--mode", "data_parallel", "--devices", "1000"], "1 to 256 devices, got 1000"),
         (["--mode", "data_parallel", "--devices", "3", "--deterministic"], "8 parts, which 3 devices can't share"),
+        (["--mode", "fsdp", "--devices", "2", "--deterministic"], "a fixed order, which mode 'fsdp' doesn't keep"),
         (["--seeds", "4"], "mode 'single' trains 1 member, got 4"),
         (["--mode", "ensemble", "--seeds", "0"], "members must be at least 1, got 0"),
         (["--mode", "ensemble", "--seed", "4294967290"], "the last would be 4294967297"),

@@ -44,7 +44,7 @@ class Train:
     preset: str = "tutorial"
     """What to train: 'tutorial' (2-10-2) or 'wide' (64-1024-1024-10)."""
     mode: str = "single"
-    """How to run it: 'single', 'ensemble', 'data_parallel' or 'ensemble_data'."""
+    """How to run it: 'single', 'ensemble', 'data_parallel', 'ensemble_data', 'fsdp' or 'zero1'."""
     devices: Annotated[int | None, _flag("1, or as --mesh says", metavar="N")] = None
     """Devices to divide the work over; a CPU simulates them."""
     seeds: Annotated[int | None, _flag(f"{DEFAULT_MEMBERS} in an ensemble", metavar="N", aliases=["--members"])] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toynet.errors import UsageError, unknown
@@ -11,7 +12,7 @@ from toynet.workload import Workload
 
 @dataclass(frozen=True)
 class Mode:
-    """A way of running one workload; what it does follows from three choices."""
+    """A way of running one workload; what it does follows from a few choices."""
 
     name: str
     summary: str
@@ -21,6 +22,10 @@ class Mode:
     """Divide the members over devices."""
     shards_batch: bool = False
     """Divide the batch over devices."""
+    shards_state: bool = False
+    """Divide what else a state holds than parameters, such as the optimizer's moments, over the batch's devices."""
+    shards_params: bool = False
+    """Divide the parameters, too."""
 
     @property
     def sharded(self) -> bool:
@@ -40,6 +45,19 @@ MODES = {
             ensemble=True,
             shards_members=True,
             shards_batch=True,
+        ),
+        Mode(
+            "fsdp",
+            "data_parallel, and parameters and optimizer state divided as well, gathered for use (shard_map)",
+            shards_batch=True,
+            shards_state=True,
+            shards_params=True,
+        ),
+        Mode(
+            "zero1",
+            "data_parallel, and the optimizer state divided as well, each device updating its part (shard_map)",
+            shards_batch=True,
+            shards_state=True,
         ),
     )
 }
@@ -100,8 +118,18 @@ def check(mode: Mode, layout: Layout) -> None:
         raise UsageError(f"mode {mode.name!r} runs on 1 device, got {layout.devices}; {other!r} takes several.")
 
 
-def check_workload(workload: Workload, layout: Layout) -> None:
+def check_workload(workload: Workload, mode: Mode, layout: Layout) -> None:
     """Raises UsageError if the workload can't be divided so."""
+    if mode.shards_state and workload.virtual_shards:
+        raise UsageError(
+            f"deterministic sums are made in a fixed order, which mode {mode.name!r} doesn't keep; "
+            "'data_parallel' does."
+        )
+    if mode.shards_state and workload.parts is None:
+        raise UsageError(
+            f"mode {mode.name!r} divides the state leaf by leaf, and {workload.name!r} has no `parts` that say how to "
+            "step on a part of it; give its Workload some, or take 'data_parallel'."
+        )
     if workload.virtual_shards % layout.data_shards and workload.virtual_shards:
         raise UsageError(
             f"deterministic sums are made in {workload.virtual_shards} parts, which {layout.data_shards} devices "
@@ -114,10 +142,30 @@ def check_workload(workload: Workload, layout: Layout) -> None:
         )
 
 
-def collectives(mode: Mode, layout: Layout, virtual_shards: int = 0) -> frozenset[str]:
-    """The kinds of collective that a correct step of the mode contains."""
+def check_alone(workload: Workload) -> None:
+    """Raises UsageError if the workload's collectives can't be left out of its step."""
+    if workload.virtual_shards:
+        raise UsageError(
+            f"deterministic sums are made in {workload.virtual_shards} parts of the whole batch, so a step without "
+            "its collectives isn't to be had of them; leave deterministic out."
+        )
+
+
+def divided_axis(shape: Sequence[int], devices: int) -> int | None:
+    """The axis along which a leaf of a divided state is divided: the first that the devices share equally, if any."""
+    axes = [axis for axis, size in enumerate(shape) if size and size % devices == 0]
+    return axes[0] if axes and devices > 1 else None
+
+
+def collectives(mode: Mode, layout: Layout, virtual_shards: int = 0, *, divided_params: bool = True) -> frozenset[str]:
+    """The kinds of collective that a correct step of the mode contains.
+
+    `divided_params`: whether any leaf of the parameters can be divided, in a mode that divides the state.
+    """
     if not mode.shards_batch or layout.data_shards == 1:
         return frozenset()
+    if mode.shards_state and divided_params:
+        return frozenset({"all-gather", "reduce-scatter", "all-reduce"})  # the last of the loss, and what stays whole
     return frozenset({"all-gather" if virtual_shards else "all-reduce"})
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
+from toynet import fsdp
 from toynet.mesh import DATA, MEMBERS, first_devices, make_mesh
-from toynet.modes import Layout, Mode, check, check_workload
+from toynet.modes import Layout, Mode, check, check_alone, check_workload, collectives
 from toynet.workload import Batch, Metrics, State, Workload
 
 P = PartitionSpec
@@ -31,7 +32,8 @@ class Program:
     workload: Workload
     mode: Mode
     layout: Layout
-    state_sharding: Sharding
+    state_sharding: Any
+    """A Sharding, or a tree of them where each leaf of the state has its own."""
     batch_sharding: Sharding
     stacked_sharding: Sharding
     init: Callable[[jax.Array], State]
@@ -41,6 +43,17 @@ class Program:
     epoch: Callable[[State, Batch, int], tuple[State, Metrics]]
     """All of a stack of batches, so many times over, in one program; metrics (steps,) of the last time."""
     gradients: Callable[[State, Batch], Any] | None
+    communicates: bool = True
+    divided_params: bool = False
+    """Whether any leaf of the parameters is divided over devices while it is updated."""
+
+    @property
+    def collectives(self) -> frozenset[str]:
+        """The kinds of collective that a correct step contains."""
+        if not self.communicates:
+            return frozenset()
+        virtual_shards = self.workload.virtual_shards
+        return collectives(self.mode, self.layout, virtual_shards, divided_params=self.divided_params)
 
     def keys(self, seed: int) -> jax.Array:
         """Keys of seeds seed, seed + 1, ...: one for each member, the last repeated as padding."""
@@ -82,53 +95,83 @@ class Program:
         return jax.tree.map(lambda leaf: _rows(leaf, chosen), tree)
 
 
-def bind(workload: Workload, mode: Mode, layout: Layout) -> Program:
-    """The workload in that mode at these sizes; raises UsageError where that can't be."""
+@dataclass(frozen=True)
+class _Local:
+    """What a device computes on its part of a state and a batch, and the specs of what comes of it."""
+
+    step: Callable[[State, Batch], tuple[State, Metrics]]
+    gradients: Callable[[State, Batch], Any] | None
+    state: Any
+    """Specs of a state, or one for all of its leaves."""
+    grads: Any
+    metrics: PartitionSpec
+    divided_params: bool = False
+
+
+def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool = True) -> Program:
+    """The workload in that mode at these sizes; raises UsageError where that can't be.
+
+    Where it doesn't communicate, the program lacks its collectives: each device works on its part of the batch as if
+    it were alone. It computes something else, in the time that the arithmetic takes.
+    """
     check(mode, layout)
-    check_workload(workload, layout)
-    members = P(MEMBERS) if layout.member_shards > 1 else P()
+    check_workload(workload, mode, layout)
+    if not communicates:
+        check_alone(workload)
+    local = _local(workload, mode, layout, communicates)
     data = P(DATA) if layout.data_shards > 1 else P()
     stacked = P(None, *data)
-    # Without an axis to reduce over there must be no collective, not one over groups of a single device.
-    axis_name = DATA if layout.data_shards > 1 else None
     if mode.sharded:
         mesh = make_mesh(layout.member_shards, layout.data_shards)
-        shardings = [NamedSharding(mesh, spec) for spec in (members, data, stacked)]
-        shard = functools.partial(jax.shard_map, mesh=mesh, out_specs=members)
+        place = functools.partial(jax.tree.map, functools.partial(NamedSharding, mesh))
+        shard = functools.partial(jax.shard_map, mesh=mesh, check_vma=communicates)
     else:
-        shardings = [SingleDeviceSharding(first_devices(1)[0])] * 3
-        shard = _unsharded
+        place, shard = functools.partial(jax.tree.map, _on_first_device), _unsharded
 
-    def transform(function: Callable, batch_spec: PartitionSpec) -> Callable:
+    def transform(function: Callable, batch_spec: PartitionSpec, out_specs: Any) -> Callable:
         mapped = jax.vmap(function, in_axes=(0, None)) if mode.ensemble else function
-        return shard(mapped, in_specs=(members, batch_spec))
-
-    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
-        return workload.step(state, batch, axis_name)
+        return shard(mapped, in_specs=(local.state, batch_spec), out_specs=out_specs)
 
     def scan(state: State, batches: Batch) -> tuple[State, Metrics]:
-        return lax.scan(step, state, batches)
+        return lax.scan(local.step, state, batches)
 
     def epoch(state: State, batches: Batch, times: int) -> tuple[State, Metrics]:
-        return _repeat(transform(scan, stacked), state, batches, times)
+        return _repeat(transform(scan, stacked, (local.state, local.metrics)), state, batches, times)
 
     init = jax.vmap(workload.init) if mode.ensemble else workload.init
-    state_sharding = shardings[0]
+    state_sharding, metrics_sharding = place((local.state, local.metrics))
     # Explicit output shardings: what comes out must be what goes in, or the second step compiles again.
-    compiled = functools.partial(jax.jit, donate_argnums=0, out_shardings=(state_sharding, state_sharding))
-    gradients = None
-    if workload.gradients is not None:
-        gradients = jax.jit(transform(functools.partial(workload.gradients, axis_name=axis_name), data))
+    compiled = functools.partial(jax.jit, donate_argnums=0, out_shardings=(state_sharding, metrics_sharding))
     return Program(
         workload,
         mode,
         layout,
-        *shardings,
+        state_sharding,
+        *place((data, stacked)),
         init=jax.jit(init, out_shardings=state_sharding, compiler_options=RUN_ONCE),
-        step=compiled(transform(step, data)),
+        step=compiled(transform(local.step, data, (local.state, local.metrics))),
         epoch=compiled(epoch),
-        gradients=gradients,
+        gradients=local.gradients and jax.jit(transform(local.gradients, data, local.grads)),
+        communicates=communicates,
+        divided_params=local.divided_params,
     )
+
+
+def _local(workload: Workload, mode: Mode, layout: Layout, communicates: bool) -> _Local:
+    if mode.shards_state and layout.data_shards > 1:
+        divided = fsdp.divided(workload, mode, layout.data_shards, communicates=communicates)
+        gradients = divided.gradients if workload.gradients else None
+        divided_params = any(spec != P() for spec in jax.tree.leaves(divided.params))
+        return _Local(divided.step, gradients, divided.state, divided.params, P(), divided_params)
+    # Without an axis to reduce over there must be no collective, not one over groups of a single device.
+    axis_name = DATA if layout.data_shards > 1 and communicates else None
+    members = P(MEMBERS) if layout.member_shards > 1 else P()
+
+    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+        return workload.step(state, batch, axis_name)
+
+    gradients = workload.gradients and functools.partial(workload.gradients, axis_name=axis_name)
+    return _Local(step, gradients, members, members, members)
 
 
 def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:
@@ -143,7 +186,11 @@ def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:
     return np.stack([rows[i] for i in which])
 
 
-def _unsharded(function: Callable, in_specs: Sequence[PartitionSpec]) -> Callable:
+def _on_first_device(_: PartitionSpec) -> Sharding:
+    return SingleDeviceSharding(first_devices(1)[0])
+
+
+def _unsharded(function: Callable, **_: Any) -> Callable:
     return function
 
 

@@ -15,12 +15,9 @@ from jax.flatten_util import ravel_pytree
 from toynet.config import Config
 from toynet.data import Batch, batches, train_and_test
 from toynet.errors import UsageError
+from toynet.exchange import added
 from toynet.model import MLPClassifier
-from toynet.workload import Workload
-
-# Numbers that are laid into one array before they are reduced. A collective of one small array takes a
-# fraction of one of several; for large ones the copies cost what that saves.
-ONE_ARRAY_AT_MOST = 2**16
+from toynet.workload import Parts, Workload
 
 
 class TrainState(NamedTuple):
@@ -110,28 +107,47 @@ def global_sums(config: Config, params: Any, batch: Batch, axis_name: str | None
     if config.virtual_shards:
         return ordered_sums(config, params, batch, axis_name)
     sums = local_sums(config, params, batch)
-    if not axis_name:
-        return sums
-    if sum(leaf.size for leaf in jax.tree.leaves(sums)) > ONE_ARRAY_AT_MOST:
-        return lax.psum(sums, axis_name)
-    vector, unravel = ravel_pytree(sums)
-    return unravel(lax.psum(vector, axis_name))
+    return added(sums, axis_name) if axis_name else sums
+
+
+def means(sums: Sums) -> tuple[Any, Metrics]:
+    """Gradients of the mean loss over the examples that count (none: zeros), with the metrics."""
+    count = jnp.maximum(sums.examples, 1)
+    return jax.tree.map(lambda g: g / count, sums.grads), Metrics(sums.loss / count, sums.correct / count)
 
 
 def mean_gradients(
     config: Config, state: TrainState, batch: Batch, axis_name: str | None = None
 ) -> tuple[Any, Metrics]:
-    """Gradients of the mean loss over the examples that count (none: zeros), with the metrics."""
-    sums = global_sums(config, state.params, batch, axis_name)
-    count = jnp.maximum(sums.examples, 1)
-    return jax.tree.map(lambda g: g / count, sums.grads), Metrics(sums.loss / count, sums.correct / count)
+    """The same of the global batch, at a state."""
+    return means(global_sums(config, state.params, batch, axis_name))
+
+
+def update(config: Config, state: TrainState, grads: Any) -> TrainState:
+    """The state after a step of adam along these gradients."""
+    updates, opt_state = optimizer(config).update(grads, state.opt_state, state.params)
+    return TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1)
 
 
 def step(config: Config, state: TrainState, batch: Batch, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
     """One step of adam on the mean loss of the global batch: the one function that every mode runs."""
     grads, metrics = mean_gradients(config, state, batch, axis_name)
-    updates, opt_state = optimizer(config).update(grads, state.opt_state, state.params)
-    return TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1), metrics
+    return update(config, state, grads), metrics
+
+
+def parts(config: Config) -> Parts:
+    """The step taken apart for the modes that divide its state."""
+
+    def sums(params: Any, batch: Batch) -> tuple[Any, Sums]:
+        found = local_sums(config, params, batch)
+        return found.grads, found._replace(grads=None)
+
+    return Parts(
+        params=lambda state: state.params,
+        sums=sums,
+        means=lambda grads, rest: means(rest._replace(grads=grads)),
+        update=functools.partial(update, config),
+    )
 
 
 def evaluate(config: Config, state: TrainState, batch: Batch) -> Metrics:
@@ -165,6 +181,7 @@ def workload(name: str, config: Config) -> Workload:
         batch=functools.partial(draw, config),
         step=functools.partial(step, config),
         gradients=lambda state, batch, axis_name=None: mean_gradients(config, state, batch, axis_name)[0],
+        parts=parts(config),
         batch_size=config.batch_size,
         epoch_steps=config.epoch_steps,
         masked=True,

@@ -17,6 +17,8 @@ Batch = Any
 """A tree of arrays whose leading axis is the example."""
 Metrics = Any
 """A tree of scalars, among them `loss`."""
+Params = Any
+"""The leaves of a state that a loss is a function of."""
 
 
 class Step(Protocol):
@@ -29,6 +31,25 @@ class Gradients(Protocol):
     """The raw gradients that the step feeds its optimizer, reduced as the step reduces them."""
 
     def __call__(self, state: State, batch: Batch, axis_name: str | None = None) -> Any: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A step taken apart, local and pure, so that its state can be divided over devices leaf by leaf.
+
+    `update` gets the same part of every leaf of a shape, and so must be elementwise in them, as adam and SGD are.
+    An optimizer that looks at a whole leaf, or at several (clipping by the global norm, LAMB, adafactor), would look
+    at a part and compute something else: a certificate finds that out, nothing before it does.
+    """
+
+    params: Callable[[State], Params]
+    """Of a state, the leaves that are gathered for use: nothing but a selection, as `lambda state: state.params`."""
+    sums: Callable[[Params, Batch], tuple[Any, Any]]
+    """Over the examples given: gradients, shaped as the parameters, and the rest; both are added up over devices."""
+    means: Callable[[Any, Any], tuple[Any, Metrics]]
+    """What the optimizer is fed, and the metrics, from both sums over the global batch; elementwise in the former."""
+    update: Callable[[State, Any], State]
+    """The next state, from what the optimizer is fed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +68,8 @@ class Workload:
     step: Step
     gradients: Gradients | None = None
     """Without them a factor in the gradient that the optimizer hides can't be seen."""
+    parts: Parts | None = None
+    """Without them the state can't be divided over devices, as `fsdp` and `zero1` do."""
     batch_size: int = 32
     epoch_steps: int = 8
     masked: bool = False
