@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ from bench.measured import Certificate, Check, Collective
 from bench.reference import Reference, unstacked
 from toynet import modes
 from toynet.program import Program
-from toynet.workload import Step, loss
+from toynet.workload import Workload, loss
 
 # A wrong mode shows on some member of some shard of them; checking more takes time and finds no more.
 CHECKED_MEMBERS = 4
@@ -31,15 +33,26 @@ CURVE_TOLERANCE = {"float32": 1e-2, "float64": 1e-7}
 
 
 class TraceCount:
-    """A step that counts how often JAX traces it."""
+    """Counts how often JAX traces a workload's step, whether as a whole or in its parts."""
 
-    def __init__(self, step: Step) -> None:
-        self._step = step
+    def __init__(self) -> None:
         self.traces = 0
 
-    def __call__(self, state: Any, batch: Any, axis_name: str | None = None) -> tuple[Any, Any]:
-        self.traces += 1
-        return self._step(state, batch, axis_name)
+    def counted(self, workload: Workload) -> Workload:
+        """The workload, its step counted."""
+        parts = getattr(workload, "parts", None)  # a side's own toynet may be older, and know of none
+        if parts is None:
+            return dataclasses.replace(workload, step=self._counted(workload.step))
+        parts = dataclasses.replace(parts, update=self._counted(parts.update))
+        return dataclasses.replace(workload, step=self._counted(workload.step), parts=parts)
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def counting(*args: Any, **kwargs: Any) -> Any:
+            self.traces += 1
+            return function(*args, **kwargs)
+
+        return counting
 
 
 def certify(
@@ -174,20 +187,28 @@ def _not_retraced(again: int) -> Check:
 
 
 def _expected_collectives(program: Program, found: Sequence[Collective]) -> Check:
-    kinds = modes.collectives(program.mode, program.layout, program.workload.virtual_shards)
-    expected = {f"{kind} over {program.layout.data_shards}" for kind in kinds}
+    expected = {f"{kind} over {program.layout.data_shards}" for kind in _kinds(program)}
     present = {f"{collective.kind} over {collective.group_size}" for collective in found}
     return Check("collectives", present == expected, _listed(present), _listed(expected))
 
 
+def _kinds(program: Program) -> frozenset[str]:
+    if hasattr(program, "collectives"):
+        return program.collectives
+    # A side's own toynet may be older.
+    return modes.collectives(program.mode, program.layout, program.workload.virtual_shards)
+
+
 def _placed(program: Program, state: Any) -> Check:
-    def as_expected(leaf: jax.Array) -> bool:
-        same = leaf.sharding.is_equivalent_to(program.state_sharding, leaf.ndim)
+    def as_expected(leaf: jax.Array, sharding: jax.sharding.Sharding) -> bool:
+        same = leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
         return same and len(leaf.sharding.device_set) == program.layout.devices
 
-    wrong = [leaf.sharding for leaf in jax.tree.leaves(state) if not as_expected(leaf)]
-    found = f"{wrong[0]}" if wrong else "as placed"
-    return Check("sharding of the state", not wrong, found, f"{program.state_sharding}")
+    shardings = jax.tree.leaves(jax.tree.broadcast(program.state_sharding, state))
+    pairs = list(zip(jax.tree.leaves(state), shardings, strict=True))
+    wrong = [(f"{leaf.sharding}", f"{sharding}") for leaf, sharding in pairs if not as_expected(leaf, sharding)]
+    found, expected = wrong[0] if wrong else ("as placed", "; ".join(dict.fromkeys(map(str, shardings))))
+    return Check("sharding of the state", not wrong, found, expected)
 
 
 def _listed(kinds: set[str]) -> str:

@@ -51,8 +51,8 @@ class Holder:
         compilation finds nothing there the first time.
         """
         self.case = case
-        self._traces = TraceCount(workload.step)
-        self._program = bind(dataclasses.replace(workload, step=self._traces), modes.by_name(case.mode), case.layout)
+        self._traces = TraceCount()
+        self._program = bind(self._traces.counted(workload), modes.by_name(case.mode), case.layout)
         self._cache = cache
         self._clock = clock
         self._in_flight = timing.in_flight(case.devices)

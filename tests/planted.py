@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from toynet.workload import Workload
+from toynet.workload import Parts, Workload
 
 FEATURES = 3
 
@@ -56,8 +56,27 @@ def gradients(state: Any, batch: Batch, axis_name: str | None = None) -> jax.Arr
     return mean_gradients(state, batch, axis_name)[1]
 
 
+def sums(weights: jax.Array, batch: Batch) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    loss, grads = jax.value_and_grad(loss_sum)(weights, batch)
+    return grads, (loss, batch.mask.sum())
+
+
+parts = Parts(
+    params=lambda state: state["weights"],
+    sums=sums,
+    means=lambda grads, rest: (grads / rest[1], {"loss": rest[0] / rest[1]}),
+    update=lambda state, grads: descend(state, jnp.zeros(()), grads)[0],
+)
 right = Workload(
-    name="right", init=init, batch=draw, step=step, gradients=gradients, batch_size=8, epoch_steps=4, masked=True
+    name="right",
+    init=init,
+    batch=draw,
+    step=step,
+    gradients=gradients,
+    parts=parts,
+    batch_size=8,
+    epoch_steps=4,
+    masked=True,
 )
 
 

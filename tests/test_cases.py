@@ -128,7 +128,7 @@ def test_a_case_knows_its_devices_and_how_its_mode_divides_them() -> None:
         (
             {"modes": ("single", "ensemble"), "devices": (2, 4)},
             "no case: the modes single, ensemble don't run on 2, 4 devices; single and ensemble take 1, "
-            "data_parallel 1 or more, ensemble_data 2 or more.",
+            "data_parallel, fsdp and zero1 1 or more, ensemble_data 2 or more.",
         ),
     ],
 )

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import planted
 import pytest
@@ -34,8 +35,8 @@ def certified(
     fused: bool = True,
 ) -> Certificate:
     """The certificate of a program as the worker makes it, after `doctor` has changed the program."""
-    traces = TraceCount(workload.step)
-    program: Program = doctor(bind(dataclasses.replace(workload, step=traces), modes.by_name(mode), layout))
+    traces = TraceCount()
+    program: Program = doctor(bind(traces.counted(workload), modes.by_name(mode), layout))
     batches = epoch_of(workload, layout.batch)
     state = program.init(program.keys(SEED))
     initial = program.members(state, certificate.checked_members(program))
@@ -68,6 +69,9 @@ RIGHT = [
     ("ensemble", modes.Layout(batch=8, members=5)),
     ("data_parallel", modes.Layout(batch=8, data_shards=8)),
     ("data_parallel", modes.Layout(batch=7, data_shards=4)),
+    ("fsdp", modes.Layout(batch=8, data_shards=planted.FEATURES)),
+    ("zero1", modes.Layout(batch=7, data_shards=planted.FEATURES)),
+    ("fsdp", modes.Layout(batch=7, data_shards=4)),  # which no leaf divides over
     ("ensemble_data", modes.Layout(batch=8, members=3, member_shards=2, data_shards=2)),
     ("ensemble_data", modes.Layout(batch=5, members=8, member_shards=4, data_shards=2)),
     ("ensemble_data", modes.Layout(batch=8, members=4, member_shards=4)),
@@ -151,7 +155,26 @@ def test_swapped_members_are_found() -> None:
     assert "initial state" in failed(certified(planted.right, "ensemble", modes.Layout(batch=8, members=4), swap))
 
 
-def test_a_step_that_is_traced_again_is_found() -> None:
+@pytest.mark.parametrize(("mode", "shards"), [("fsdp", 3), ("zero1", 3)])
+def test_an_optimizer_that_looks_at_a_whole_leaf_is_found_where_it_gets_a_part(mode: str, shards: int) -> None:
+    """Steps of length 1: of the whole gradient for `single`, of each device's part here."""
+
+    def update(state: Any, grads: jax.Array) -> Any:
+        return planted.parts.update(state, grads / jnp.sqrt(jnp.sum(grads**2)))
+
+    def step(state: Any, batch: Any, axis_name: str | None = None) -> Any:
+        loss, grads = planted.mean_gradients(state, batch, axis_name)
+        return update(state, grads), {"loss": loss}
+
+    wrong = dataclasses.replace(planted.right, step=step, parts=dataclasses.replace(planted.parts, update=update))
+    found = failed(certified(wrong, mode, modes.Layout(batch=8, data_shards=shards)))
+    assert found == {"step from the same state", "loss over an epoch"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "layout"), [("single", modes.Layout(batch=8)), ("fsdp", modes.Layout(batch=8, data_shards=3))]
+)
+def test_a_step_that_is_traced_again_is_found(mode: str, layout: modes.Layout) -> None:
     def retracing(program: Program) -> Program:
         def step(state: Any, batch: Any) -> Any:
             jax.clear_caches()
@@ -160,7 +183,7 @@ def test_a_step_that_is_traced_again_is_found() -> None:
         step.trace = program.step.trace  # type: ignore[attr-defined]
         return dataclasses.replace(program, step=step)
 
-    assert failed(certified(planted.right, "single", modes.Layout(batch=8), retracing)) == {"traces"}
+    assert failed(certified(planted.right, mode, layout, retracing)) == {"traces"}
 
 
 def test_a_missing_collective_is_found() -> None:

@@ -189,6 +189,8 @@ def test_the_needs_of_a_case_are_its_devices_cores_and_state() -> None:
     mesh = case("ensemble_data", (4, 2), members=6)  # padded to 8 members
     wide = dataclasses.replace(case("single"), dtype="float64")
     needs = table.needs([(mesh, 52), (wide, 52), (case("single", workload="a:b"), None)], 2)
+    divided = table.needs([(case("fsdp", 2), 52), (case("zero1", 2), 52)], 2)
+    assert [row[3] for row in divided.rows] == ["620 B", "830 B"]  # 4 x 52 x 3, and x (2 + 2 x 1)
     assert needs.rows == (
         ("tutorial/ensemble_data-4x2/m6/b32", "4x2", "2", "10 kB", "oversubscribed on this CPU"),  # 3 x 4 x 52 x 8
         ("tutorial/single-1/m1/b32/float64", "1", "1", "1.2 kB", ""),  # 3 x 8 x 52 x 1

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from bench.arguments import Counts, Meshes, Names, Switch, own
-from bench.cases import Case, Selection, expand
+from bench.cases import DEFAULT_MODES, Case, Selection, expand
 from bench.commands.reporting import while_read
 from bench.commands.status import BROKEN, DONE
 from bench.events import Schedule
 from bench.live import LIMIT_S
 from toynet.config import PRESETS
-from toynet.modes import MODES
 
 MEMBERS, MEMBERS_SCALED = (8, 64), (8,)
 
@@ -25,8 +24,8 @@ class Cases:
 
     workloads: Names = ("tutorial", "wide")
     """Presets, or "module:attribute" for a Workload of your own."""
-    modes: Names = tuple(MODES)
-    """Ways of running them."""
+    modes: Names = DEFAULT_MODES
+    """Ways of running them; 'fsdp' and 'zero1', which divide the state as well, are there for the asking."""
     devices: Annotated[Counts, own("1,2,4,8, as far as there are so many")] = ()
     """Devices; a CPU simulates them."""
     members: Annotated[Counts, own("8,64; with --scaling 8")] = ()

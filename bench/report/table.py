@@ -12,6 +12,7 @@ from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines, sentences
 from bench.scaling import series
 from bench.summary import Summary, summaries
+from toynet import modes
 
 COLUMNS = (
     Column("mode", numeric=False),
@@ -103,8 +104,8 @@ NEEDS = (
     Column("remarks", numeric=False),
 )
 
-# Parameters, and adam's two moments of each; every data shard has its own.
-ARRAYS_OF_STATE = 3
+# For each parameter adam keeps two moments.
+MOMENTS = 2
 
 
 def needs(cases: Sequence[tuple[Case, int | None]], cores: int) -> Table:
@@ -114,10 +115,12 @@ def needs(cases: Sequence[tuple[Case, int | None]], cores: int) -> Table:
 
 def _needs(case: Case, parameters: int | None, cores: int) -> tuple[str, ...]:
     itemsize = {"float32": 4, "float64": 8}[case.dtype]
-    state = (
-        None
-        if parameters is None
-        else ARRAYS_OF_STATE * itemsize * parameters * case.layout.padded_members * case.data_shards
-    )
+    state = None if parameters is None else itemsize * parameters * case.layout.padded_members * _copies(case)
     remarks = "oversubscribed on this CPU" if case.devices > cores else ""
     return case.name, case.mesh, str(min(case.devices, cores)), quantity.size(state), remarks
+
+
+def _copies(case: Case) -> int:
+    """Arrays of a member's state on all devices: one on each data shard, or one divided over them, as far as it is."""
+    mode = modes.by_name(case.mode)
+    return (1 if mode.shards_params else case.data_shards) + MOMENTS * (1 if mode.shards_state else case.data_shards)
