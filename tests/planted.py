@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.experimental import io_callback
 
 from toynet.workload import Parts, Workload
 
@@ -150,4 +152,30 @@ chatty = dataclasses.replace(right, name="chatty", step=lambda *a, **k: (print("
 restless = dataclasses.replace(
     right, name="restless", init=lambda key: init(jax.random.fold_in(key, time.time_ns() % 2**31))
 )
+
+_calls = itertools.count(1)
+
+
+def _slow(retraced_from: float) -> Workload:
+    """A step that takes so long that blocks are of one; from that call on its callback changes a setting of JAX.
+
+    As one that logs may; whatever is called next is then traced anew.
+    """
+
+    def tell(steps: Any) -> Any:
+        time.sleep(0.025)
+        if (call := next(_calls)) >= retraced_from:
+            jax.config.update("jax_random_seed_offset", call)
+        return steps
+
+    def told(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[Any, dict[str, jax.Array]]:
+        count = jax.ShapeDtypeStruct((), jnp.int32)
+        return step({**state, "steps": io_callback(tell, count, state["steps"])}, batch, axis_name)
+
+    return dataclasses.replace(right, name="slow", step=told, gradients=None, epoch_steps=2)
+
+
+slow = _slow(retraced_from=float("inf"))
+# The check of its results makes 5 steps, and what comes before blocks that are counted makes 4, of which there are 6.
+retraced = _slow(retraced_from=8)
 not_a_workload = 3
