@@ -20,8 +20,7 @@ from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
 from bench.live import LIMIT_S, PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
 from bench.measured import Kind
-from bench.record import write
-from bench.run import ROOT, available, check_dtype, check_seconds, check_writable
+from bench.run import ROOT, available, check_dtype, check_seconds, check_writable, keep
 from bench.sides import Side, Tree, checked_out, launch
 from bench.verdict import LOOKS, Rule, judged
 from toynet.config import PRESETS
@@ -95,10 +94,10 @@ def compare(plan: Plan, watch: Watch) -> Comparison:
                 for event in events:
                     comparison = _now(absorb(comparison, event), began)
                     if isinstance(event, (Judged, Broke)):
-                        write(comparison, plan.out)
+                        keep(comparison, plan.out)
                     watch(event, duets, comparison)
     comparison = msgspec.structs.replace(_now(comparison, began), complete=True)
-    write(comparison, plan.out)
+    keep(comparison, plan.out)
     return comparison
 
 

@@ -82,11 +82,23 @@ def measure(plan: Plan, watch: Watch) -> Record:
             if isinstance(event, RoundEnded):
                 read = nvml.readings(library, gpus, event.restart, event.round)  # before the clock falls
                 record = msgspec.structs.replace(record, gpu_readings=(*record.gpu_readings, *read))
-                write(record, plan.out)
+                keep(record, plan.out)
             watch(event, conductor)
     record = msgspec.structs.replace(_now(record, began), complete=True)
-    write(record, plan.out)
+    keep(record, plan.out)
     return record
+
+
+def keep(record: msgspec.Struct, out: Path) -> None:
+    """Writes the record, and removes what stands beside it, which tells of an earlier one."""
+    for beside in _beside(out):
+        beside.unlink(missing_ok=True)
+    write(record, out)
+
+
+def _beside(out: Path) -> tuple[Path, ...]:
+    """A record's report and its pictures."""
+    return out.with_suffix(".md"), out.with_suffix(".png"), out.with_suffix(".scaling.png")
 
 
 @contextlib.contextmanager
@@ -174,7 +186,7 @@ def check_writable(out: Path) -> None:
             raise UsageError(f"{out} is a folder; name a file for the record, such as {out / 'run.json'}.")
         if out.exists() and not out.is_file():
             raise UsageError(f"{out} is not a regular file, and would be replaced by the record; choose another --out.")
-        for beside in (out.with_suffix(".md"), out.with_suffix(".png")):
+        for beside in _beside(out):
             if beside.exists() and not beside.is_file():
                 raise UsageError(f"{beside} is no file, and the report is written there; choose another --out.")
         folder = next(parent for parent in out.absolute().parents if parent.exists())

@@ -6,20 +6,23 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from bench.arguments import Counts, Names, Percent, Switch
 from bench.commands.measuring import Cases
-from bench.commands.reporting import while_read
+from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE, INCONCLUSIVE, SLOWER
-from bench.comparison import Comparison, PairResult
+from bench.comparison import Comparison, PairResult, read
 from bench.duet import Pace
 from bench.live import LIMIT_S
 from bench.noise import FILE
 from bench.verdict import LOOKS, Rule
 from toynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.report.table import Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class Comparing(Cases):
             allow_different=self.allow_different_results,
             command=("python", "-m", "bench", *sys.argv[1:]),
         )
-        with comparing(quiet=self.quiet) as watch:
+        with reported(self.out, _report_of), comparing(quiet=self.quiet) as watch:
             comparison = compare(plan, watch)
         _show(comparison, self.out, quiet=self.quiet)
         return status(comparison.pairs)
@@ -132,12 +135,24 @@ def status(pairs: Iterable[PairResult]) -> int:
     return INCONCLUSIVE if "inconclusive" in found or unmeasured else DONE
 
 
+def _report_of(out: Path) -> None:
+    from bench.report.verdicts import build
+
+    _write(build(read(out)), out)
+
+
+def _write(report: Report, out: Path) -> None:
+    from bench.report import markdown
+
+    out.with_suffix(".md").write_text(markdown.render(report), encoding="utf-8")
+
+
 def _show(comparison: Comparison, out: Path, *, quiet: bool) -> None:
-    from bench.report import markdown, terminal
+    from bench.report import terminal
     from bench.report.verdicts import build
 
     report = build(comparison)
-    out.with_suffix(".md").write_text(markdown.render(report), encoding="utf-8")
+    _write(report, out)
     if not quiet:
         to = terminal.console()
         with while_read():

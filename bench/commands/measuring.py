@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from bench.arguments import Counts, Meshes, Names, Switch, own
 from bench.cases import DEFAULT_MODES, Case, Selection, expand
-from bench.commands.reporting import while_read
+from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
 from bench.events import Schedule
 from bench.live import LIMIT_S
@@ -116,7 +116,7 @@ class Run(Cases):
             limit_s=self.time_limit,
             command=("python", "-m", "bench", *sys.argv[1:]),
         )
-        with progress(quiet=self.quiet) as watch:
+        with reported(self.out, _report_of), progress(quiet=self.quiet) as watch:
             record = measure(plan, watch)
         _report_beside(record, self.out)
         if not self.quiet:
@@ -127,6 +127,12 @@ class Run(Cases):
                 terminal.show(build(record), to)
                 to.print(f"\n{self.out}", soft_wrap=True, markup=False)
         return BROKEN if any(result.status == "broken" for result in record.cases) else DONE
+
+
+def _report_of(out: Path) -> None:
+    from bench.record import read
+
+    _report_beside(read(out), out)
 
 
 def _report_beside(record: Any, out: Path) -> None:

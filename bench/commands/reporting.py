@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -58,6 +58,27 @@ def _report(path: Path) -> Report:
     if record.tag(path) == "comparison":
         return verdicts.build(comparison.read(path))
     return table.build(record.read(path))
+
+
+@contextlib.contextmanager
+def reported(out: Path, report: Callable[[Path], None]) -> Iterator[None]:
+    """An interrupt in here leaves a report of what the record has by then, if it was written in here."""
+    before = _version(out)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if _version(out) != before:
+            report(out)
+        raise
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What tells a file from the one that replaces it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 @contextlib.contextmanager
