@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from bench import environment, noise
-from bench.cases import PRESET_BATCH, Case, Selection, expand
+from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand
 from bench.comparison import Comparison, PairResult, SideResult, absorb
 from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
@@ -29,6 +29,8 @@ from toynet.xla import MAX_SIMULATED, check_xla_flags
 
 THRESHOLDS = (0.001, 1.0)
 Starts = tuple[Callable[[], LiveWorker], Callable[[], LiveWorker]]
+Looked = Mapping[str, Own | str]
+"""What a side has of each workload, or why it hasn't."""
 Found = Mapping[str, int | str]
 """The batch size of each workload that a side has, or why it hasn't."""
 Watch = Callable[[Event, Duets, Comparison], None]
@@ -74,9 +76,10 @@ def compare(plan: Plan, watch: Watch) -> Comparison:
         with tempfile.TemporaryDirectory(prefix="bench-") as shared, _Sides(plan, trees, Path(shared)) as sides:
             backends, found = sides.look()
             check_alive_at_once(backends)
-            pairs = _available(paired(plan, *found), plan, backends)
-            for backend, side in zip(backends, (0, 1), strict=True):
-                check_dtype([case for p in pairs if (case := (p.a, p.b)[side])], backend)
+            pairs = _available(paired(plan, *map(_batches, found)), plan, backends)
+            for backend, own, cases in zip(backends, found, _compared(pairs), strict=True):
+                check_dtype(cases, backend)
+                check_divides(cases, {name: told for name, told in own.items() if isinstance(told, Own)})
             comparison = _begun(plan, trees, backends, pairs)
             _check_floors(comparison, plan)
             pinned = all(backend.simulated for backend in backends) and environment.CAN_PIN
@@ -143,7 +146,7 @@ class _Sides:
     def _nursery(self, side: int) -> contextlib.AbstractContextManager[Callable[[], LiveWorker]]:
         return nursery(self._plan.limit_s, self._shared[side], self._preload, self._launches[side])
 
-    def look(self) -> tuple[tuple[Backend, Backend], tuple[Found, Found]]:
+    def look(self) -> tuple[tuple[Backend, Backend], tuple[Looked, Looked]]:
         """Each side's backend, and what it has of each workload.
 
         Raises UsageError if a side can't start, or if neither has a workload.
@@ -154,7 +157,7 @@ class _Sides:
             try:
                 with contextlib.closing(start()) as worker:
                     backends.append(worker.backend())
-                found.append({workload: _batch(start, workload) for workload in self._plan.selection.workloads})
+                found.append({workload: _own(start, workload) for workload in self._plan.selection.workloads})
             except WorkerFailed as error:
                 raise UsageError(f"side {name} can't start: {error}.") from None
         a, b = found
@@ -164,12 +167,16 @@ class _Sides:
         return (backends[0], backends[1]), (a, b)
 
 
-def _batch(start: Callable[[], LiveWorker], workload: str) -> int | str:
+def _own(start: Callable[[], LiveWorker], workload: str) -> Own | str:
     with contextlib.closing(start()) as worker:
         try:
-            return worker.batch_size(workload)
+            return worker.own(workload)
         except UsageError as error:
             return str(error)
+
+
+def _batches(looked: Looked) -> Found:
+    return {name: told if isinstance(told, str) else told.batch_size for name, told in looked.items()}
 
 
 def paired(plan: Plan, a: Found, b: Found) -> list[PairResult]:
@@ -239,6 +246,12 @@ def _available(pairs: list[PairResult], plan: Plan, backends: tuple[Backend, Bac
     if not kept:
         raise UsageError(f"no case: all of them need more devices than the {max(has)} that there are.")
     return kept
+
+
+def _compared(pairs: Sequence[PairResult]) -> tuple[list[Case], list[Case]]:
+    """The cases of each side that are to be compared."""
+    both = [(pair.a, pair.b) for pair in pairs if pair.a and pair.b and pair.verdict != "not comparable"]
+    return [a for a, _ in both], [b for _, b in both]
 
 
 def _comparable(pairs: Sequence[PairResult]) -> list[Pair]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from toynet import modes
@@ -52,6 +52,17 @@ class Case:
         parts = [self.workload, f"{self.mode}-{self.mesh}", f"m{self.members}", f"b{self.batch}"]
         parts += [self.dtype] * (self.dtype != "float32") + ["deterministic"] * self.deterministic
         return "/".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """What a workload says of itself that decides which cases of it there can be."""
+
+    name: str
+    batch_size: int
+    masked: bool
+    virtual_shards: int
+    has_parts: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +140,13 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
     for case in cases:
         modes.check(modes.by_name(case.mode), case.layout)
     return list(dict.fromkeys(cases))
+
+
+def check_divides(cases: Iterable[Case], own: Mapping[str, Own]) -> None:
+    """Raises UsageError for a case whose batch can't be divided so, as far as its workload is among those known."""
+    for case in cases:
+        if case.workload in own:
+            modes.check_workload(own[case.workload], modes.by_name(case.mode), case.layout)
 
 
 def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) -> list[Case]:

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from bench import wire
-from bench.cases import Case
+from bench.cases import Case, Own
 from bench.environment import Backend
 from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts
 from toynet.errors import UsageError
@@ -211,10 +211,10 @@ class LiveWorker:
         self.ask({"ask": "backend"})
         return msgspec.convert(self.answer(), Backend)
 
-    def batch_size(self, workload: str) -> int:
-        """The batch size of a workload's own; raises UsageError if the name leads to none."""
+    def own(self, workload: str) -> Own:
+        """What a workload says of itself; raises UsageError if the name leads to none."""
         self.ask({"ask": "lookup", "workload": workload})
-        return self.answer()
+        return msgspec.convert(self.answer(), Own)
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
         """Lets the worker import, pin itself and initialise the case."""

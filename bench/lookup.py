@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
+from bench.cases import Case, Own
 from toynet.config import VIRTUAL_SHARDS, preset
 from toynet.errors import UsageError, unknown
 from toynet.workload import Workload
-
-if TYPE_CHECKING:
-    from bench.cases import Case
 
 
 def workload(case: Case) -> Workload:
@@ -28,9 +25,18 @@ def workload(case: Case) -> Workload:
     return train.workload(case.workload, config)
 
 
-def batch_size(name: str) -> int:
-    """The batch size of a workload's own; raises UsageError for a name that leads to none."""
-    return _imported(name).batch_size if ":" in name else preset(name).batch_size
+def own(name: str) -> Own:
+    """What a workload says of itself; raises UsageError for a name that leads to none."""
+    if ":" not in name:
+        return Own(name=name, batch_size=preset(name).batch_size, masked=True, virtual_shards=0, has_parts=True)
+    found = _imported(name)
+    return Own(
+        name=found.name,
+        batch_size=found.batch_size,
+        masked=found.masked,
+        virtual_shards=found.virtual_shards,
+        has_parts=getattr(found, "parts", None) is not None,  # a side's toynet may be older
+    )
 
 
 def _imported(name: str) -> Workload:

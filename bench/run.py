@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from bench import environment, nvml
-from bench.cases import PRESET_BATCH, Case, Selection, expand
+from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule
@@ -56,7 +56,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
     """Runs the plan, writing its record after each round; raises UsageError before anything is written."""
     check_xla_flags()
     check_writable(plan.out)
-    cases = expand(plan.selection, own_batches(plan.selection, plan.limit_s))
+    cases = chosen(plan.selection, plan.limit_s)
     backend = probe(plan.limit_s)
     check_dtype(cases, backend)
     cases = available(cases, backend, cut=plan.selection.devices is None and plan.selection.meshes is None)
@@ -148,20 +148,23 @@ def probe(limit_s: float) -> Backend:
         raise UsageError(f"JAX doesn't start here: {error}.") from None
 
 
-def own_batches(selection: Selection, limit_s: float) -> dict[str, int]:
-    """The batch size of each workload's own, a user's being looked up in a process of its own.
+def chosen(selection: Selection, limit_s: float) -> list[Case]:
+    """The cases of a selection, a user's workloads being looked up in processes of their own.
 
-    Raises UsageError for a name that leads to no workload, or whose module fails.
+    Raises UsageError for a name that leads to no workload, whose module fails, or whose batch can't be divided so.
     """
-    found = dict(PRESET_BATCH)
-    for name in selection.workloads:
-        if ":" in name:
-            try:
-                with nursery(limit_s, None, ()) as start, contextlib.closing(start()) as worker:
-                    found[name] = worker.batch_size(name)
-            except WorkerFailed as error:
-                raise UsageError(f"{name!r} can't be loaded: {error}.") from None
-    return found
+    own = {name: _own(name, limit_s) for name in selection.workloads if ":" in name}
+    cases = expand(selection, {**PRESET_BATCH, **{name: found.batch_size for name, found in own.items()}})
+    check_divides(cases, own)
+    return cases
+
+
+def _own(name: str, limit_s: float) -> Own:
+    try:
+        with nursery(limit_s, None, ()) as start, contextlib.closing(start()) as worker:
+            return worker.own(name)
+    except WorkerFailed as error:
+        raise UsageError(f"{name!r} can't be loaded: {error}.") from None
 
 
 def check_dtype(cases: Sequence[Case], backend: Backend) -> None:

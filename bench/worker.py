@@ -56,7 +56,7 @@ def serve(pipe: socket.socket) -> None:
             case "backend":
                 answer = dataclasses.asdict(environment.backend())
             case "lookup":
-                answer = lookup.batch_size(request["workload"])
+                answer = dataclasses.asdict(lookup.own(request["workload"]))
             case "prepare":
                 holder, answer = prepare(Case(**request.pop("case")), **request), None
             case "rough" | "traces" as name if holder:

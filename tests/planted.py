@@ -113,6 +113,7 @@ def _with(mean: Any, name: str) -> Workload:
     )
 
 
+unmasked = dataclasses.replace(right, name="unmasked", masked=False)
 times_n = _with(_times_n, "times_n")
 forgotten_mask = _with(_forgotten_mask, "forgotten_mask")
 unreduced = _with(_unreduced, "unreduced")

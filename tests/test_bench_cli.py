@@ -16,6 +16,7 @@ from test_verdicts_report import comparison, pair
 
 from bench.cli import main
 from bench.record import read, write
+from bench.run import Plan, keep
 
 GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
 COMMAND = [sys.executable, "-m", "bench"]
@@ -301,10 +302,11 @@ def test_a_workload_that_is_not_there_is_refused_and_nothing_is_written(
 
 
 def test_a_run_leaves_a_record_a_report_and_a_picture_and_prints_the_table(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     out = tmp_path / "new" / "run.json"
-    printed = lines(capsys, *TINY, "--out", str(out))
+    printed = lines(capsys, *TINY, "--workloads", "planted:right", "--out", str(out))
     assert printed[-1] == str(out)
     assert sorted(path.name for path in out.parent.iterdir()) == ["run.json", "run.md", "run.png"]
     record = read(out)
@@ -349,6 +351,17 @@ def test_the_help_of_each_command_shows_an_example_that_is_understood(
         assert refused(capsys, [*argv, "--restarts", "0"]).startswith("restarts must be")
     else:
         assert lines(capsys, *argv)
+
+
+def test_a_batch_that_does_not_divide_is_refused_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    cases = ["--workloads", "planted:unmasked", "--modes", "data_parallel", "--devices", "2,3"]
+    for argv in (["list", *cases], ["run", *cases, "--out", str(tmp_path / "new" / "run.json")]):
+        said = refused(capsys, argv)
+        assert said.startswith("a batch of 8 doesn't divide over 3 devices, and 'unmasked' has no mask")
+    assert not list(tmp_path.iterdir())
 
 
 # Pipes and signals
@@ -403,6 +416,39 @@ def test_an_interrupt_exits_130_without_a_traceback_and_ends_the_workers(tmp_pat
     assert complaint == "interrupted; if a round had ended, the record has it\n"
     assert select.select([worker], [], [], 60)[0]  # readable once it has ended
     os.close(worker)
+
+
+def test_an_interrupted_run_is_reported_as_far_as_it_came_and_no_report_is_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = msgspec.structs.replace(read(GOLDEN), complete=False)
+    beside = [tmp_path / "run.md", tmp_path / "run.png"]
+
+    def interrupted(plan: Plan, _: object) -> None:
+        keep(partial, plan.out)
+        assert not any(path.exists() for path in beside)  # as a run that is killed leaves it
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.run.measure", interrupted)
+    for path in beside:
+        path.write_text("of an earlier run")
+    assert main(["run", "--out", str(tmp_path / "run.json")]) == 130
+    assert read(tmp_path / "run.json") == partial
+    assert beside[0].read_text(encoding="utf-8").startswith("# Step time by mode and devices\n")
+    assert beside[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_interrupt_before_the_first_round_leaves_the_earlier_run_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.run.measure", interrupted)
+    for name in ("run.json", "run.md", "run.png"):
+        (tmp_path / name).write_text("of an earlier run")
+    assert main(["run", "--out", str(tmp_path / "run.json")]) == 130
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"of an earlier run"}
 
 
 def first_child(run: subprocess.Popen[str]) -> int:

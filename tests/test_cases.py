@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cases import Case, Selection, expand
+from bench.cases import Case, Own, Selection, check_divides, expand
 from toynet.errors import UsageError
 from toynet.modes import MODES
 
@@ -79,6 +80,30 @@ def test_what_is_named_twice_is_measured_once() -> None:
     assert names(workloads=("tutorial", "tutorial"), modes=("single", "single"), devices=(1, 1)) == [
         "tutorial/single-1/m1/b32"
     ]
+
+
+@pytest.mark.parametrize(
+    ("own", "devices", "said"),
+    [
+        (Own(name="own", batch_size=64, masked=True, virtual_shards=0, has_parts=False), 3, None),
+        (Own(name="own", batch_size=64, masked=False, virtual_shards=0, has_parts=False), 4, None),
+        (
+            Own(name="own", batch_size=64, masked=False, virtual_shards=0, has_parts=False),
+            3,
+            "64 doesn't divide over 3 devices, and 'own'",
+        ),
+        (
+            Own(name="own", batch_size=64, masked=True, virtual_shards=8, has_parts=False),
+            3,
+            "in 8 parts, which 3 devices can't share",
+        ),
+    ],
+)
+def test_a_workload_says_over_how_many_devices_its_batch_divides(own: Own, devices: int, said: str | None) -> None:
+    case = Case(workload="mine:own", mode="data_parallel", data_shards=devices, batch=64)
+    with nullcontext() if said is None else pytest.raises(UsageError, match=said):
+        check_divides([case], {"mine:own": own})
+    check_divides([case], {})  # a preset takes any batch
 
 
 def test_a_workload_of_the_users_own_has_its_own_batch_size() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from toynet.errors import UsageError, unknown
-from toynet.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,27 @@ def check(mode: Mode, layout: Layout) -> None:
         raise UsageError(f"mode {mode.name!r} runs on 1 device, got {layout.devices}; {other!r} takes several.")
 
 
-def check_workload(workload: Workload, mode: Mode, layout: Layout) -> None:
+class Divisible(Protocol):
+    """What says how a batch and a state may be divided: a workload, or what is known of one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def masked(self) -> bool: ...
+    @property
+    def virtual_shards(self) -> int: ...
+    @property
+    def has_parts(self) -> bool: ...
+
+
+def check_workload(workload: Divisible, mode: Mode, layout: Layout) -> None:
     """Raises UsageError if the workload can't be divided so."""
     if mode.shards_state and workload.virtual_shards:
         raise UsageError(
             f"deterministic sums are made in a fixed order, which mode {mode.name!r} doesn't keep; "
             "'data_parallel' does."
         )
-    if mode.shards_state and workload.parts is None:
+    if mode.shards_state and not workload.has_parts:
         raise UsageError(
             f"mode {mode.name!r} divides the state leaf by leaf, and {workload.name!r} has no `parts` that say how to "
             "step on a part of it; give its Workload some, or take 'data_parallel'."
@@ -142,7 +155,7 @@ def check_workload(workload: Workload, mode: Mode, layout: Layout) -> None:
         )
 
 
-def check_alone(workload: Workload) -> None:
+def check_alone(workload: Divisible) -> None:
     """Raises UsageError if the workload's collectives can't be left out of its step."""
     if workload.virtual_shards:
         raise UsageError(

@@ -77,6 +77,11 @@ class Workload:
     virtual_shards: int = 0
     """How many chunks of equal size the global batch must split into (0: any batch will do)."""
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether its state can be divided over devices."""
+        return self.parts is not None
+
 
 def loss(metrics: Metrics) -> Any:
     """The loss among a step's metrics, an attribute or a key; raises UsageError if there is none."""

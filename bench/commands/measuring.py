@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from bench.arguments import Counts, Meshes, Names, Switch, own
-from bench.cases import DEFAULT_MODES, Case, Selection, expand
+from bench.cases import DEFAULT_MODES, Case, Selection
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
 from bench.events import Schedule
@@ -65,10 +65,9 @@ class List(Cases):
     def execute(self) -> int:
         from bench.environment import usable_cores
         from bench.report import table, terminal
-        from bench.run import own_batches
+        from bench.run import chosen
 
-        selection = self.selection()
-        cases, cores = expand(selection, own_batches(selection, LIMIT_S)), len(usable_cores())
+        cases, cores = chosen(self.selection(), LIMIT_S), len(usable_cores())
         with while_read():
             terminal.show_table(table.needs([(case, _parameters(case)) for case in cases], cores), terminal.console())
         return DONE
