@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from bench import wire
 from bench.cases import Case
-from bench.live import PRELOAD, LiveWorker, Nursery, WorkerFailed, nursery
+from bench.live import PRELOAD, LiveWorker, Nursery, WorkerFailed, _timeval, nursery
 from bench.measured import Compiled
 from toynet.errors import UsageError
 
@@ -85,6 +86,7 @@ def test_a_worker_that_xla_aborts_is_told_with_what_xla_printed(monkeypatch: pyt
 def test_a_worker_that_hangs_is_given_up_and_ended(worker: LiveWorker) -> None:
     prepare(worker, "hangs")
     worker._limit_s = 0.5
+    worker._pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(0.5))  # which was set when it was made
     with pytest.raises(WorkerFailed, match=r"no answer within 0\.5 s"):
         compiled(worker)
     worker.close()
