@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench import model
+from bench import cost_model
 from bench.cases import Case
+from bench.cost_model import EFFICIENT, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows, widened
 from bench.measured import Kind
-from bench.model import EFFICIENT, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows, widened
 from bench.record import CaseResult, Record
 from bench.stats import Estimate, over_restarts
 from bench.summary import in_restarts
@@ -117,12 +117,12 @@ def projected(found: Model, devices: int, batch: int, members: int, kind: Kind) 
     work = batch * members
 
     def time(fit: Fit, n: int, share: float) -> float:
-        return fit.seconds(model.terms(kind, n, share, found.collectives))
+        return fit.seconds(cost_model.terms(kind, n, share, found.collectives))
 
     def estimate(value: Callable[[Fit], float]) -> Estimate:
         return widened(over_restarts([value(fit) for fit in found.restarts]), found.whole.residual)
 
-    step_s = found.predicted(model.terms(kind, devices, work / devices, found.collectives))
+    step_s = found.predicted(cost_model.terms(kind, devices, work / devices, found.collectives))
     return Projected(
         devices,
         batch,
@@ -191,5 +191,5 @@ def _foretold(found: Model, result: CaseResult, kind: Kind) -> HeldOut:
     measured = in_restarts(result, kind)
     assert measured is not None
     return HeldOut(
-        result, kind, measured, found.predicted(model.terms(kind, case.devices, work, result.cost.collectives))
+        result, kind, measured, found.predicted(cost_model.terms(kind, case.devices, work, result.cost.collectives))
     )

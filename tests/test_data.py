@@ -1,16 +1,18 @@
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import make_blobs, make_circles
+from sklearn.datasets import load_digits, make_blobs, make_circles
 
-from toynet.config import PRESETS, Config
+from toynet.config import DIGITS, PRESETS, Config
 from toynet.data import (
     Batch,
     Points,
     batches,
+    digits,
     gaussian_classes,
     nested_classes,
     split,
@@ -18,6 +20,7 @@ from toynet.data import (
     train_and_test,
 )
 
+GAUSSIAN = Config(points="gaussian", size=50, features=6, n_classes=3)
 SIZES, SEEDS = st.integers(5, 300), st.integers(0, 2**32 - 1)
 
 
@@ -55,6 +58,32 @@ def test_gaussian_points_belong_to_their_largest_feature_among_the_classes() -> 
     assert inputs.shape == (100, 6)
     for point, label in zip(inputs, labels, strict=True):
         assert (point[label] >= point[:3]).all()
+
+
+def test_digits_are_scikit_learns_images_with_pixels_from_0_to_1() -> None:
+    images: Any = load_digits()
+    inputs, labels = digits(DIGITS)
+    assert inputs.shape == (DIGITS, 64)
+    assert (inputs.min(), inputs.max()) == (0, 1)
+    np.testing.assert_array_equal(inputs.reshape(-1, 8, 8) * 16, images.images)
+    np.testing.assert_array_equal(labels, images.target)
+    assert set(labels) == set(range(10))
+
+
+def test_fewer_digits_are_the_first_of_them() -> None:
+    np.testing.assert_array_equal(digits(30).inputs, digits(DIGITS).inputs[:30])
+    np.testing.assert_array_equal(digits(30).labels, digits(DIGITS).labels[:30])
+
+
+def test_digits_are_split_as_the_seed_says_the_same_each_time() -> None:
+    config = PRESETS["small"]
+    train, test = train_and_test(config)
+    order = torch_permutation(DIGITS, config.seed)
+    np.testing.assert_array_equal(train.inputs, digits(DIGITS).inputs[order[:1437]])
+    np.testing.assert_array_equal(test.labels, digits(DIGITS).labels[order[1437:]])
+    np.testing.assert_array_equal(train.inputs, train_and_test(config)[0].inputs)
+    other = train_and_test(dataclasses.replace(config, seed=0))[1]
+    assert (other.labels != test.labels).any()
 
 
 @settings(max_examples=40)
@@ -97,7 +126,7 @@ def test_batches_have_the_dtype_asked_for_and_int32_labels(dtype: str) -> None:
     assert Batch(*(str(leaf.dtype) for leaf in stacked)) == (dtype, "int32", dtype)
 
 
-@pytest.mark.parametrize("config", [Config(size=50), PRESETS["wide"]], ids=["nested", "gaussian"])
+@pytest.mark.parametrize("config", [Config(size=50), PRESETS["wide"], GAUSSIAN], ids=["nested", "digits", "gaussian"])
 def test_a_configurations_points_are_split_as_it_says(config: Config) -> None:
     train, test = train_and_test(config)
     assert train.inputs.shape == (config.train_size, config.features)

@@ -7,10 +7,10 @@ import pytest
 from programs import after, deviation, member, program
 
 from toynet import fit
-from toynet.config import Config
+from toynet.config import PRESETS, Config, preset
 from toynet.data import train_and_test
 from toynet.fit import Decision
-from toynet.train import log_probabilities, training_batches
+from toynet.train import log_probabilities, threefry, training_batches
 
 CONFIG = Config(size=200)
 INPUTS = train_and_test(CONFIG)[1].inputs
@@ -62,3 +62,28 @@ def test_dissent_is_the_share_of_members_against_the_majority() -> None:
     decision = Decision(mean=np.array([0, 1, 1]), members=np.array([[0, 1, 0], [0, 1, 1], [0, 0, 1], [0, 1, 0]]))
     assert decision.dissent(2).tolist() == [0, 0.25, 0.5]
     assert decision.disputed.tolist() == [False, True, True]
+
+
+def accuracy(config: Config) -> float:
+    """On the test set, after training in mode `single`."""
+    bound, state = program(config), None
+    with threefry(config):
+        for latest, _ in fit.epochs(bound, config.seed, training_batches(config), config.epochs):
+            state = latest
+    assert state is not None
+    test = train_and_test(config)[1]
+    return float((fit.decide(config, bound, state, test.inputs).mean == test.labels).mean())
+
+
+# What came out on one CPU (jax 0.10.2). Roundings elsewhere may tip a few of the 360 images: 4 at most.
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (PRESETS["small"], 0.9611),
+        (preset("small", compute_dtype="bfloat16"), 0.9611),
+        (PRESETS["wide"], 0.9528),
+    ],
+    ids=["small", "small in bfloat16", "wide"],
+)
+def test_digits_are_told_apart_after_a_presets_epochs(config: Config, expected: float) -> None:
+    assert accuracy(config) == pytest.approx(expected, abs=4.5 / 360)

@@ -1,197 +1,88 @@
-"""The fitted model and its projections, on records made by a law that is known."""
+import functools
+import re
 
-from __future__ import annotations
-
-import dataclasses
-import math
-
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
-from records import case, record, reducing, taken_apart
 
-from bench import model, projection
-from bench.cases import Case
-from bench.measured import Collective, Kind
-from bench.projection import held_out, model_of, projected, reach, sources
-from bench.record import CaseResult, Record
-from toynet.errors import UsageError
-
-# The law: seconds an example, a step's start, a message, and of a gigabyte a second; dispatch on one device, on more.
-WORK, START, LATENCY, BANDWIDTH, DISPATCH, DISPATCH_SEVERAL = 1e-5, 2e-4, 5e-5, 1e9, 6e-5, 2e-4
-SIZE = 4_000_000
+from toynet import train
+from toynet.config import PRESETS, Config, preset
+from toynet.data import Batch
+from toynet.model import MLPClassifier
+from toynet.train import model
 
 
-def times(of: Case) -> dict[Kind, float]:
-    n = of.devices
-    compute = START + WORK * of.batch / n
-    if n == 1:
-        return {"latency": compute + DISPATCH, "fused": compute}
-    hop = 2 * math.log2(n) * LATENCY
-    link = hop + 2 * (n - 1) / n * SIZE / BANDWIDTH
-    return {
-        "latency": compute + link + DISPATCH_SEVERAL,
-        "fused": compute + link,
-        "compute": compute,
-        "collectives": link,
-        "rendezvous": hop,
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_any_depth_gives_log_probabilities_of_any_leading_shape(layers: int) -> None:
+    network = MLPClassifier(hidden_layers=layers, hidden_dim=5, n_classes=3)
+    inputs = jax.random.normal(jax.random.key(0), (4, 6, 2))
+    params = network.init(jax.random.key(1), inputs)
+    log_probs = network.apply(params, inputs)
+    assert isinstance(log_probs, jax.Array)
+    chex.assert_shape(log_probs, (4, 6, 3))
+    # Softmax in float32: a few roundings of 6e-8.
+    np.testing.assert_allclose(jnp.exp(log_probs).sum(axis=-1), 1, atol=1e-6)
+    assert set(params["params"]) == {f"Dense_{i}" for i in range(layers + 1)}
+
+
+@pytest.mark.parametrize("config", [Config(), Config(hidden_layers=0), Config(hidden_layers=3, hidden_dim=7)])
+def test_the_configuration_counts_the_parameters_of_its_network(config: Config) -> None:
+    params = model(config).init(jax.random.key(0), jnp.zeros((1, config.features)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == config.parameters
+
+
+def test_parameters_and_outputs_are_float64_where_asked_for() -> None:
+    with jax.enable_x64(True):
+        network = model(Config(dtype="float64"))
+        params = network.init(jax.random.key(0), jnp.zeros((1, 2)))
+        chex.assert_type(jax.tree.leaves((params, network.apply(params, jnp.zeros((1, 2))))), jnp.float64)
+
+
+def lowered(config: Config) -> str:
+    """A training step on 4 examples as JAX hands it to the compiler; nothing is computed."""
+    shape = jax.ShapeDtypeStruct
+    batch = Batch(shape((4, config.features), config.dtype), shape((4,), "int32"), shape((4,), config.dtype))
+    return jax.jit(functools.partial(train.step, config)).lower(abstract_state(config), batch).as_text()
+
+
+def abstract_state(config: Config) -> train.TrainState:
+    """Shapes and dtypes of the state before the first step."""
+    return jax.eval_shape(lambda: train.init(config, jax.random.PRNGKey(0)))
+
+
+def dtypes(operation: str, text: str) -> list[set[str]]:
+    """The dtypes of operands and results of each such operation."""
+    lines = re.findall(rf"stablehlo\.{operation} .* : (.*)", text)
+    return [set(re.findall(r"[x<]([a-z]+\d+)>", line)) for line in lines]
+
+
+@pytest.mark.parametrize(("products", "short"), [("bfloat16", "bf16"), ("float32", "f32")])
+def test_layers_multiply_in_the_compute_dtype_and_the_loss_stays_in_float32(products: str, short: str) -> None:
+    text = lowered(preset("xl", compute_dtype=products))
+    # Of 5 layers: forward, the gradient of the weights, and of the inputs but the first layer's.
+    assert dtypes("dot_general", text) == [{short}] * 14
+    assert dtypes("exponential", text)
+    assert all(found == {"f32"} for name in ("exponential", "log", "sqrt") for found in dtypes(name, text))
+
+
+def test_xl_has_float32_parameters_and_moments_of_its_layers_shapes() -> None:
+    state = abstract_state(PRESETS["xl"])
+    kernels = [leaf for leaf in jax.tree.leaves(state.params) if len(leaf.shape) == 2]
+    assert [kernel.shape for kernel in kernels] == [(1024, 8192), *[(8192, 8192)] * 3, (8192, 10)]
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == PRESETS["xl"].parameters
+    assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.opt_state)) if leaf.shape} == {
+        jnp.dtype("float32")
     }
 
 
-def result(batch: int, devices: int, noise: float = 0.0) -> CaseResult:
-    of = dataclasses.replace(case("single" if devices == 1 else "data_parallel", devices), batch=batch)
-    return taken_apart(of, times(of), reducing(devices, SIZE), noise=noise)
-
-
-def measured(counts: tuple[int, ...] = (1, 2, 4), cores: int = 4, noise: float = 0.0) -> Record:
-    results = [result(batch, n, noise) for n in counts for batch in (512, 1024, 2048)]
-    return record(*results, cores=cores, parts=True)
-
-
-def only(found: Record) -> projection.Source:
-    (source,) = sources(found)
-    return source
-
-
-def test_a_law_without_noise_is_found_again() -> None:
-    found = model_of(only(measured())).whole
-    expected = {"work": WORK, "start": START, "latency": LATENCY, "bytes": 1 / BANDWIDTH, "dispatch": DISPATCH}
-    for term, value in expected.items():
-        assert found.coefficients[term] == pytest.approx(value, rel=1e-6)  # type: ignore[index]
-    assert found.residual < 1e-6
-
-
-@pytest.mark.parametrize("devices", [16, 64, 256])
-def test_a_projection_is_what_the_law_says(devices: int) -> None:
-    of = dataclasses.replace(case("data_parallel", devices), batch=2048)
-    found = projected(model_of(only(measured())), devices, 2048, 1, "fused")
-    assert found.step_s.value == pytest.approx(times(of)["fused"], rel=1e-6)
-    assert found.samples_per_s.value == pytest.approx(2048 / times(of)["fused"], rel=1e-6)
-    alone = START + WORK * 2048
-    assert found.strong.value == pytest.approx(alone / (devices * times(of)["fused"]), rel=1e-6)
-    assert found.weak.value == pytest.approx((START + WORK * 2048 / devices) / times(of)["fused"], rel=1e-6)
-
-
-def test_the_interval_has_what_restarts_scatter() -> None:
-    sure, unsure = (projected(model_of(only(measured(noise=n))), 16, 2048, 1, "fused").step_s for n in (0.0, 0.1))
-    assert (sure.spread or 0) < 1e-6
-    assert 0.05 < (unsure.spread or 0) < 0.3
-
-
-def test_the_interval_has_what_the_model_misses() -> None:
-    bent = measured()
-    last = bent.cases[-1]
-    longer = tuple(
-        type(s)(s.restart, s.round, s.kind, dataclasses.replace(s.block, seconds=1.3 * s.block.seconds))
-        for s in last.samples
-    )
-    cases = (*bent.cases[:-1], type(last)(last.case, "measured", cost=last.cost, parts=last.parts, samples=longer))
-    found = model_of(only(type(bent)(**{**{f: getattr(bent, f) for f in bent.__struct_fields__}, "cases": cases})))
-    assert found.whole.residual > 0.02
-    assert (projected(found, 16, 2048, 1, "fused").step_s.spread or 0) > 0.04
-
-
-def test_a_term_that_the_data_do_not_need_is_left_out() -> None:
-    slim = [result(batch, 1) for batch in (512, 1024)] + [result(512, 2)]
-    assert "dispatch to several" in model_of(only(measured())).whole.coefficients
-    no_waits = [
-        type(r)(r.case, "measured", cost=r.cost, samples=tuple(s for s in r.samples if s.kind != "latency"))
-        for r in slim
-    ]
-    assert not {"dispatch", "dispatch to several"} & set(model_of(only(record(*no_waits))).whole.coefficients)
-
-
-def test_efficiency_halves_where_the_law_says() -> None:
-    found = model_of(only(measured()))
-    low, middle, high = reach(found, 2048, 1, "fused")
-
-    def efficiency(n: int) -> float:
-        of = dataclasses.replace(case("data_parallel", n), batch=2048)
-        return (START + WORK * 2048) / (n * times(of)["fused"])
-
-    assert efficiency(middle) >= 0.5 > efficiency(middle + 1)
-    assert low <= middle <= high
-
-
-def test_no_device_is_left_without_an_example() -> None:
-    free = model.Model((), model.Fit({"work": 1e-3}, 0.0), (model.Fit({"work": 1e-3}, 0.0),) * 2, ())
-    assert reach(free, 32, 1, "fused") == (32, 32, 32)
-
-
-def test_another_link_replaces_the_measured_one() -> None:
-    link = {"latency": 1e-6, "bytes": 1e-11}
-    found = projected(model_of(only(measured()), link), 16, 2048, 1, "fused")  # type: ignore[arg-type]
-    expected = START + WORK * 2048 / 16 + 2 * math.log2(16) * 1e-6 + 2 * 15 / 16 * SIZE * 1e-11
-    assert found.step_s.value == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_largest_count_is_foretold_from_fewer() -> None:
-    found = held_out(only(measured()))
-    assert {one.result.case.devices for one in found} == {4}
-    assert {one.kind for one in found} == {"fused", "latency"}
-    assert all(abs(one.error) < 1e-6 for one in found)
-
-
-def test_two_devices_are_foretold_from_one_and_from_the_link_alone() -> None:
-    found = held_out(only(measured((1, 2))))
-    assert {one.kind for one in found} == {"fused"}
-    assert all(abs(one.error) < 1e-6 for one in found)
-
-
-def test_a_wrong_model_would_be_seen_where_it_is_held_out() -> None:
-    with_rest = measured()
-    slower = [
-        type(r)(
-            r.case,
-            "measured",
-            cost=r.cost,
-            parts=r.parts,
-            samples=tuple(
-                type(s)(s.restart, s.round, s.kind, dataclasses.replace(s.block, seconds=2 * s.block.seconds))
-                for s in r.samples
-            ),
-        )
-        if r.case.devices == 4
-        else r
-        for r in with_rest.cases
-    ]
-    found = held_out(only(record(*slower, cores=4)))
-    assert all(one.error < -0.3 for one in found)
-
-
-def test_oversubscribed_times_are_not_used() -> None:
-    source = only(measured((1, 2, 8), cores=2))
-    assert {r.case.devices for r in source.several} == {2}
-    assert {r.case.devices for r in source.left_out} == {8}
-    assert {row.devices for row in model_of(source).rows} == {1, 2}
-
-
-def test_nothing_is_foretold_from_oversubscribed_points_only() -> None:
-    with pytest.raises(UsageError, match="--link-latency"):
-        model_of(only(measured((1, 8), cores=2)))
-
-
-def test_a_link_given_by_hand_makes_up_for_them() -> None:
-    found = model_of(only(measured((1, 8), cores=2)), {"latency": 1e-6, "bytes": 1e-11})
-    assert found.whole.coefficients["work"] == pytest.approx(WORK, rel=1e-6)
-
-
-def test_one_point_is_no_line() -> None:
-    one = [result(512, 1)]
-    weak = [result(1024, 2)]
-    with pytest.raises(UsageError, match="two points"):
-        model_of(only(record(*one, *weak)))
-
-
-def test_broken_cases_are_no_source() -> None:
-    one, two = result(512, 1), result(512, 2)
-    assert sources(record(one, CaseResult(two.case, "broken", why="it crashed"))) == []
-
-
-def test_hops_grow_with_the_logarithm_of_devices() -> None:
-    assert model.hops("all-reduce", 8) == 6
-    assert model.hops("all-gather", 8) == 3
-
-
-def test_terms_of_a_gather_and_a_scatter_are_half_of_an_all_reduce() -> None:
-    gather, scatter = Collective("all-gather", 1, 8000, 2), Collective("reduce-scatter", 1, 4000, 2)
-    reduce = Collective("all-reduce", 1, 8000, 2)
-    assert model.terms("fused", 2, 1.0, (gather, scatter)) == model.terms("fused", 2, 1.0, (reduce,))
+def test_bfloat16_products_give_float32_log_probabilities_a_few_of_its_roundings_away() -> None:
+    exact, coarse = (preset("small", compute_dtype=dtype) for dtype in ("float32", "bfloat16"))
+    params = train.init(exact, jax.random.PRNGKey(0)).params
+    chex.assert_trees_all_equal(params, train.init(coarse, jax.random.PRNGKey(0)).params)
+    inputs = train.training_batches(exact).inputs[0]
+    expected, found = (train.log_probabilities(config, params, inputs) for config in (exact, coarse))
+    assert found.dtype == jnp.float32
+    off = float(jnp.abs(found - expected).max() / jnp.abs(expected).max())
+    assert 1e-4 < off < 4 * 2**-8  # a rounding to 8 bits in each of two layers

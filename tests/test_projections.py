@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from records import case, record
-from test_model import measured, result
+from test_cost_model import measured, result
 
 from bench.cli import main
 from bench.record import CaseResult, Record, write

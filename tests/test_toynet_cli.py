@@ -86,6 +86,13 @@ def test_dtype_and_random_bits_are_chosen_for_the_run_only(capsys: pytest.Captur
     assert jax.threefry_partitionable.value == before
 
 
+def test_any_preset_can_be_made_smaller_and_computed_in_bfloat16(capsys: pytest.CaptureFixture[str]) -> None:
+    small = [*FAST, "--preset", "xl", "--batch", "20", "--hidden-layers", "1", "--hidden-dim", "4"]
+    coarse = lines(capsys, *small)
+    assert len(coarse) == 3
+    assert coarse[:2] != lines(capsys, *small, "--compute-dtype", "float32")[:2]
+
+
 @pytest.mark.parametrize(
     ("argv", "names"),
     [
@@ -129,6 +136,11 @@ def test_plot_writes_the_pictures_and_nothing_else(
         (["--hidden-layers", "3", "--hidden-dim", "1000000000"], "fewer than 2**31 parameters"),
         (["--seed", "-1"], "seed must be from 0 to 2**32 - 1, got -1"),
         (["--learning-rate", "nan"], "learning_rate must be above 0 and finite, got nan"),
+        (["--preset", "wide", "--size", "1798"], "there are 1797 digits, got size 1798; take fewer."),
+        (
+            ["--dtype", "float64", "--compute-dtype", "bfloat16"],
+            "compute_dtype must be float64, as dtype is, or bfloat16",
+        ),
         (["--preset", "wide"], "--plot draws points of 2 features, and preset 'wide' has 64"),
     ],
 )

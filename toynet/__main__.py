@@ -16,7 +16,7 @@ import tyro
 
 from toynet import modes
 from toynet.arguments import parsed
-from toynet.config import VIRTUAL_SHARDS, Config, Dtype, Threefry, preset
+from toynet.config import VIRTUAL_SHARDS, ComputeDtype, Config, Dtype, Threefry, preset
 from toynet.errors import UsageError
 from toynet.modes import Layout, Mode
 
@@ -42,7 +42,7 @@ class Train:
     """
 
     preset: str = "tutorial"
-    """What to train: 'tutorial' (2-10-2) or 'wide' (64-1024-1024-10)."""
+    """What to train: 'tutorial' (2-10-2), 'small' (64-64-10), 'wide' (64-1024-1024-10) or 'xl' (4 x 8192 hidden)."""
     mode: str = "single"
     """How to run it: 'single', 'ensemble', 'data_parallel', 'ensemble_data', 'fsdp' or 'zero1'."""
     devices: Annotated[int | None, _flag("1, or as --mesh says", metavar="N")] = None
@@ -67,6 +67,8 @@ class Train:
     """Width of each hidden layer."""
     dtype: Annotated[Dtype | None, _flag("the preset's", metavar="{float32,float64}")] = None
     """What it computes in."""
+    compute_dtype: Annotated[ComputeDtype | None, _flag("the preset's", metavar="{float32,float64,bfloat16}")] = None
+    """What the layers' products are computed in, as --dtype or bfloat16; parameters and sums keep --dtype."""
     threefry: Annotated[Threefry | None, _flag("the preset's", metavar="{legacy,partitionable}")] = None
     """Random bits as JAX made them before 0.5, as the tutorial printed, or as it makes them today."""
     deterministic: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -125,6 +127,7 @@ def config_of(options: Train) -> Config:
         hidden_layers=options.hidden_layers,
         hidden_dim=options.hidden_dim,
         dtype=options.dtype,
+        compute_dtype=options.compute_dtype,
         threefry=options.threefry,
         virtual_shards=VIRTUAL_SHARDS if options.deterministic else None,
     )

@@ -9,13 +9,16 @@ from typing import Literal
 from toynet.errors import UsageError, unknown
 
 Dtype = Literal["float32", "float64"]
-Points = Literal["nested", "gaussian"]
+ComputeDtype = Literal["float32", "float64", "bfloat16"]
+Points = Literal["nested", "gaussian", "digits"]
 Threefry = Literal["legacy", "partitionable"]
 
 # Chunks that the batch is summed in, in a fixed order, when results must be bit-equal on 1, 2, 4, 8 devices.
 VIRTUAL_SHARDS = 8
 # Every layer is compiled on its own: this many take minutes.
 MAX_LAYERS = 1000
+# Images that scikit-learn has, of 8 x 8 pixels.
+DIGITS = 1797
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,9 @@ class Config:
     epochs: int = 100
     seed: int = 42
     dtype: Dtype = "float32"
+    """Of parameters, optimizer state, the loss, and whatever is added up over devices."""
+    compute_dtype: ComputeDtype | None = None
+    """Of the layers' products; None: as dtype. bfloat16 goes with float32, whose parameters are then its masters."""
     threefry: Threefry = "legacy"
     virtual_shards: int = 0
     """0 sums over the batch as XLA likes; n > 0 in n chunks and a fixed order."""
@@ -58,15 +64,33 @@ class Config:
             raise UsageError(f"seed must be from 0 to 2**32 - 1, got {self.seed}.")
         if not 0 < self.learning_rate < math.inf:
             raise UsageError(f"learning_rate must be above 0 and finite, got {self.learning_rate}.")
-        if self.points == "nested" and (self.features, self.n_classes) != (2, 2):
+        if self.products != self.dtype and (self.dtype, self.products) != ("float32", "bfloat16"):
             raise UsageError(
-                "the nested classes have 2 features and 2 classes, "
-                f"got {self.features} and {self.n_classes}; points='gaussian' takes any."
+                f"compute_dtype must be {self.dtype}, as dtype is, or bfloat16 with dtype float32, "
+                f"got {self.products} with dtype {self.dtype}."
             )
+        self._check_points()
+
+    def _check_points(self) -> None:
+        sizes = {"nested": ("the nested classes", 2, 2), "digits": ("the digits", 64, 10)}
+        if self.points in sizes:
+            what, features, n_classes = sizes[self.points]
+            if (self.features, self.n_classes) != (features, n_classes):
+                raise UsageError(
+                    f"{what} have {features} features and {n_classes} classes, "
+                    f"got {self.features} and {self.n_classes}; points='gaussian' takes any."
+                )
         if self.points == "gaussian" and self.n_classes > self.features:
             raise UsageError(
                 f"gaussian points need at least as many features as classes, got {self.features} for {self.n_classes}."
             )
+        if self.points == "digits" and self.size > DIGITS:
+            raise UsageError(f"there are {DIGITS} digits, got size {self.size}; take fewer.")
+
+    @property
+    def products(self) -> ComputeDtype:
+        """What the layers' products are computed in."""
+        return self.compute_dtype or self.dtype
 
     @property
     def train_size(self) -> int:
@@ -87,9 +111,20 @@ class Config:
 
 PRESETS = {
     "tutorial": Config(),
+    "small": Config(
+        points="digits",
+        size=DIGITS,
+        features=64,
+        n_classes=10,
+        hidden_dim=64,
+        learning_rate=0.003,
+        batch_size=64,
+        epochs=20,
+        threefry="partitionable",
+    ),
     "wide": Config(
-        points="gaussian",
-        size=1280,
+        points="digits",
+        size=DIGITS,
         features=64,
         n_classes=10,
         hidden_layers=2,
@@ -97,6 +132,21 @@ PRESETS = {
         learning_rate=0.001,
         batch_size=512,
         epochs=10,
+        threefry="partitionable",
+    ),
+    # Features enough for the first product to be as bound by arithmetic as the others, few enough for a batch
+    # (17 MB) to be small beside the parameters (840 MB), as it would be in a network of this size.
+    "xl": Config(
+        points="gaussian",
+        size=10240,
+        features=1024,
+        n_classes=10,
+        hidden_layers=4,
+        hidden_dim=8192,
+        learning_rate=0.0001,
+        batch_size=4096,
+        epochs=10,
+        compute_dtype="bfloat16",
         threefry="partitionable",
     ),
 }

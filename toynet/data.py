@@ -1,4 +1,4 @@
-"""The tutorial's points, its split, and batches as arrays with a mask for the short last one."""
+"""The tutorial's points and others, the tutorial's split, and batches as arrays with a mask for the short last one."""
 
 from __future__ import annotations
 
@@ -51,6 +51,14 @@ def gaussian_classes(size: int, seed: int, features: int, n_classes: int) -> Poi
     return Points(inputs, inputs[:, :n_classes].argmax(axis=1))
 
 
+def digits(size: int) -> Points:
+    """The first so many of scikit-learn's 1,797 handwritten digits; 64 pixels each, from 0 to 1."""
+    from sklearn.datasets import load_digits  # most of a second to import
+
+    inputs, labels = load_digits(return_X_y=True)
+    return Points(inputs[:size] / 16, labels[:size])
+
+
 def torch_permutation(n: int, seed: int) -> np.ndarray:
     """What `torch.randperm(n)` gives after `manual_seed(seed)`, without torch; shape (n,).
 
@@ -75,6 +83,8 @@ def train_and_test(config: Config) -> tuple[Points, Points]:
     """The data set that a configuration names, split."""
     if config.points == "nested":
         points = nested_classes(config.size, config.seed)
+    elif config.points == "digits":
+        points = digits(config.size)
     else:
         points = gaussian_classes(config.size, config.seed, config.features, config.n_classes)
     return split(points, config.seed)

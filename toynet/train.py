@@ -46,7 +46,8 @@ class Sums(NamedTuple):
 
 def model(config: Config) -> MLPClassifier:
     """The network that a configuration describes."""
-    return MLPClassifier(config.hidden_layers, config.hidden_dim, config.n_classes, jnp.dtype(config.dtype))
+    dtypes = jnp.dtype(config.dtype), jnp.dtype(config.products)
+    return MLPClassifier(config.hidden_layers, config.hidden_dim, config.n_classes, *dtypes)
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:

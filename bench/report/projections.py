@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.cost_model import EFFICIENT, MOST_DEVICES, Model, Term
 from bench.measured import Kind
-from bench.model import EFFICIENT, MOST_DEVICES, Model, Term
 from bench.projection import Projected, Source, model_of, projected, reach, sources
 from bench.record import Record
 from bench.report import quantity
