@@ -107,9 +107,9 @@ Counts = Annotated[tuple[int, ...], _listed("N,N,...", _count)]
 Meshes = Annotated[tuple[tuple[int, int], ...], _listed("AxB,AxB,...", _mesh, lambda mesh: f"{mesh[0]}x{mesh[1]}")]
 
 
-def own(what: str) -> Any:
-    """What a flag's help says of its default."""
-    return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
+def own(what: str, metavar: str | None = None) -> Any:
+    """What a flag's help says of its default, and of what it takes."""
+    return tyro.conf.arg(help_behavior_hint=f"(default: {what})", metavar=metavar)
 
 
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]

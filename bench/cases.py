@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from toynet import modes
-from toynet.config import PRESETS, VIRTUAL_SHARDS
+from toynet.config import PRESETS, VIRTUAL_SHARDS, preset
 from toynet.errors import UsageError, unknown
 
 DEVICES = (1, 2, 4, 8)
 SCALINGS = ("strong", "weak")
 # The others, which divide the state as well, are there for the asking: all modes together take more than three minutes.
 DEFAULT_MODES = ("single", "ensemble", "data_parallel", "ensemble_data")
+# What of a selection changes a preset, and what leaves it as it is.
+CHANGES = {"dtype": "float32", "compute_dtype": None, "hidden_layers": None, "hidden_dim": None}
 PRESET_BATCH = {name: config.batch_size for name, config in PRESETS.items()}
 
 
@@ -29,6 +32,23 @@ class Case:
     batch: int = 32
     dtype: str = "float32"
     deterministic: bool = False
+    hidden_layers: int | None = None
+    hidden_dim: int | None = None
+    """Both None: as the workload has it."""
+    compute_dtype: str | None = None
+    """Of the layers' products; None: as dtype."""
+
+    @property
+    def products(self) -> str:
+        """What the layers' products are computed in."""
+        return self.compute_dtype or self.dtype
+
+    @property
+    def variant(self) -> tuple[str, ...]:
+        """What tells its network from the workload's own: `h3x2048` (hidden layers x width), its dtypes."""
+        hidden = [] if self.hidden_layers is None else [f"h{self.hidden_layers}x{self.hidden_dim}"]
+        dtypes = [self.dtype] * (self.dtype != "float32") + [self.compute_dtype or ""]
+        return tuple(filter(None, hidden + dtypes))
 
     @property
     def layout(self) -> modes.Layout:
@@ -50,8 +70,7 @@ class Case:
     def name(self) -> str:
         """A name that tells it from every other case, such as `tutorial/ensemble_data-4x2/m64/b32`."""
         parts = [self.workload, f"{self.mode}-{self.mesh}", f"m{self.members}", f"b{self.batch}"]
-        parts += [self.dtype] * (self.dtype != "float32") + ["deterministic"] * self.deterministic
-        return "/".join(parts)
+        return "/".join([*parts, *self.variant, *["deterministic"] * self.deterministic])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +98,10 @@ class Selection:
     meshes: tuple[tuple[int, int], ...] | None = None
     """(member shards, data shards) for ensemble_data; None: the squarest mesh for each number of devices."""
     dtype: str = "float32"
+    compute_dtype: str | None = None
+    hidden_layers: int | None = None
+    hidden_dim: int | None = None
+    """None: the preset's own."""
     deterministic: bool = False
     """Measure the bit-equal variant of each data_parallel case beside the plain one."""
     scaling: tuple[str, ...] = ()
@@ -122,8 +145,11 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
         if workload not in own_batch:
             raise unknown("workload", workload, own_batch)
     own = [name for name in selection.workloads if name not in PRESETS]
-    if own and (selection.deterministic or selection.dtype != "float32"):
-        raise UsageError(f"--deterministic and --dtype are for presets; {own[0]!r} computes as it was written.")
+    if own and (selection.deterministic or any(getattr(selection, name) != value for name, value in CHANGES.items())):
+        raise UsageError(
+            "--deterministic, --dtype, --compute-dtype, --hidden-layers and --hidden-dim are for presets; "
+            f"{own[0]!r} computes as it was written."
+        )
     cases = [
         case
         for workload in selection.workloads
@@ -158,7 +184,7 @@ def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) 
             data_shards=data_shards,
             members=members,
             batch=batch,
-            dtype=selection.dtype,
+            **_network(selection, workload),
         )
         for member_shards, data_shards in _meshes(selection, mode)
         for members in (selection.members if mode.ensemble else (1,))
@@ -174,7 +200,7 @@ def _scaled(selection: Selection, workload: str, mode: modes.Mode, batch: int) -
     cases = []
     for members in selection.members if mode.ensemble else (1,):
         lone = "ensemble" if mode.ensemble else "single"
-        base = Case(workload=workload, mode=lone, members=members, batch=batch, dtype=selection.dtype)
+        base = Case(workload=workload, mode=lone, members=members, batch=batch, **_network(selection, workload))
         cases.append(base)
         if mode.sharded:
             more = [n for n in selection.numbers_of_devices if n > 1]
@@ -194,6 +220,22 @@ def _grown(base: Case, mode: modes.Mode, devices: int, scaling: str) -> Case:
     shards = {"member_shards": devices} if mode.shards_members else {"data_shards": devices}
     total = {divided: amount * devices if scaling == "weak" else amount}
     return dataclasses.replace(base, mode=mode.name, **shards, **total)
+
+
+def _network(selection: Selection, workload: str) -> dict[str, Any]:
+    """What tells a case's network from the workload's own; raises UsageError for one that can't be."""
+    if workload not in PRESETS:
+        return {}
+    own = PRESETS[workload]
+    config = preset(workload, **{name: getattr(selection, name) for name in CHANGES})
+    resized = (config.hidden_layers, config.hidden_dim) != (own.hidden_layers, own.hidden_dim)
+    return {
+        "dtype": config.dtype,
+        # A preset that says so itself must be told when it is to compute as dtype.
+        "compute_dtype": config.products if own.compute_dtype or config.products != config.dtype else None,
+        "hidden_layers": config.hidden_layers if resized else None,
+        "hidden_dim": config.hidden_dim if resized else None,
+    }
 
 
 def _meshes(selection: Selection, mode: modes.Mode) -> list[tuple[int, int]]:

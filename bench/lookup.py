@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from bench.cases import Case, Own
-from toynet.config import VIRTUAL_SHARDS, preset
+from toynet.config import VIRTUAL_SHARDS, Config, preset
 from toynet.errors import UsageError, unknown
 from toynet.workload import Workload
 
@@ -16,13 +16,20 @@ def workload(case: Case) -> Workload:
         return _imported(case.workload)
     from toynet import train  # Flax and optax load only where a preset is trained
 
-    config = preset(
+    return train.workload(case.workload, config(case))
+
+
+def config(case: Case) -> Config:
+    """The configuration of a preset's case; raises UsageError for a name that leads to none."""
+    return preset(
         case.workload,
         batch_size=case.batch,
         dtype=case.dtype,
+        compute_dtype=case.compute_dtype,
+        hidden_layers=case.hidden_layers,
+        hidden_dim=case.hidden_dim,
         virtual_shards=VIRTUAL_SHARDS if case.deterministic else 0,
     )
-    return train.workload(case.workload, config)
 
 
 def own(name: str) -> Own:

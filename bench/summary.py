@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -68,8 +69,8 @@ def _summary(record: Record, result: CaseResult) -> Summary:
 
 
 def baseline(record: Record, case: Case) -> CaseResult | None:
-    """`single` with the case's workload, batch and dtype, if it was measured."""
-    wanted = Case(workload=case.workload, mode="single", batch=case.batch, dtype=case.dtype)
+    """`single` with the case's workload, network, batch and dtypes, if it was measured."""
+    wanted = dataclasses.replace(case, mode="single", member_shards=1, data_shards=1, members=1, deterministic=False)
     return next((r for r in record.cases if r.case == wanted and r.status == "measured"), None)
 
 

@@ -78,6 +78,17 @@ def test_list_shows_the_cases_and_what_each_needs(capsys: pytest.CaptureFixture[
     assert ("oversubscribed" in printed[-2]) == (cores < 256)
 
 
+def test_list_shows_a_network_of_any_size_and_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--hidden-layers", "3", "--hidden-dim", "2048", "--compute-dtype", "bfloat16"]
+    printed = lines(capsys, "list", "--workloads", "small,xl", "--modes", "single", *sizes)
+    rows = [line.split() for line in printed if "/single-1/" in line]
+    # 3 arrays of float32, each of (64 + 1) 2048 + 2 (2048 + 1) 2048 + (2048 + 1) 10 for small; 1024 features for xl.
+    assert rows == [
+        ["small/single-1/m1/b64/h3x2048/bfloat16", "1", "1", "100", "MB"],
+        ["xl/single-1/m1/b4096/h3x2048/bfloat16", "1", "1", "130", "MB"],
+    ]
+
+
 def test_list_takes_lists_separated_by_commas(capsys: pytest.CaptureFixture[str]) -> None:
     printed = lines(capsys, "list", "--modes=data_parallel,single", "--devices=1,4,", "--batch=7,9", "--deterministic")
     assert sum("/data_parallel-4/m1/b9/deterministic" in line for line in printed) == 2  # of both workloads
@@ -143,6 +154,11 @@ def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
         (["--mesh", "4x"], "--mesh: a mesh is written as 4x2, members x data, not '4x'"),
         (["--mesh", "0x2"], "a mesh needs at least 1 device on each axis, got 0x2."),
         (["--dtype", "float16"], "invalid choice 'float16' for argument '--dtype'; expected one of"),
+        (["--compute-dtype", "half"], "invalid choice 'half' for argument '--compute-dtype'; expected one of"),
+        (["--hidden-dim", "wide"], "--hidden-dim: a whole number was expected, got 'wide'"),
+        (["--hidden-dim", "0"], "hidden_dim must be at least 1, got 0."),
+        (["--hidden-layers", "9999"], "hidden_layers must be at most 1000, got 9999."),
+        (["--workloads", "xl", "--dtype", "float64"], "compute_dtype must be float64, as dtype is, or bfloat16 with"),
         (["--membres", "3"], "Unrecognized options: --membres, 3; did you mean --members?"),
         (["--nope"], "Unrecognized options: --nope; see python -m bench"),
         (["--devices"], "Missing value for argument '--devices'"),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import lookup
 from bench.cases import Case, Own, Selection, check_divides, expand
 from toynet.errors import UsageError
 from toynet.modes import MODES
@@ -74,6 +75,48 @@ def test_batch_and_dtype_are_those_asked_for() -> None:
     cases = expand(Selection(workloads=("tutorial",), modes=("single",), batch=(7, 64), dtype="float64"))
     assert [(case.batch, case.dtype) for case in cases] == [(7, "float64"), (64, "float64")]
     assert [case.name for case in cases] == ["tutorial/single-1/m1/b7/float64", "tutorial/single-1/m1/b64/float64"]
+
+
+def test_a_network_of_other_sizes_or_products_is_told_by_its_name_and_by_its_case() -> None:
+    asked: dict[str, Any] = {"workloads": ("wide",), "modes": ("data_parallel",), "devices": (2,)}
+    (resized,) = expand(Selection(**asked, hidden_dim=2048, compute_dtype="bfloat16"))
+    assert resized.name == "wide/data_parallel-2/m1/b512/h2x2048/bfloat16"
+    assert (resized.hidden_layers, resized.hidden_dim, resized.products) == (2, 2048, "bfloat16")
+    config = lookup.config(resized)
+    assert (config.hidden_layers, config.hidden_dim, config.products) == (2, 2048, "bfloat16")
+    assert config.parameters == 4349962  # (64 + 1) 2048 + (2048 + 1) 2048 + (2048 + 1) 10
+    assert names(**asked, hidden_layers=5, deterministic=True)[1] == (
+        "wide/data_parallel-2/m1/b512/h5x1024/deterministic"
+    )
+
+
+def test_what_a_preset_is_anyway_changes_no_name() -> None:
+    plain = names(workloads=("wide",), modes=("single",))
+    assert names(workloads=("wide",), modes=("single",), hidden_layers=2, hidden_dim=1024) == plain
+    assert names(workloads=("wide",), modes=("single",), compute_dtype="float32") == plain
+
+
+@pytest.mark.parametrize(("asked", "products"), [(None, "bfloat16"), ("bfloat16", "bfloat16"), ("float32", "float32")])
+def test_xl_says_what_it_computes_in_and_can_be_told_to_do_without_bfloat16(asked: str | None, products: str) -> None:
+    (case,) = expand(Selection(workloads=("xl",), modes=("single",), compute_dtype=asked))
+    assert case.name == f"xl/single-1/m1/b4096/{products}"
+    assert lookup.config(case).products == case.products == products
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_dim": 7},
+        {"hidden_layers": 0},
+        {"compute_dtype": "bfloat16"},
+        {"dtype": "float64"},
+        {"deterministic": True},
+    ],
+)
+def test_a_workload_of_the_users_own_computes_as_it_was_written(change: dict[str, Any]) -> None:
+    selection = Selection(workloads=("module:step",), modes=("single",), **change)
+    with pytest.raises(UsageError, match=r"--hidden-dim are for presets; 'module:step' computes as it was written"):
+        expand(selection, {"module:step": 5})
 
 
 def test_what_is_named_twice_is_measured_once() -> None:
@@ -147,9 +190,16 @@ def test_a_case_knows_its_devices_and_how_its_mode_divides_them() -> None:
         ({"modes": ()}, "modes is empty; name at least one."),
         ({"devices": ()}, "devices is empty; name at least one."),
         ({"members": ()}, "members is empty; name at least one."),
+        ({"hidden_layers": -1}, "hidden_layers can't be negative, got -1."),
+        ({"hidden_dim": 0}, "hidden_dim must be at least 1, got 0."),
+        (
+            {"dtype": "float64", "compute_dtype": "bfloat16"},
+            "compute_dtype must be float64, as dtype is, or bfloat16 with dtype float32, "
+            "got bfloat16 with dtype float64.",
+        ),
         ({"modes": ("ensembel",)}, "no mode is called 'ensembel'; did you mean 'ensemble'?"),
         ({"workloads": ("tutorail",)}, "no workload is called 'tutorail'; did you mean 'tutorial'?"),
-        ({"workloads": ("xyz",)}, "no workload is called 'xyz'; there are: tutorial, wide."),
+        ({"workloads": ("abc",)}, "no workload is called 'abc'; there are: small, tutorial, wide, xl."),
         (
             {"modes": ("single", "ensemble"), "devices": (2, 4)},
             "no case: the modes single, ensemble don't run on 2, 4 devices; single and ensemble take 1, "

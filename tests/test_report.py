@@ -185,6 +185,12 @@ def test_a_row_says_its_dtype_and_whether_its_sums_are_bit_equal() -> None:
     assert (row["mode"], row["remarks"]) == ("data_parallel deterministic", "float64")
 
 
+def test_a_row_says_the_sizes_and_products_of_its_network() -> None:
+    of = dataclasses.replace(case("data_parallel", 8), hidden_layers=3, hidden_dim=2048, compute_dtype="bfloat16")
+    (row,) = rows(record(measured(of, around(1e-3))))
+    assert row["remarks"] == "h3x2048, bfloat16, oversubscribed"
+
+
 def test_the_needs_of_a_case_are_its_devices_cores_and_state() -> None:
     mesh = case("ensemble_data", (4, 2), members=6)  # padded to 8 members
     wide = dataclasses.replace(case("single"), dtype="float64")

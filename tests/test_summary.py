@@ -84,12 +84,21 @@ def test_single_is_once_as_fast_as_itself() -> None:
     [
         dataclasses.replace(case("single"), batch=64),
         dataclasses.replace(case("single"), dtype="float64"),
+        dataclasses.replace(case("single"), compute_dtype="bfloat16"),
+        dataclasses.replace(case("single"), hidden_layers=2, hidden_dim=20),
         case("single", workload="wide"),
         case("data_parallel"),
     ],
 )
-def test_only_single_with_the_same_workload_batch_and_dtype_is_compared_with(base: Case) -> None:
+def test_only_single_with_the_same_workload_batch_network_and_dtypes_is_compared_with(base: Case) -> None:
     assert only(record(measured(base, [[1e-3]]), measured(case("ensemble", members=8), [[1e-3]]))).speedup == {}
+
+
+def test_single_in_other_sizes_and_dtypes_is_compared_with_its_like() -> None:
+    of = {"hidden_layers": 2, "hidden_dim": 20, "compute_dtype": "bfloat16"}
+    single = measured(dataclasses.replace(case("single"), **of), [[1e-3]])
+    two = measured(dataclasses.replace(case("data_parallel", 2), **of, deterministic=True), [[0.5e-3]])
+    assert only(record(single, two)).speedup["latency"].value == pytest.approx(2)
 
 
 def test_where_single_broke_nothing_is_compared_with_it() -> None:

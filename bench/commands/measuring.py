@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from bench import lookup
 from bench.arguments import Counts, Meshes, Names, Switch, own
 from bench.cases import DEFAULT_MODES, Case, Selection
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
 from bench.events import Schedule
 from bench.live import LIMIT_S
-from toynet.config import PRESETS
+from toynet.config import PRESETS, ComputeDtype
 
 MEMBERS, MEMBERS_SCALED = (8, 64), (8,)
 
@@ -23,7 +24,7 @@ class Cases:
     """Which cases: the product of these lists, as far as each mode takes them."""
 
     workloads: Names = ("tutorial", "wide")
-    """Presets, or "module:attribute" for a Workload of your own."""
+    """Presets (tutorial, small, wide, xl), or "module:attribute" for a Workload of your own."""
     modes: Names = DEFAULT_MODES
     """Ways of running them; 'fsdp' and 'zero1', which divide the state as well, are there for the asking."""
     devices: Annotated[Counts, own("1,2,4,8, as far as there are so many")] = ()
@@ -36,6 +37,12 @@ class Cases:
     """For ensemble_data: member shards x data shards, such as 4x2."""
     dtype: Literal["float32", "float64"] = "float32"
     """What is computed in; float64 needs JAX_ENABLE_X64=1."""
+    compute_dtype: Annotated[ComputeDtype | None, own("each preset's own", "{float32,float64,bfloat16}")] = None
+    """What layers' products are computed in, as --dtype or bfloat16; parameters and sums keep --dtype."""
+    hidden_layers: Annotated[int | None, own("each preset's own", "N")] = None
+    """Hidden layers of the presets' networks."""
+    hidden_dim: Annotated[int | None, own("each preset's own", "N")] = None
+    """Width of each hidden layer."""
     deterministic: Switch = False
     """Measure data_parallel's bit-equal variant beside the plain one."""
     scaling: Annotated[Names, own("none")] = ()
@@ -50,6 +57,9 @@ class Cases:
             batch=self.batch or None,
             meshes=self.mesh or None,
             dtype=self.dtype,
+            compute_dtype=self.compute_dtype,
+            hidden_layers=self.hidden_layers,
+            hidden_dim=self.hidden_dim,
             deterministic=self.deterministic,
             scaling=self.scaling,
         )
@@ -146,4 +156,4 @@ def _report_beside(record: Any, out: Path) -> None:
 
 def _parameters(case: Case) -> int | None:
     """Weights and biases of one member; None for a workload that isn't a preset."""
-    return PRESETS[case.workload].parameters if case.workload in PRESETS else None
+    return lookup.config(case).parameters if case.workload in PRESETS else None

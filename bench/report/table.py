@@ -88,7 +88,7 @@ def _row(summary: Summary) -> tuple[str, ...]:
 
 
 def _remarks(summary: Summary) -> str:
-    remarks = [summary.case.dtype] * (summary.case.dtype != "float32")
+    remarks = list(summary.case.variant)
     if summary.result.status != "measured":
         remarks.append({"broken": "BROKEN", "waiting": "not measured"}[summary.result.status])
     if summary.oversubscribed:
