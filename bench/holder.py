@@ -98,6 +98,7 @@ class Holder:
             fused=not self._long if fused is None else fused,
             seed=SEED,
             dtype=self.case.dtype,
+            products=self.case.products,
             traces=self._traces,
             found=self._cost.collectives,
         )

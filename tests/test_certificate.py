@@ -33,6 +33,7 @@ def certified(
     doctor: Any = lambda program: program,
     *,
     fused: bool = True,
+    products: str | None = None,
 ) -> Certificate:
     """The certificate of a program as the worker makes it, after `doctor` has changed the program."""
     traces = TraceCount()
@@ -55,6 +56,7 @@ def certified(
         fused=fused,
         seed=SEED,
         dtype="float32",
+        products=products,
         traces=traces,
         found=found,
     )[0]
@@ -235,3 +237,26 @@ def test_a_deviation_is_relative_to_each_leafs_largest_entry() -> None:
     assert deviation({"a": np.array([1.0, 100.0]), "b": np.array([0.002])}, expected) == pytest.approx(1.0)
     assert deviation({"a": np.array([1.0, 100.0]), "b": np.array([0.002])}, expected, floor=0.01) == pytest.approx(1e-3)
     assert np.isnan(deviation({"a": np.array([1.0, np.nan]), "b": np.array([0.001])}, expected))
+
+
+COARSE = preset("small", compute_dtype="bfloat16", batch_size=61, size=200)
+
+
+def test_a_right_program_with_products_in_bfloat16_passes_though_it_rounds_more_than_float32_may() -> None:
+    layout = modes.Layout(batch=61, members=3, member_shards=2, data_shards=4)
+    made = certified(train.workload("small", COARSE), "ensemble_data", layout, products="bfloat16")
+    assert not made.failures
+    off = {check.name: float(check.found.removeprefix("off by ")) for check in made.checks if "off by" in check.found}
+    assert off["initial state"] < certificate.STEP_TOLERANCE["float32"]
+    assert off["raw gradients"] > 100 * certificate.GRADIENT_TOLERANCE["float32"]
+    assert off["step from the same state"] > 10 * certificate.STEP_TOLERANCE["float32"]
+
+
+def test_a_forgotten_mask_is_found_among_the_roundings_of_bfloat16() -> None:
+    def unmasked(state: Any, batch: Any, axis_name: str | None = None) -> Any:
+        counted = batch._replace(mask=jnp.ones_like(batch.mask)) if axis_name else batch
+        return train.mean_gradients(COARSE, state, counted, axis_name)[0]
+
+    planted = dataclasses.replace(train.workload("small", COARSE), gradients=unmasked)
+    made = certified(planted, "data_parallel", modes.Layout(batch=61, data_shards=4), products="bfloat16")
+    assert failed(made) == {"raw gradients"}
