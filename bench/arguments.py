@@ -62,9 +62,9 @@ def _in_units(units: dict[str, float], what: str) -> Callable[[list[str]], float
     """Parses a number above 0 with one of those units."""
 
     def parse(given: list[str]) -> float:
-        number, unit = re.fullmatch(r"([\d.eE+-]*?)\s*([a-zA-Z/]*)", given[0]).groups() if given else ("", "")
+        written = re.fullmatch(r"([\d.]+(?:e[+-]?\d+)?)\s*([a-zA-Z/]+)", given[0])
         try:
-            value = float(number) * units[unit]
+            value = float(written[1]) * units[written[2]] if written else 0.0
         except (ValueError, KeyError):
             value = 0.0
         if not 0 < value < math.inf:

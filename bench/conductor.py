@@ -14,7 +14,7 @@ from bench.cases import Case
 from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.live import WorkerFailed
 from bench.measured import KINDS, Certificate, Compiled, Kind, Parts
-from bench.workers import STEPS_AT_LEAST, Worker, unlike_first
+from bench.workers import STEPS_AT_LEAST, PartsWorker, Worker, unlike_first
 from toynet.errors import UsageError
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class Conductor:
 
     def __init__(
         self,
-        nursery: Callable[[], AbstractContextManager[Callable[[], Worker]]],
+        nursery: Callable[[], AbstractContextManager[Callable[[], PartsWorker]]],
         clock: Callable[[], float],
         schedule: Schedule,
         cores: Sequence[int],
@@ -46,7 +46,7 @@ class Conductor:
         self._cores = tuple(cores)
         self._random = random.Random(schedule.seed)
         self._end = self._finish = clock() + schedule.budget_s
-        self._workers: dict[Case, Worker] = {}
+        self._workers: dict[Case, PartsWorker] = {}
         self._broken: set[Case] = set()
         self._step_s: dict[Case, dict[Kind, float]] = {}
         self._start_s: dict[Case, float] = {}

@@ -155,9 +155,10 @@ def _completed(fit: Fit, link: Mapping[Term, float]) -> Fit:
 
 def _chosen(data: Sequence[Row]) -> tuple[Term, ...]:
     """The simplest set of terms that the data carry."""
-    present = [term for term in TERMS if any(row.terms.get(term) for row in data)]
+    present: list[Term] = [term for term in TERMS if any(row.terms.get(term) for row in data)]
     best: tuple[float, tuple[Term, ...]] | None = None
     for size in range(1, len(present) + 1):
+        some: tuple[Term, ...]
         for some in itertools.combinations(present, size):
             if "work" not in some or np.linalg.matrix_rank(_matrix(some, data)) < size or len(data) < size:
                 continue

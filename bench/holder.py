@@ -146,8 +146,8 @@ class Holder:
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         """Seconds a step, roughly, for each of the kinds that makes sense; long steps are only waited for."""
-        wanted = [kind for kind in kinds if not self._long or kind in PART_KINDS]
-        found = {kind: self._rough(kind) for kind in wanted}
+        wanted: list[Kind] = [kind for kind in kinds if not self._long or kind in PART_KINDS]
+        found: dict[Kind, float] = {kind: self._rough(kind) for kind in wanted}
         if self._long and "latency" in kinds:
             found["latency"] = self._first_step_s if jax.default_backend() == "cpu" else self._rough("latency")
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.breakdown import WHAT_TO_TRY, Breakdown
+from bench.breakdown import WHAT_TO_TRY, Bound, Breakdown
 from bench.cases import Case
 from bench.report import quantity
 from bench.report.document import Column, Table
@@ -167,7 +167,8 @@ def parts_sentences(found: Sequence[Breakdown]) -> list[str]:
     fair = [one for one in found if not one.oversubscribed]
     for workload in dict.fromkeys(one.result.case.workload for one in fair):
         own = [one for one in fair if one.result.case.workload == workload]
-        for bound in dict.fromkeys(one.bound for one in own):
+        bounds: list[Bound] = list(dict.fromkeys(one.bound for one in own))
+        for bound in bounds:
             cases = [_named(one.result.case) for one in own if one.bound == bound]
             said.append(f"{workload}: bound by {bound}: {'; '.join(cases)}. To try: {WHAT_TO_TRY[bound]}.")
         said += _peaks(workload, own)
