@@ -106,7 +106,8 @@ class Holder:
 
     def take_apart(self, *, peaks: bool) -> Parts:
         """Makes programs of the step's parts, for `block`; with `peaks`, of what its devices can do at most, too."""
-        self._apart = parts.taken_apart(self._program, self._operations, self.case.dtype, peaks=peaks)
+        dtype = self.case.compute_dtype or self.case.dtype
+        self._apart = parts.taken_apart(self._program, self._operations, dtype, peaks=peaks)
         self._buffers = {kind: loop.buffers for kind, loop in self._apart.loops.items()}
         self._alone = jax.tree.map(jnp.copy, self._state) if self._apart.compute else None
         return self._apart.told

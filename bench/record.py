@@ -2,6 +2,7 @@
 
 Versions of the format:
   1  2026-11  first
+  2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bench.measured import Block, Certificate, Cost, Kind, Parts, Stages
 from bench.nvml import Reading
 from toynet.errors import UsageError
 
-SCHEMA = 1
+SCHEMA = 2
 T = TypeVar("T", bound=msgspec.Struct)
 
 

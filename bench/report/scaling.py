@@ -95,7 +95,7 @@ def _point(series: Series, point: Point) -> tuple[str, ...]:
 
 
 def _remarks(case: Case, *, oversubscribed: bool = False) -> str:
-    return ", ".join([case.dtype] * (case.dtype != "float32") + ["oversubscribed"] * oversubscribed)
+    return ", ".join([*case.variant, *["oversubscribed"] * oversubscribed])
 
 
 def parts_tables(found: Sequence[Breakdown]) -> list[Table]:
@@ -181,7 +181,7 @@ def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
         return []
     return [
         f"{workload}: one device reaches {quantity.flops(one.peak_flops_per_s)} in a large matrix product of "
-        f"{one.result.case.dtype}, and {quantity.bandwidth(one.stream_bytes_per_s)} in reading and writing a large "
+        f"{one.result.case.compute_dtype or one.result.case.dtype}, and {quantity.bandwidth(one.stream_bytes_per_s)} in reading and writing a large "
         "array."
     ]
 
