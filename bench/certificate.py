@@ -114,7 +114,8 @@ def certify(
     checks.append(curves.check("loss over an epoch", np.stack(losses, axis=-1), expected))
     after = program.members(state, members)
     checks.append(steps.check("step from the same state", after, [reference.step(s, last) for s in same]))
-    checks += [_not_retraced(again), _expected_collectives(program, found), _placed(program, state)]
+    checks += [_not_retraced(again), _expected_collectives(program, found)]
+    checks += [_placed(program, state), _shares(program, state, program.place(last))]
     curve = np.ravel(steps.each(np.stack(losses, axis=-1))[0])
     return Certificate(tuple(checks), members, tuple(curve.tolist())), state
 
@@ -218,6 +219,24 @@ def _placed(program: Program, state: Any) -> Check:
     wrong = [(f"{leaf.sharding}", f"{sharding}") for leaf, sharding in pairs if not as_expected(leaf, sharding)]
     found, expected = wrong[0] if wrong else ("as placed", "; ".join(dict.fromkeys(map(str, shardings))))
     return Check("sharding of the state", not wrong, found, expected)
+
+
+def _shares(program: Program, state: Any, batch: Any) -> Check:
+    """That each device holds its part of the batch, and of the members, and no more: weak scaling counts on it."""
+    layout = program.layout
+    examples = layout.padded_batch(program.workload.virtual_shards) // layout.data_shards
+    expected = (
+        f"{examples} examples" + f" x {layout.padded_members // layout.member_shards} members" * program.mode.ensemble
+    )
+    present = {f"{rows} examples" for rows in _rows_on_devices(batch)}
+    if program.mode.ensemble:
+        present = {f"{one} x {rows} members" for one in present for rows in _rows_on_devices(state)}
+    return Check("share of a device", present == {expected}, _listed(present), expected)
+
+
+def _rows_on_devices(tree: Any) -> set[int]:
+    """The lengths of the leading axis that devices hold of a tree's leaves."""
+    return {shard.data.shape[0] for leaf in jax.tree.leaves(tree) for shard in leaf.addressable_shards}
 
 
 def _listed(kinds: set[str]) -> str:

@@ -93,6 +93,7 @@ def test_a_right_program_passes_every_check(mode: str, layout: modes.Layout, fus
         "traces",
         "collectives",
         "sharding of the state",
+        "share of a device",
     }
 
 
@@ -196,7 +197,7 @@ def test_a_missing_collective_is_found() -> None:
         return dataclasses.replace(whole, layout=program.layout)
 
     made = certified(planted.right, "data_parallel", modes.Layout(batch=8, data_shards=2), undivided)
-    assert {"collectives", "sharding of the state"} <= failed(made)
+    assert {"collectives", "sharding of the state", "share of a device"} <= failed(made)
 
 
 def test_a_loss_that_is_not_finite_is_found() -> None:
@@ -260,3 +261,12 @@ def test_a_forgotten_mask_is_found_among_the_roundings_of_bfloat16() -> None:
     planted = dataclasses.replace(train.workload("small", COARSE), gradients=unmasked)
     made = certified(planted, "data_parallel", modes.Layout(batch=61, data_shards=4), products="bfloat16")
     assert failed(made) == {"raw gradients"}
+
+
+def test_the_share_of_a_device_is_read_from_the_arrays() -> None:
+    made = certified(planted.right, "ensemble_data", modes.Layout(batch=10, members=3, member_shards=2, data_shards=2))
+    (share,) = [check for check in made.checks if check.name == "share of a device"]
+    assert (share.found, share.allowed) == (
+        "5 examples x 2 members",
+        "5 examples x 2 members",
+    )  # 3 members are padded to 4

@@ -212,6 +212,23 @@ def test_a_record_of_version_1_is_still_read_and_reported() -> None:
     assert "All 2 cases compute what single does" in text
 
 
+def test_a_record_of_version_2_is_still_read_and_reported() -> None:
+    # A real run of 25 November 2026, of strong scaling to 2 devices, kept as it was written then.
+    record = read(GOLDEN.parent / "record-2.json")
+    assert record.schema == 2
+    assert [result.case.name for result in record.cases] == [
+        "tutorial/single-1/m1/b32",
+        "tutorial/data_parallel-2/m1/b32",
+    ]
+    parts = record.cases[1].parts
+    assert parts is not None
+    assert parts.kinds == ("compute", "collectives", "rendezvous", "product", "stream")
+    assert len(record.cases[1].samples) == 2 * 2 * 8  # restarts x rounds x kinds
+    text = markdown.render(table.build(record))
+    assert "| strong | data_parallel | 2 | 1 | 32 | " in text
+    assert "where the time goes" in text
+
+
 def test_the_version_in_use_has_a_golden_record() -> None:
     assert (GOLDEN.parent / f"record-{SCHEMA}.json").exists()
 

@@ -179,10 +179,11 @@ def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
     one = next((o for o in own if o.result.case.devices == 1 and o.peak_flops_per_s and o.stream_bytes_per_s), None)
     if one is None:
         return []
+    dtype = one.result.case.compute_dtype or one.result.case.dtype
+    product, stream = quantity.flops(one.peak_flops_per_s), quantity.bandwidth(one.stream_bytes_per_s)
     return [
-        f"{workload}: one device reaches {quantity.flops(one.peak_flops_per_s)} in a large matrix product of "
-        f"{one.result.case.compute_dtype or one.result.case.dtype}, and {quantity.bandwidth(one.stream_bytes_per_s)} in reading and writing a large "
-        "array."
+        f"{workload}: one device reaches {product} in a large matrix product of {dtype}, and {stream} in reading and "
+        "writing a large array."
     ]
 
 

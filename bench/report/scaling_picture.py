@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.breakdown import Breakdown, breakdowns
@@ -54,7 +55,7 @@ def _efficiency(ax: Axes, workload: str, some: Sequence[Series], cores: int | No
     counts = sorted({1, *(point.devices for one in some for point in one.points)})
     if cores is not None and counts[-1] > cores:
         ax.axvspan(cores * 2**0.5, counts[-1] * 1.3, color="0.92", lw=0)
-        ax.text(counts[-1] * 1.25, 1.08, "oversubscribed: not hardware scaling", ha="right", fontsize=8, color="0.35")
+        ax.text(counts[-1] * 1.25, 1.1, "oversubscribed: not hardware scaling", ha="right", fontsize=8, color="0.35")
     for i, one in enumerate(some):
         devices = [1, *(point.devices for point in one.points)]
         found = [point.efficiency for point in one.points]
@@ -75,7 +76,7 @@ def _efficiency(ax: Axes, workload: str, some: Sequence[Series], cores: int | No
     ax.set_xlabel("devices (95% intervals; the line at 100% is ideal)")
     ax.grid(color="0.88", lw=0.6)
     if some:
-        ax.legend(fontsize=8, frameon=False)
+        ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
 
 
 def _series(one: Series) -> str:
@@ -102,9 +103,12 @@ def _stacks(ax: Axes, workload: str, some: Sequence[Breakdown]) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f}%"))
     grey = "; grey rows: oversubscribed" * any(one.oversubscribed for one in some)
     ax.set_xlabel(f"share of a step that is waited for{grey}")
-    for name, colour, hatch in PARTS:
-        ax.bar(0, 0, color=colour, hatch=hatch, edgecolor="white", label=name)
-    ax.legend(fontsize=8, frameon=False, ncols=len(PARTS), loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    shares = [[_seconds(one, name) / one.step_s.value for name, *_ in PARTS] for one in some]
+    ax.set_xlim(min([0.0, *(min(row) for row in shares)]) - 0.02, max([1.0, *(sum(row) for row in shares)]) + 0.1)
+    keys = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, colour, hatch in PARTS]
+    ax.legend(
+        handles=keys, fontsize=8, frameon=False, ncols=len(PARTS), loc="upper center", bbox_to_anchor=(0.5, -0.16)
+    )
 
 
 def _seconds(one: Breakdown, part: str) -> float:

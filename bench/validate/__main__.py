@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from bench.arguments import Command, Names
 from bench.commands.reporting import refused
@@ -54,22 +57,26 @@ class Real:
     """When to stop, with what there is by then."""
     budget: float = 300.0
     """Seconds for each comparison, as in `ab`."""
+    elsewhere: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
+    """What was found on another machine, which counts as well."""
     out: Path = FOLDER / "real.json"
     """What was found; its report (.md) and picture (.png) are written beside it."""
 
     def execute(self) -> int:
+        from bench.record import read_as
         from bench.validate import pictures, real, reports
 
+        others = [read_as(path, real.Real, real.SCHEMA) for path in self.elsewhere]
         found = real.extended(
             self.out,
             real.begun(command()),
-            real.WANTED,
+            real.missing(others),
             budget_s=self.budget,
             until_s=60 * self.minutes,
             say=lambda line: print(line, flush=True),
         )
         pictures.scatter(found, self.out.with_suffix(".png"))
-        return reports.written(found, reports.real(found), self.out)
+        return reports.written(found, reports.real(found, *others), self.out)
 
 
 @dataclass(frozen=True, kw_only=True)

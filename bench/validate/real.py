@@ -79,6 +79,12 @@ WANTED = {
 }
 
 
+def missing(elsewhere: Sequence[Real]) -> dict[Planted, int]:
+    """How many of each are wanted beside those that were made on other machines."""
+    have = Counter(case.planted for other in elsewhere for case in other.cases)
+    return {planted: count - have[planted] for planted, count in WANTED.items() if count > have[planted]}
+
+
 def begun(command: Sequence[str]) -> Real:
     """Nothing measured yet, on this machine."""
     host = environment.host(ROOT)

@@ -21,6 +21,7 @@ FALSE_AT_MOST = 1 / 1000
 FOUND_AT_LEAST = {0.02: 0.95, 0.05: 0.99, 0.20: 1.0}
 COVERED = (0.93, 0.97)
 MEDIAN_S_AT_MOST = 60.0
+OVERHEAD_S = 200e-6
 
 VERDICTS = ("slower", "faster", "same", "inconclusive")
 OUTCOME = (
@@ -115,38 +116,49 @@ def _interval(interval: Interval) -> tuple[str, ...]:
     )
 
 
-def real(found: Real) -> Said:
-    """Of comparisons on a machine."""
-    kinds = sorted({case.planted for case in found.cases}, key=lambda p: (p.share, p.threshold, p.loaded))
-    groups = {kind: [case for case in found.cases if case.planted == kind] for kind in kinds}
+def real(*found: Real) -> Said:
+    """Of comparisons on one machine or more; bars are held against all of them together."""
+    groups = _by_planted([case for one in found for case in one.cases])
     missed = [
         f"{_percent(kind.share)} planted: {len(groups.get(kind, []))} of {count} comparisons were made"
         for kind, count in WANTED.items()
         if len(groups.get(kind, [])) < count
     ]
     missed += [bar for kind, cases in groups.items() for bar in _missed_really(kind, cases)]
-    if not found.cases:
-        return "# Verdicts on planted truths, on a machine\n\n" + _bars(missed) + "\n", missed
-    overhead_s = statistics.median(case.overhead_s for case in found.cases)
-    parts = [
-        "# Verdicts on planted truths, on a machine",
-        f"`{' '.join(found.command)}`; {found.machine}.",
-        _bars(missed),
-        "## Verdicts",
-        _table(
-            REALLY,
-            [_really(found, kind, cases) for kind, cases in groups.items()],
-        ),
-        f"Asking for a block takes {1e6 * overhead_s:.0f} us beyond the block itself (median).",
-        "## The same processes, judged otherwise",
-        "How often B is called slower, from A's blocks of one comparison's first restart and B's of the next one's, "
-        "which weren't alive together: independent runs, as stored results are.",
+    missed += [
+        f"{one.machine}: a block takes {_overhead(one)} beyond itself" for one in found if _overhead_s(one) > OVERHEAD_S
+    ]
+    parts = ["# Verdicts on planted truths, on machines", _bars(missed)]
+    return "\n\n".join([*parts, *(part for one in found if one.cases for part in _machine(one))]) + "\n", missed
+
+
+def _by_planted(cases: Sequence[Case]) -> dict[Planted, list[Case]]:
+    kinds = sorted({case.planted for case in cases}, key=lambda p: (p.share, p.threshold, p.loaded))
+    return {kind: [case for case in cases if case.planted == kind] for kind in kinds}
+
+
+def _overhead_s(found: Real) -> float:
+    return statistics.median([case.overhead_s for case in found.cases] or [0.0])
+
+
+def _overhead(found: Real) -> str:
+    return f"{1e6 * _overhead_s(found):.0f} us"
+
+
+def _machine(found: Real) -> list[str]:
+    groups = _by_planted(found.cases)
+    return [
+        f"## {found.machine}",
+        f"`{' '.join(found.command)}`",
+        _table(REALLY, [_really(found, kind, cases) for kind, cases in groups.items()]),
+        f"Asking for a block takes {_overhead(found)} beyond the block itself (median).",
+        "The same processes, judged otherwise: how often B is called slower, from A's blocks of one comparison's first "
+        "restart and B's of the next one's, which weren't alive together: independent runs, as stored results are.",
         _table(
             ("planted", "comparisons", "`bench ab`", *JUDGES),
             [_judged(kind, cases) for kind, cases in groups.items() if len(cases) > 1],
         ),
     ]
-    return "\n\n".join(parts) + "\n", missed
 
 
 def _missed_really(kind: Planted, cases: Sequence[Case]) -> list[str]:

@@ -1,0 +1,83 @@
+"""A case taken apart in this process: what its parts are, and that they run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import planted
+import pytest
+from records import case, record, reducing, taken_apart
+
+from bench import loops
+from bench.cases import Case
+from bench.holder import Holder
+from bench.measured import Kind
+from bench.report import scaling_picture
+
+TWO = Case(workload="planted:right", mode="data_parallel", data_shards=2, batch=8)
+
+
+@pytest.fixture(autouse=True)
+def _small_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(loops.PRODUCT_SIDE, "cpu", 16)
+    monkeypatch.setitem(loops.STREAM_ENTRIES, "cpu", 64)
+
+
+def held(of: Case) -> Holder:
+    holder = Holder(of, planted.right)
+    holder.compile()
+    return holder
+
+
+def test_a_step_with_collectives_is_compute_and_collectives() -> None:
+    holder = held(TWO)
+    parts = holder.take_apart(peaks=True)
+    assert parts.kinds == ("compute", "collectives", "rendezvous", "product", "stream")
+    assert not parts.why_not
+    assert parts.product_flops == 2 * 16**3
+    assert parts.stream_bytes == 2 * 4 * 64
+    for kind in parts.kinds:
+        block = holder.block(kind, 8)
+        assert block.steps == 8
+        assert block.seconds > 0
+    assert set(holder.rough(("latency", *parts.kinds))) == {"latency", *parts.kinds}
+
+
+def test_compute_alone_leaves_the_state_of_the_steps_as_it_was() -> None:
+    holder, other = held(TWO), held(TWO)
+    holder.take_apart(peaks=False)
+    holder.block("compute", 8)
+    assert holder.check().losses == other.check().losses
+
+
+def test_a_step_without_collectives_has_no_parts_but_the_peaks_of_its_device() -> None:
+    holder = held(Case(workload="planted:right", mode="single", batch=8))
+    assert holder.take_apart(peaks=False).kinds == ()
+    assert holder.take_apart(peaks=True).kinds == ("product", "stream")
+
+
+def test_sums_in_a_fixed_order_are_not_taken_apart_and_it_is_said_why() -> None:
+    from toynet import train
+    from toynet.config import VIRTUAL_SHARDS, preset
+
+    config = preset("tutorial", virtual_shards=VIRTUAL_SHARDS)
+    holder = Holder(dataclasses.replace(TWO, workload="tutorial", batch=32), train.workload("tutorial", config))
+    holder.compile()
+    parts = holder.take_apart(peaks=False)
+    assert parts.kinds == ()
+    assert "fixed order" in parts.why_not
+
+
+def test_a_picture_of_scaling_is_drawn_where_there_are_parts(tmp_path: Path) -> None:
+    one: dict[Kind, float] = {"latency": 0.010, "fused": 0.008}
+    two: dict[Kind, float] = {"latency": 0.008, "fused": 0.005, "compute": 0.004, "collectives": 0.002}
+    results = [
+        taken_apart(case("single"), one, reducing(1, 0)),
+        taken_apart(case("data_parallel", 2), two, reducing(2, 220)),
+        taken_apart(case("data_parallel", 8), two, reducing(8, 220)),
+    ]
+    assert scaling_picture.save(record(*results, parts=True), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert not scaling_picture.save(record(*results), tmp_path / "b.png")
+    assert not (tmp_path / "b.png").exists()
