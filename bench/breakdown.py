@@ -8,6 +8,7 @@ them; the roofline as in Williams, Waterman and Patterson (2009).
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,13 +17,13 @@ from bench.record import CaseResult, Record
 from bench.stats import Estimate
 from bench.summary import by_round, in_restarts, paired
 
-Bound = Literal["dispatch", "compute", "memory", "collectives"]
+Bound = Literal["dispatch-bound", "compute-bound", "memory-bound", "collective-bound"]
 
 WHAT_TO_TRY: dict[Bound, str] = {
-    "dispatch": "fuse steps (lax.scan), take a larger batch, or train an ensemble in one program",
-    "compute": "a smaller dtype, or more devices",
-    "memory": "fuse operations, take a smaller dtype or a larger batch: each byte has to be used more often",
-    "collectives": "a larger batch on each device, fewer and larger collectives, or an ensemble, which has none",
+    "dispatch-bound": "fuse steps (lax.scan), take a larger batch, or train an ensemble in one program",
+    "compute-bound": "a smaller dtype, or more devices",
+    "memory-bound": "fuse operations, take a smaller dtype or a larger batch: each byte has to be used more often",
+    "collective-bound": "a larger batch on each device, fewer and larger collectives, or an ensemble, which has none",
 }
 
 
@@ -49,6 +50,9 @@ class Breakdown:
     """What waiting for each step costs beyond its part of one program."""
     rest_s: float
     """Of a step in one program, beyond its compute and its collectives; below 0 where these overlap."""
+    transfer_s: float
+    """Of one batch from the host to its devices, the median of all starts; no part of the step, whose batches lie
+    there already."""
     explained: Estimate | None
     """A step in one program over the sum of its compute and its collectives; None without collectives."""
     bandwidth: Bandwidth | None
@@ -87,6 +91,7 @@ def _breakdown(record: Record, result: CaseResult) -> Breakdown | None:
         collectives_s=collectives_s,
         dispatch_s=dispatch_s,
         rest_s=fused_s.value - compute_s.value - (collectives_s.value if collectives_s else 0.0),
+        transfer_s=statistics.median(start.stages.transfer_s for start in result.starts),
         explained=_explained(result, within),
         bandwidth=None if collectives_s is None else bandwidth(result.cost.collectives, collectives_s),
         product_share=product_share,
@@ -156,8 +161,8 @@ def _bound(
     """The largest part; compute is bound by memory where that comes nearer to its peak."""
     by_memory = product_share and stream_share and stream_share.value > product_share.value
     parts: dict[Bound, float] = {
-        "dispatch": dispatch_s,
-        "memory" if by_memory else "compute": compute_s.value,
-        "collectives": collectives_s.value if collectives_s else 0.0,
+        "dispatch-bound": dispatch_s,
+        "memory-bound" if by_memory else "compute-bound": compute_s.value,
+        "collective-bound": collectives_s.value if collectives_s else 0.0,
     }
     return max(parts, key=lambda part: parts[part])

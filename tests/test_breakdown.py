@@ -79,9 +79,9 @@ def test_a_reduce_scatter_moves_all_that_is_reduced_and_not_its_result() -> None
 @pytest.mark.parametrize(
     ("times", "bound"),
     [
-        ({"latency": 0.010, "fused": 0.002, "compute": 0.001, "collectives": 0.001}, "dispatch"),
-        ({"latency": 0.010, "fused": 0.009, "compute": 0.002, "collectives": 0.007}, "collectives"),
-        ({"latency": 0.010, "fused": 0.009, "compute": 0.007, "collectives": 0.002}, "compute"),
+        ({"latency": 0.010, "fused": 0.002, "compute": 0.001, "collectives": 0.001}, "dispatch-bound"),
+        ({"latency": 0.010, "fused": 0.009, "compute": 0.002, "collectives": 0.007}, "collective-bound"),
+        ({"latency": 0.010, "fused": 0.009, "compute": 0.007, "collectives": 0.002}, "compute-bound"),
     ],
 )
 def test_the_largest_part_is_what_bounds_a_step(times: dict[Kind, float], bound: str) -> None:
@@ -98,7 +98,7 @@ def test_shares_of_peaks_are_rates_over_rates() -> None:
     # A stream moves 2**28 bytes; the step an eighth of them, in 0.08 of the time.
     assert found.stream_share is not None
     assert found.stream_share.value == pytest.approx(0.125 / 0.08)
-    assert found.bound == "memory"
+    assert found.bound == "memory-bound"
 
 
 def test_a_case_that_was_not_taken_apart_has_no_breakdown() -> None:

@@ -34,12 +34,14 @@ PARTS_COLUMNS = (
     Column("collectives"),
     Column("dispatch"),
     Column("rest", expendable=2),
+    Column("transfer", expendable=5),
     Column("explained", expendable=3),
+    Column("collectives of a step", expendable=6, numeric=False),
     Column("algorithm", expendable=5),
     Column("bus", expendable=2),
     Column("MFU", expendable=1),
     Column("memory", expendable=1),
-    Column("bound by", numeric=False),
+    Column("bound", numeric=False),
     Column("remarks", numeric=False),
 )
 SCALING_LEGEND = (
@@ -51,7 +53,8 @@ SCALING_LEGEND = (
 PARTS_LEGEND = (
     "where the time goes: step, waited for = compute (the same program without its collectives) + collectives (they "
     "alone) + dispatch (what waiting costs beyond a step of one program) + rest (below 0: overlap), each with its "
-    "share. explained: a step of one program over compute + collectives. algorithm, bus: bytes of collectives a "
+    "share. transfer: a batch from the host, no part of the step. explained: a step of one program over compute + "
+    "collectives. algorithm, bus: bytes of collectives a "
     "second, as nccl-tests reckons them. MFU: the step's matrix products, as a share of a large one's FLOP/s on the "
     "same devices. memory: bytes that the compiler counts as accessed, as a share of what reading and writing a large "
     "array reaches there; over 100% where caches answer."
@@ -130,13 +133,22 @@ def _parts(one: Breakdown) -> tuple[str, ...]:
         part(one.collectives_s),
         part(one.dispatch_s),
         part(one.rest_s),
+        quantity.plain_seconds(one.transfer_s),
         quantity.factor(one.explained),
+        _collectives(one),
         quantity.bandwidth(one.bandwidth.algorithm if one.bandwidth else None),
         quantity.bandwidth(one.bandwidth.bus if one.bandwidth else None),
         quantity.percent(one.product_share),
         quantity.percent(one.stream_share),
         one.bound,
         _remarks(case, oversubscribed=one.oversubscribed),
+    )
+
+
+def _collectives(one: Breakdown) -> str:
+    assert one.result.cost is not None
+    return ", ".join(
+        f"{c.count} {c.kind} of {quantity.size(c.bytes)} over {c.group_size}" for c in one.result.cost.collectives
     )
 
 
@@ -170,7 +182,7 @@ def parts_sentences(found: Sequence[Breakdown]) -> list[str]:
         bounds: list[Bound] = list(dict.fromkeys(one.bound for one in own))
         for bound in bounds:
             cases = [_named(one.result.case) for one in own if one.bound == bound]
-            said.append(f"{workload}: bound by {bound}: {'; '.join(cases)}. To try: {WHAT_TO_TRY[bound]}.")
+            said.append(f"{workload}: {bound}: {'; '.join(cases)}. To try: {WHAT_TO_TRY[bound]}.")
         said += _peaks(workload, own)
     return [*said, *_not_apart(found)]
 
