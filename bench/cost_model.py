@@ -34,6 +34,8 @@ COMMUNICATES: frozenset[Kind] = frozenset({"latency", "fused", "collectives", "r
 WAITED: frozenset[Kind] = frozenset({"latency"})
 FITTED: tuple[Kind, ...] = ("latency", "fused", "compute", "collectives", "rendezvous")
 EFFICIENT = 0.5
+# No step takes less, whatever a fit to few points says.
+LEAST_S = 1e-9
 MOST_DEVICES = 2**20
 
 
@@ -77,7 +79,7 @@ class Model:
     def predicted(self, terms: Mapping[Term, float]) -> Estimate:
         """Seconds a step; the interval has both what restarts scatter and what the model misses."""
         each = [fit.seconds(terms) for fit in self.restarts]
-        return widened(over_restarts([max(value, 1e-12) for value in each]), self.whole.residual)
+        return widened(over_restarts([max(value, LEAST_S) for value in each]), self.whole.residual)
 
 
 def widened(estimate: Estimate, residual: float) -> Estimate:

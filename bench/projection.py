@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench import cost_model
 from bench.cases import Case
-from bench.cost_model import EFFICIENT, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows, widened
+from bench.cost_model import EFFICIENT, LEAST_S, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows, widened
 from bench.measured import Kind
 from bench.record import CaseResult, Record
 from bench.stats import Estimate, over_restarts
@@ -117,7 +117,7 @@ def projected(found: Model, devices: int, batch: int, members: int, kind: Kind) 
     work = batch * members
 
     def time(fit: Fit, n: int, share: float) -> float:
-        return fit.seconds(cost_model.terms(kind, n, share, found.collectives))
+        return max(fit.seconds(cost_model.terms(kind, n, share, found.collectives)), LEAST_S)
 
     def estimate(value: Callable[[Fit], float]) -> Estimate:
         return widened(over_restarts([value(fit) for fit in found.restarts]), found.whole.residual)
