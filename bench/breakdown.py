@@ -9,13 +9,14 @@ them; the roofline as in Williams, Waterman and Patterson (2009).
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.measured import Collective, Kind
 from bench.record import CaseResult, Record
-from bench.stats import Estimate
-from bench.summary import by_round, in_restarts, paired
+from bench.stats import Difference, Estimate, difference, over_restarts
+from bench.summary import by_round, fair_devices, has_fused, in_restarts, medians, paired
 
 Bound = Literal["dispatch-bound", "compute-bound", "memory-bound", "collective-bound"]
 
@@ -46,9 +47,9 @@ class Breakdown:
     compute_s: Estimate
     collectives_s: Estimate | None
     """None: there are none."""
-    dispatch_s: float
+    dispatch_s: Difference
     """What waiting for each step costs beyond its part of one program."""
-    rest_s: float
+    rest_s: Difference
     """Of a step in one program, beyond its compute and its collectives; below 0 where these overlap."""
     transfer_s: float
     """Of one batch from the host to its devices, the median of all starts; no part of the step, whose batches lie
@@ -65,7 +66,8 @@ class Breakdown:
     """On one device."""
     stream_bytes_per_s: Estimate | None
     """On one device."""
-    bound: Bound
+    bound: Bound | None
+    """None: what remains is the largest part, or it is compute and no peak was measured to tell by."""
     oversubscribed: bool
 
 
@@ -76,31 +78,61 @@ def breakdowns(record: Record) -> list[Breakdown]:
 
 
 def _breakdown(record: Record, result: CaseResult) -> Breakdown | None:
-    within: Kind = "fused" if by_round(result, "fused") else "latency"
-    step_s, fused_s = in_restarts(result, "latency"), in_restarts(result, within)
-    collectives_s = in_restarts(result, "collectives")
-    compute_s = in_restarts(result, "compute") if result.cost and result.cost.collectives else fused_s
-    if step_s is None or fused_s is None or compute_s is None or result.cost is None:
+    within: Kind = "fused" if has_fused(result) else "latency"
+    step, one_program = by_round(result, "latency"), by_round(result, within)
+    collectives = by_round(result, "collectives")
+    compute = by_round(result, "compute") if result.cost and result.cost.collectives else one_program
+    if not (step and one_program and compute):
         return None
-    dispatch_s = step_s.value - fused_s.value
+    dispatch_s = difference(medians({at: t - one_program[at] for at, t in step.items() if at in one_program}))
+    rest = {at: one_program[at] - c - collectives.get(at, 0.0) for at, c in compute.items() if at in one_program}
+    rest_s, compute_s = difference(medians(rest)), over_restarts(medians(compute))
+    collectives_s = over_restarts(medians(collectives)) if collectives else None
     product_share, stream_share = _share(result, within, "product"), _share(result, within, "stream")
     return Breakdown(
         result=result,
-        step_s=step_s,
+        step_s=over_restarts(medians(step)),
         compute_s=compute_s,
         collectives_s=collectives_s,
         dispatch_s=dispatch_s,
-        rest_s=fused_s.value - compute_s.value - (collectives_s.value if collectives_s else 0.0),
+        rest_s=rest_s,
         transfer_s=statistics.median(start.stages.transfer_s for start in result.starts),
         explained=_explained(result, within),
-        bandwidth=None if collectives_s is None else bandwidth(result.cost.collectives, collectives_s),
+        bandwidth=_bandwidth(result, collectives_s),
         product_share=product_share,
         stream_share=stream_share,
         peak_flops_per_s=_peak(result, "product"),
         stream_bytes_per_s=_peak(result, "stream"),
-        bound=_bound(dispatch_s, compute_s, collectives_s, product_share, stream_share),
-        oversubscribed=record.backend.simulated and result.case.devices > len(record.host.usable_cores),
+        bound=_bound(
+            {
+                "dispatch": dispatch_s.value,
+                "collectives": collectives_s.value if collectives_s else 0.0,
+                "compute": compute_s.value,
+                "rest": rest_s.value,
+            },
+            _arithmetic(result, product_share, stream_share),
+        ),
+        oversubscribed=result.case.devices > fair_devices(record),
     )
+
+
+def _bound(parts: Mapping[str, float], arithmetic: Bound | None) -> Bound | None:
+    """What the largest part is bound by."""
+    bounds: dict[str, Bound | None] = {
+        "dispatch": "dispatch-bound",
+        "collectives": "collective-bound",
+        "compute": arithmetic,
+        "rest": None,
+    }
+    return bounds[max(parts, key=lambda part: parts[part])]
+
+
+def _arithmetic(result: CaseResult, product_share: Estimate | None, stream_share: Estimate | None) -> Bound | None:
+    """What compute is bound by: the peak that it comes nearer to; never memory where caches answer."""
+    if not by_round(result, "product"):
+        return None
+    products, stream = (share.value if share else 0.0 for share in (product_share, stream_share))
+    return "memory-bound" if products < stream <= 1 else "compute-bound"
 
 
 def bus_factor(kind: str, n: int) -> float:
@@ -123,6 +155,12 @@ def bandwidth(collectives: tuple[Collective, ...], seconds: Estimate) -> Bandwid
     moved = sum(moved_bytes(one) for one in collectives)
     carried = sum(moved_bytes(one) * bus_factor(one.kind, one.group_size) for one in collectives)
     return Bandwidth(seconds.inverse().times(moved), seconds.inverse().times(carried))
+
+
+def _bandwidth(result: CaseResult, seconds: Estimate | None) -> Bandwidth | None:
+    collectives = result.cost.collectives if result.cost else ()
+    moves = any(moved_bytes(one) and bus_factor(one.kind, one.group_size) for one in collectives if one.group_size)
+    return bandwidth(collectives, seconds) if seconds and moves else None
 
 
 def _explained(result: CaseResult, within: Kind) -> Estimate | None:
@@ -149,20 +187,3 @@ def _share(result: CaseResult, within: Kind, of: Kind) -> Estimate | None:
 def _peak(result: CaseResult, of: Kind) -> Estimate | None:
     seconds = in_restarts(result, of)
     return None if seconds is None else seconds.inverse().times(_amount(result, of)[1])
-
-
-def _bound(
-    dispatch_s: float,
-    compute_s: Estimate,
-    collectives_s: Estimate | None,
-    product_share: Estimate | None,
-    stream_share: Estimate | None,
-) -> Bound:
-    """The largest part; compute is bound by memory where that comes nearer to its peak."""
-    by_memory = product_share and stream_share and stream_share.value > product_share.value
-    parts: dict[Bound, float] = {
-        "dispatch-bound": dispatch_s,
-        "memory-bound" if by_memory else "compute-bound": compute_s.value,
-        "collective-bound": collectives_s.value if collectives_s else 0.0,
-    }
-    return max(parts, key=lambda part: parts[part])

@@ -163,6 +163,8 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
             f"{_listed(selection.numbers_of_devices)} devices; "
             "single and ensemble take 1, data_parallel, fsdp and zero1 1 or more, ensemble_data 2 or more."
         )
+    if selection.scaling and all(case.devices == 1 for case in cases):
+        raise UsageError("--scaling needs a mode that divides work, such as data_parallel, and more than one device.")
     for case in cases:
         modes.check(modes.by_name(case.mode), case.layout)
     return list(dict.fromkeys(cases))

@@ -91,11 +91,14 @@ class Conductor:
     def _affordable(self, cases: Sequence[Case], seconds: float, restarts: int) -> list[Case]:
         """The cases that can be started and asked once more in that time: `single`, then the quickest first.
 
-        None if that leaves `single` alone, or the others without it. A case takes the time of all
-        restarts to come, or of the next one if that is more than there is.
+        With parts `ensemble` comes before them, too, for scaling is against it. None if that leaves `single`
+        alone, or the others without it. A case takes the time of all restarts to come, or of the next one if
+        that is more than there is.
         """
         chosen = []
-        for case in sorted(cases, key=lambda case: (case.mode != "single", self._again_s(case))):
+        parts = self._schedule.parts
+        rank = {"single": 0, "ensemble": 1 if parts else 2}
+        for case in sorted(cases, key=lambda case: (rank.get(case.mode, 2), self._again_s(case))):
             for times in (restarts, 1):
                 if times * self._again_s(case) <= seconds:
                     seconds -= times * self._again_s(case)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from bench.breakdown import bus_factor, moved_bytes
+from bench.cases import Case
 from bench.measured import Collective, Kind
 from bench.record import CaseResult
 from bench.stats import Estimate, over_restarts
@@ -77,22 +78,22 @@ class Model:
     """Of one step, as compiled for several devices."""
 
     def predicted(self, terms: Mapping[Term, float]) -> Estimate:
-        """Seconds a step; the interval has both what restarts scatter and what the model misses."""
-        each = [fit.seconds(terms) for fit in self.restarts]
-        return widened(over_restarts([max(value, LEAST_S) for value in each]), self.whole.residual)
+        """Seconds a step, as `estimated` says."""
+        return self.estimated(lambda fit: max(fit.seconds(terms), LEAST_S))
 
+    def estimated(self, of: Callable[[Fit], float]) -> Estimate:
+        """What the whole fit says; the interval has both what restarts scatter and what the model misses.
 
-def widened(estimate: Estimate, residual: float) -> Estimate:
-    """An interval with a relative error beside its own, of that standard deviation."""
-    if estimate.low is None or estimate.high is None:
-        return estimate
-    low, high = math.log(estimate.value / estimate.low), math.log(estimate.high / estimate.value)
-    error = 1.96 * residual
-    return replace(
-        estimate,
-        low=estimate.value * math.exp(-math.hypot(low, error)),
-        high=estimate.value * math.exp(math.hypot(high, error)),
-    )
+        None where there is neither: one restart, and no more points than terms.
+        """
+        value, each = of(self.whole), over_restarts([of(fit) for fit in self.restarts])
+        error = 1.96 * self.whole.residual
+        if each.low is None or each.high is None:
+            ends = (value * math.exp(-error), value * math.exp(error)) if error else (None, None)
+            return Estimate(value, *ends, each.restarts)
+        low, high = max(math.log(value / each.low), 0.0), max(math.log(each.high / value), 0.0)
+        below, above = math.exp(-math.hypot(low, error)), math.exp(math.hypot(high, error))
+        return Estimate(value, value * below, value * above, each.restarts)
 
 
 def terms(kind: Kind, devices: int, work: float, collectives: Sequence[Collective]) -> dict[Term, float]:
@@ -121,12 +122,17 @@ def rows(results: Sequence[CaseResult]) -> list[Row]:
     for result in results:
         case, cost = result.case, result.cost
         assert cost is not None
-        work = case.batch * case.members / case.devices
         for kind in FITTED:
             if blocks := by_round(result, kind):
-                amounts = terms(kind, case.devices, work, cost.collectives)
+                amounts = terms(kind, case.devices, share(case), cost.collectives)
                 found.append(Row(case.name, kind, case.devices, amounts, _by_restart(blocks)))
     return found
+
+
+def share(case: Case) -> float:
+    """Examples x members of a device, padding included."""
+    layout = case.layout
+    return layout.padded_batch() / layout.data_shards * layout.padded_members / layout.member_shards
 
 
 def _by_restart(blocks: Mapping[tuple[int, int], float]) -> dict[int, float]:
@@ -141,9 +147,10 @@ def fitted(data: Sequence[Row], collectives: tuple[Collective, ...], link: Mappi
     """
     chosen = _chosen(data)
     whole = _fit(chosen, data, [row.median_s for row in data])
-    shared = sorted(set.intersection(*(set(row.seconds) for row in data)))
-    each = [_fit(chosen, data, [row.seconds[restart] for row in data]) for restart in shared]
-    fits = [_completed(fit, link) for fit in (whole, *(each or [whole]))]
+    restarts = sorted(set.union(*(set(row.seconds) for row in data)))
+    # Of a case that a restart left out, its median.
+    each = [_fit(chosen, data, [row.seconds.get(restart, row.median_s) for row in data]) for restart in restarts]
+    fits = [_completed(fit, link) for fit in (whole, *each)]
     return Model(tuple(data), fits[0], tuple(fits[1:]), collectives)
 
 

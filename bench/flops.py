@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ _ROUNDING = {"floor", "ceil", "round", "convert_element_type", "reduce_precision
 _BITS = {"and", "or", "xor", "not", "shift_left", "shift_right_arithmetic", "shift_right_logical", "population_count"}
 _RUNNING = {"cumsum", "cumprod", "cummax", "cummin"}
 _OVER_DEVICES = {"psum", "psum_invariant", "pmax", "pmin"}
+_COLLECTIVES = _OVER_DEVICES | {"all_gather", "all_gather_invariant", "reduce_scatter", "all_to_all", "ppermute"}
 _ELEMENTWISE = _ARITHMETIC | _COMPARISONS | _ROUNDING | _BITS | _RUNNING | _OVER_DEVICES
 # So many for each element that a reduction removes. The last two compare values, then indices (measured: jax 0.10).
 _REDUCTIONS = {f"reduce_{name}": 1 for name in ("sum", "prod", "max", "min", "and", "or", "xor")}
@@ -60,6 +62,38 @@ def counted(jaxpr: Any, *, loops: bool) -> Flops:
     removes it; what is computed again (`jax.checkpoint`) is.
     """
     return _body(jaxpr, loops, None)
+
+
+def loops_with_collectives(jaxpr: Any) -> bool:
+    """Whether devices communicate in the body of a loop: the compiled program names such collectives once."""
+    return any(
+        eqn.primitive.name in ("scan", "while") and any(inner.primitive.name in _COLLECTIVES for inner in _all(eqn))
+        for eqn in _all_of(jaxpr)
+    )
+
+
+def product_dtype(jaxpr: Any) -> str | None:
+    """What most of the products' operations are on; None: there are no products."""
+    found: Counter[str] = Counter()
+    for eqn in _all_of(jaxpr):
+        if products := _products(eqn):
+            found[str(eqn.invars[0].aval.dtype)] += products
+    return found.most_common(1)[0][0] if found else None
+
+
+def _all_of(jaxpr: Any) -> Iterator[Any]:
+    """Every equation of a jaxpr, those within others too."""
+    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        yield eqn
+        yield from _all(eqn)
+
+
+def _all(eqn: Any) -> Iterator[Any]:
+    """Every equation within one."""
+    for value in eqn.params.values():
+        for inner in value if isinstance(value, (tuple, list)) else (value,):
+            if hasattr(inner, "eqns") or hasattr(inner, "jaxpr"):
+                yield from _all_of(inner)
 
 
 def _body(jaxpr: Any, loops: bool, used: Sequence[bool] | None) -> Flops:

@@ -76,14 +76,20 @@ class Holder:
         (self._state, metrics), self._first_step_s = timing.timed(
             lambda: self._program.step(self._state, self._batches[0]), self._clock
         )
-        self._long = self._first_step_s > LONG_FIRST_STEP_S
-        if self._long and jax.default_backend() != "cpu":  # a GPU's first step loads libraries
-            self._long = self._rough("latency") > LONG_FIRST_STEP_S
+        # The same in all restarts, for what some of them haven't got can't be compared.
+        self._long = self._memo(f"{self.case.name}/long", self._is_long)
+        self._jaxpr = traced.jaxpr
         self._cost, self._operations = cost.of(program, traced.jaxpr), cost.operations(program.as_text())
         self._first_losses = self._program.members(loss(metrics), checked_members(self._program))
         first_loss = float(np.ravel(self._first_losses)[0])
         stages = Stages(*seconds, cached, self._first_step_s, transfer_s)
         return Compiled(stages, self._cost, first_loss if math.isfinite(first_loss) else None)
+
+    def _is_long(self) -> bool:
+        long = self._first_step_s > LONG_FIRST_STEP_S
+        if long and jax.default_backend() != "cpu":  # a GPU's first step loads libraries
+            return self._rough("latency") > LONG_FIRST_STEP_S
+        return long
 
     def check(self, fused: bool | None = None) -> Certificate:
         """Compares the case with `single`; it must have been compiled. `fused`: whether an epoch is run as one
@@ -106,9 +112,8 @@ class Holder:
 
     def take_apart(self, *, peaks: bool) -> Parts:
         """Makes programs of the step's parts, for `block`; with `peaks`, of what its devices can do at most, too."""
-        dtype = self.case.compute_dtype or self.case.dtype
-        self._apart = parts.taken_apart(self._program, self._operations, dtype, peaks=peaks)
-        self._buffers = {kind: loop.buffers for kind, loop in self._apart.loops.items()}
+        self._apart = parts.taken_apart(self._program, self._operations, self._jaxpr, peaks=peaks)
+        self._buffers = {kind: loop.first for kind, loop in self._apart.loops.items()}
         self._alone = jax.tree.map(jnp.copy, self._state) if self._apart.compute else None
         return self._apart.told
 

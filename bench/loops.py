@@ -21,6 +21,8 @@ from toynet.mesh import DATA, MEMBERS
 # Of every buffer, its first axis: one entry for each device.
 OWN = PartitionSpec((MEMBERS, DATA))
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
+# What is zero stays zero, and has the dtype that it had.
+DTYPES = ("float16", "bfloat16", "float32", "float64", "int32", "uint32")
 # Large enough that a call's own time is nothing beside it, and that the array doesn't fit a core's caches.
 PRODUCT_SIDE = {"cpu": 1024}
 PRODUCT_SIDE_ELSEWHERE = 8192
@@ -30,13 +32,14 @@ STREAM_ENTRIES_ELSEWHERE = 2**28
 
 @dataclass(frozen=True)
 class Loop:
-    """A compiled program that does one thing to buffers, so often as it is told, and the buffers that it begins with.
+    """A compiled program that does one thing to buffers, so often as it is told.
 
     They are donated: what comes out goes in the next time.
     """
 
     compiled: Any
-    buffers: Any
+    first: Any
+    """The buffers of the first run, which deletes them."""
 
     def run(self, buffers: Any, times: int) -> Any:
         """The buffers afterwards, perhaps not ready yet."""

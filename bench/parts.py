@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jax.sharding import Mesh
+
 from bench import cost, loops, timing
 from bench.cost import Operation
+from bench.flops import loops_with_collectives, product_dtype
 from bench.loops import Loop
 from bench.measured import Block, Kind, Parts
 from bench.timing import Clock
@@ -29,42 +32,53 @@ class Apart:
         return buffers, Block(steps, seconds)
 
 
-def taken_apart(program: Program, found: Sequence[Operation], dtype: str, *, peaks: bool) -> Apart:
-    """The parts of a program whose compiled step has those collectives.
+def taken_apart(program: Program, found: Sequence[Operation], jaxpr: Any, *, peaks: bool) -> Apart:
+    """The parts of a program whose compiled step, traced to a jaxpr, has those collectives.
 
     Without collectives a step is all compute, and has no parts but, with `peaks`, those of its devices.
     """
     mesh = make_mesh(program.layout.member_shards, program.layout.data_shards)
-    why_not = _why_not(program, found)
-    made: dict[Kind, Loop] = {}
-    if found and not why_not:
-        made["collectives"] = loops.collectives(found, mesh)
-        made["rendezvous"] = loops.collectives(loops.small(found), mesh)
-        why_not = _unlike(made["collectives"], found)
+    made, why_not = _collectives(program, found, jaxpr, mesh) if found else ({}, "")
+    compute = bind(program.workload, program.mode, program.layout, communicates=False) if made else None
     product_flops = stream_bytes = 0.0
     if peaks:
+        dtype = product_dtype(jaxpr) or "float32"
         made["product"], product_flops = loops.product(mesh, dtype)
         made["stream"], stream_bytes = loops.stream(mesh, dtype)
-    compute = (
-        bind(program.workload, program.mode, program.layout, communicates=False) if "collectives" in made else None
-    )
     kinds: tuple[Kind, ...] = (*(("compute",) if compute else ()), *made)
     return Apart(Parts(kinds, product_flops, stream_bytes, why_not), made, compute)
 
 
-def _why_not(program: Program, found: Sequence[Operation]) -> str:
-    """Why collectives can't be parted from the rest, in words; empty if they can."""
-    if found and program.workload.virtual_shards:
+def _collectives(program: Program, found: Sequence[Operation], jaxpr: Any, mesh: Mesh) -> tuple[dict[Kind, Loop], str]:
+    """Loops of the collectives alone; or none, and why they can't be parted from the rest."""
+    if why_not := _why_not(program, found, jaxpr):
+        return {}, why_not
+    whole, small = loops.collectives(found, mesh), loops.collectives(loops.small(found), mesh)
+    there, wanted = cost.operations(whole.compiled.as_text()), found
+    if cost.summed(there) != cost.summed(wanted):
+        return {}, f"its collectives alone were compiled to {_told(there)}"
+    made: dict[Kind, Loop] = {"collectives": whole}
+    # Where small ones are combined into fewer, they say nothing of the time that so many take.
+    if len(cost.operations(small.compiled.as_text())) == len(found):
+        made["rendezvous"] = small
+    return made, ""
+
+
+def _why_not(program: Program, found: Sequence[Operation], jaxpr: Any) -> str:
+    if program.workload.virtual_shards:
         return "sums in a fixed order over all devices have no compute of their own"
-    groups = program.layout.data_shards
-    strange = [one for one in found if one.kind not in loops.COLLECTIVES or one.group_size != groups]
-    return f"{strange[0].kind} over {strange[0].group_size or 'pairs'} can't be made alone" if strange else ""
+    if loops_with_collectives(jaxpr):
+        return "collectives in the body of a loop run more often than they are named"
+    for one in found:
+        if one.kind not in loops.COLLECTIVES or one.group_size != program.layout.data_shards:
+            return f"{one.kind} over {one.group_size or 'pairs'} can't be made alone"
+        if one.dimension is None and one.kind != "all-reduce":
+            return f"{one.kind} can't be made alone where the compiler names no dimension"
+        if strange := [shape.dtype for shape in one.results if shape.dtype not in loops.DTYPES]:
+            return f"{one.kind} of {strange[0]} can't be made alone"
+    return ""
 
 
-def _unlike(loop: Loop, found: Sequence[Operation]) -> str:
-    """How a loop's collectives aren't those found, in words; empty if they are."""
-    there, wanted = (
-        {f"{one.count} {one.kind} of {one.bytes} bytes over {one.group_size}" for one in cost.summed(operations)}
-        for operations in (cost.operations(loop.compiled.as_text()), found)
-    )
-    return f"its collectives alone were compiled to {', '.join(sorted(there)) or 'nothing'}" if there != wanted else ""
+def _told(operations: Sequence[Operation]) -> str:
+    collectives = cost.summed(operations)
+    return ", ".join(f"{one.count} {one.kind} of {one.bytes} bytes" for one in collectives) or "nothing"

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from bench import cost_model
 from bench.cases import Case
-from bench.cost_model import EFFICIENT, LEAST_S, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows, widened
+from bench.cost_model import EFFICIENT, LEAST_S, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows
 from bench.measured import Kind
 from bench.record import CaseResult, Record
-from bench.stats import Estimate, over_restarts
-from bench.summary import in_restarts
+from bench.scaling import same_family
+from bench.stats import Estimate
+from bench.summary import fair_devices, in_restarts
 from toynet import modes
 from toynet.errors import UsageError
 
@@ -34,11 +35,32 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Job:
+    """What is to be done: a global batch of each member, in a mode that divides the one or the others."""
+
+    batch: int
+    members: int = 1
+
+    @property
+    def divisible(self) -> int:
+        """Into how many parts it can be divided at most."""
+        return self.members if self.members > 1 else self.batch
+
+    @property
+    def work(self) -> int:
+        return self.batch * self.members
+
+    def share(self, devices: int) -> int:
+        """Examples x members of a device, padding included."""
+        return -(-self.divisible // devices) * (self.work // self.divisible)
+
+
+@dataclass(frozen=True)
 class Projected:
     """One number of devices and one global batch, not measured."""
 
     devices: int
-    batch: int
+    job: Job
     step_s: Estimate
     samples_per_s: Estimate
     strong: Estimate
@@ -67,7 +89,7 @@ def sources(record: Record) -> list[Source]:
     measured = [r for r in record.cases if r.status == "measured" and not r.case.deterministic]
     found = []
     for base in (r for r in measured if r.case.mode in ("single", "ensemble")):
-        for mode in DIVIDED:
+        for mode in (mode for mode in DIVIDED if same_family(base.case, mode)):
             if any(s.base.case == replace(base.case, batch=s.base.case.batch) and s.mode == mode for s in found):
                 continue  # another batch of what stands there already
             source = _source(record, measured, base, mode)
@@ -77,11 +99,17 @@ def sources(record: Record) -> list[Source]:
 
 
 def _source(record: Record, measured: Sequence[CaseResult], base: CaseResult, mode: str) -> Source:
-    cores = len(record.host.usable_cores) if record.backend.simulated else MOST_DEVICES
+    fair = fair_devices(record)
     one = [r for r in measured if r.case == replace(base.case, batch=r.case.batch, members=r.case.members)]
     several = [r for r in measured if r.case.mode == mode and r.case.devices > 1 and _divides(base.case, r.case)]
-    fair = tuple(r for r in several if r.case.devices <= cores)
-    return Source(base.case.workload, mode, base, tuple(one), fair, tuple(r for r in several if r.case.devices > cores))
+    return Source(
+        base.case.workload,
+        mode,
+        base,
+        tuple(one),
+        several=tuple(r for r in several if r.case.devices <= fair),
+        left_out=tuple(r for r in several if r.case.devices > fair),
+    )
 
 
 def _divides(base: Case, case: Case) -> bool:
@@ -112,36 +140,33 @@ def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
     return fitted(data, collectives.collectives, link)
 
 
-def projected(found: Model, devices: int, batch: int, members: int, kind: Kind) -> Projected:
-    """What the model says of a global batch on that many devices."""
-    work = batch * members
+def projected(found: Model, devices: int, job: Job, kind: Kind) -> Projected:
+    """What the model says of a job on that many devices."""
+    work, share = job.work, job.share(devices)
 
     def time(fit: Fit, n: int, share: float) -> float:
         return max(fit.seconds(cost_model.terms(kind, n, share, found.collectives)), LEAST_S)
 
-    def estimate(value: Callable[[Fit], float]) -> Estimate:
-        return widened(over_restarts([value(fit) for fit in found.restarts]), found.whole.residual)
-
-    step_s = found.predicted(cost_model.terms(kind, devices, work / devices, found.collectives))
+    step_s = found.predicted(cost_model.terms(kind, devices, share, found.collectives))
     return Projected(
         devices,
-        batch,
+        job,
         step_s,
         step_s.inverse().times(work),
-        strong=estimate(lambda fit: time(fit, 1, work) / (devices * time(fit, devices, work / devices))),
-        weak=estimate(lambda fit: time(fit, 1, work / devices) / time(fit, devices, work / devices)),
+        strong=found.estimated(lambda fit: time(fit, 1, work) / (devices * time(fit, devices, share))),
+        weak=found.estimated(lambda fit: time(fit, 1, share) / time(fit, devices, share)),
     )
 
 
-def reach(found: Model, batch: int, members: int, kind: Kind) -> tuple[int, int, int]:
+def reach(found: Model, job: Job, kind: Kind) -> tuple[int, int, int]:
     """The largest number of devices with an efficiency of EFFICIENT at least, and the ends of its interval.
 
-    The global batch is fixed, and every device needs an example at least.
+    The job is fixed, and every device needs a part of it.
     """
-    most = min(batch * members, MOST_DEVICES)
+    most = min(job.divisible, MOST_DEVICES)
 
     def largest(efficiency: Callable[[Projected], float]) -> int:
-        return _last(lambda n: efficiency(projected(found, n, batch, members, kind)) >= EFFICIENT, most)
+        return _last(lambda n: efficiency(projected(found, n, job, kind)) >= EFFICIENT, most)
 
     return (
         largest(lambda p: p.strong.low or p.strong.value),
@@ -187,9 +212,11 @@ def _stepping(result: CaseResult, data: Sequence[Row]) -> tuple[Kind, ...]:
 def _foretold(found: Model, result: CaseResult, kind: Kind) -> HeldOut:
     case = result.case
     assert result.cost is not None
-    work = case.batch * case.members / case.devices
     measured = in_restarts(result, kind)
     assert measured is not None
     return HeldOut(
-        result, kind, measured, found.predicted(cost_model.terms(kind, case.devices, work, result.cost.collectives))
+        result,
+        kind,
+        measured,
+        found.predicted(cost_model.terms(kind, case.devices, cost_model.share(case), result.cost.collectives)),
     )

@@ -73,6 +73,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seconds: float
     complete: bool = False
     """Whether the run came to its end."""
+    pinned: bool = True
+    """Whether each worker of a CPU was kept on as many cores as its case has devices."""
     alternation: Literal["rounds", "restarts"] = "rounds"
     """restarts: one process only may hold the devices, so the workers of a restart came one after another."""
     gpu_readings: tuple[Reading, ...] = ()
@@ -125,6 +127,8 @@ def read(path: Path) -> Record:
     """The record in a file; raises UsageError, in one sentence, if there is none that can be read."""
     record = read_as(path, Record, SCHEMA)
     for result in record.cases:
+        if result.status == "measured" and (result.cost is None or not result.starts):
+            raise UsageError(f"{path}: not a record of `python -m bench`: {result.case.name} was measured unstarted.")
         if any(sample.block.steps < 1 or not sample.block.seconds > 0 for sample in result.samples):
             raise UsageError(f"{path}: not a record of `python -m bench`: {result.case.name} has a block without time.")
     return record

@@ -70,6 +70,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
         load_at_start=environment.load_average(),
         load_at_end=environment.load_average(),
         seconds=0.0,
+        pinned=environment.CAN_PIN,
         alternation="restarts" if backend.exclusive else "rounds",
         cases=tuple(CaseResult(case) for case in cases),
     )

@@ -17,7 +17,8 @@ from bench.cases import Case
 from bench.measured import Kind
 from bench.record import CaseResult, Record
 from bench.stats import Estimate
-from bench.summary import by_round, paired
+from bench.summary import by_round, fair_devices, has_fused, paired
+from toynet import modes
 
 Scaling = Literal["strong", "weak"]
 
@@ -71,7 +72,7 @@ def series(record: Record) -> list[Series]:
 
 def fits(base: Case, case: Case, scaling: Scaling) -> bool:
     """Whether a case on several devices belongs to that scaling of one on one device."""
-    if case.devices == 1 or case.deterministic:
+    if case.devices == 1 or case.deterministic or not same_family(base, case.mode):
         return False
     wanted = dataclasses.replace(base, mode=case.mode, member_shards=case.member_shards, data_shards=case.data_shards)
     if scaling == "weak":
@@ -81,8 +82,13 @@ def fits(base: Case, case: Case, scaling: Scaling) -> bool:
     return case == wanted
 
 
+def same_family(base: Case, mode: str) -> bool:
+    """Whether a mode divides what `base` does on one device: an ensemble's members, or the batch of one."""
+    return modes.by_name(mode).ensemble == (base.mode == "ensemble")
+
+
 def _series(record: Record, scaling: Scaling, mode: str, base: CaseResult, chosen: Sequence[CaseResult]) -> Series:
-    kind: Kind = "fused" if all(by_round(result, "fused") for result in (base, *chosen)) else "latency"
+    kind: Kind = "fused" if all(has_fused(result) for result in (base, *chosen)) else "latency"
     in_order = sorted(chosen, key=lambda result: result.case.devices)
     return Series(scaling, mode, base, kind, tuple(_points(record, scaling, base, kind, in_order)))
 
@@ -90,12 +96,12 @@ def _series(record: Record, scaling: Scaling, mode: str, base: CaseResult, chose
 def _points(
     record: Record, scaling: Scaling, base: CaseResult, kind: Kind, chosen: Sequence[CaseResult]
 ) -> Iterator[Point]:
-    cores = len(record.host.usable_cores) if record.backend.simulated else None
+    fair = fair_devices(record)
     for result in chosen:
         ratio = paired(by_round(base, kind), by_round(result, kind))
         if ratio is None:
             continue
         n = result.case.devices
         speedup = ratio.times(n) if scaling == "weak" else ratio
-        shared = n if cores is None else min(n, cores)
-        yield Point(result, speedup, speedup.times(1 / n), speedup.times(1 / shared), shared < n)
+        shared = min(n, len(record.host.usable_cores)) if record.backend.simulated else n
+        yield Point(result, speedup, speedup.times(1 / n), speedup.times(1 / shared), n > fair)

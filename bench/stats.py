@@ -35,6 +35,22 @@ class Estimate:
         return Estimate(self.value * factor, low, high, self.restarts)
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A quantity of either sign, and half the width of its 95% interval (None: from one restart)."""
+
+    value: float
+    half: float | None
+
+
+def difference(values: Sequence[float]) -> Difference:
+    """The median of one value for each restart, with a t interval on them as they are."""
+    middle = statistics.median(values)
+    if len(values) == 1:
+        return Difference(middle, None)
+    return Difference(middle, _t(len(values), 0.95) * statistics.stdev(values) / math.sqrt(len(values)))
+
+
 def over_restarts(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     """Their median, with a t interval on their logarithms: one positive value for each restart.
 
@@ -61,8 +77,11 @@ def interval(logs: Sequence[float], confidence: float = 0.95) -> Estimate:
     centre = statistics.fmean(logs)
     if len(logs) == 1:
         return Estimate(math.exp(centre), None, None, 1)
+    half = _t(len(logs), confidence) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half), len(logs))
+
+
+def _t(n: int, confidence: float) -> float:
     from scipy.special import stdtrit  # the quantile alone loads faster than scipy.stats
 
-    t = float(stdtrit(len(logs) - 1, (1 + confidence) / 2))
-    half = t * statistics.stdev(logs) / math.sqrt(len(logs))
-    return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half), len(logs))
+    return float(stdtrit(n - 1, (1 + confidence) / 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def _summary(record: Record, result: CaseResult) -> Summary:
         fastest_s=min((s.block.fastest_s for s in latencies if s.block.fastest_s is not None), default=None),
         compile_s=statistics.median(compile_s) if compile_s and measured else None,
         speedup={} if base is None or not measured else speedups(result, base),
-        oversubscribed=record.backend.simulated and result.case.devices > len(record.host.usable_cores),
+        oversubscribed=result.case.devices > fair_devices(record),
     )
 
 
@@ -98,6 +99,11 @@ def by_round(result: CaseResult, kind: Kind) -> dict[tuple[int, int], float]:
     return {(s.restart, s.round): _step_s(s) for s in result.samples if s.kind == kind}
 
 
+def has_fused(result: CaseResult) -> bool:
+    """Whether steps of one program were timed wherever steps were."""
+    return {at[0] for at in by_round(result, "fused")} == {at[0] for at in by_round(result, "latency")} != set()
+
+
 def in_restarts(result: CaseResult, kind: Kind) -> Estimate | None:
     """Seconds a step of a kind of block, over restarts; None if there was none."""
     return _by_kind([s for s in result.samples if s.kind == kind], _step_s).get(kind)
@@ -105,11 +111,26 @@ def in_restarts(result: CaseResult, kind: Kind) -> Estimate | None:
 
 def paired(a: Mapping[tuple[int, int], float], b: Mapping[tuple[int, int], float]) -> Estimate | None:
     """The ratio of `a` to `b`, from the rounds that both have, as `ratio` makes it."""
-    pairs: dict[int, list[float]] = defaultdict(list)
-    for (restart, number), value in a.items():
-        if (restart, number) in b:
-            pairs[restart].append(value / b[restart, number])
-    return over_restarts([statistics.median(ratios) for ratios in pairs.values()]) if pairs else None
+    ratios = medians({at: value / b[at] for at, value in a.items() if at in b})
+    return over_restarts(ratios) if ratios else None
+
+
+def medians(rounds: Mapping[tuple[int, int], float]) -> list[float]:
+    """The median of each restart's rounds."""
+    restarts: dict[int, list[float]] = defaultdict(list)
+    for (restart, _), value in rounds.items():
+        restarts[restart].append(value)
+    return [statistics.median(values) for values in restarts.values()]
+
+
+def fair_devices(record: Record) -> int:
+    """As many devices as have a core of their own; all there are, where they aren't simulated.
+
+    Where workers can't be kept on cores (macOS), one device uses all of them: then no two are fair.
+    """
+    if not record.backend.simulated:
+        return sys.maxsize
+    return len(record.host.usable_cores) if record.pinned else 1
 
 
 def _by_kind(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[Kind, Estimate]:

@@ -11,7 +11,7 @@ from records import case, record, reducing, taken_apart
 from bench import cost_model, projection
 from bench.cases import Case
 from bench.measured import Collective, Kind
-from bench.projection import held_out, model_of, projected, reach, sources
+from bench.projection import Job, held_out, model_of, projected, reach, sources
 from bench.record import CaseResult, Record
 from toynet.errors import UsageError
 
@@ -62,7 +62,7 @@ def test_a_law_without_noise_is_found_again() -> None:
 @pytest.mark.parametrize("devices", [16, 64, 256])
 def test_a_projection_is_what_the_law_says(devices: int) -> None:
     of = dataclasses.replace(case("data_parallel", devices), batch=2048)
-    found = projected(model_of(only(measured())), devices, 2048, 1, "fused")
+    found = projected(model_of(only(measured())), devices, Job(2048), "fused")
     assert found.step_s.value == pytest.approx(times(of)["fused"], rel=1e-6)
     assert found.samples_per_s.value == pytest.approx(2048 / times(of)["fused"], rel=1e-6)
     alone = START + WORK * 2048
@@ -71,7 +71,7 @@ def test_a_projection_is_what_the_law_says(devices: int) -> None:
 
 
 def test_the_interval_has_what_restarts_scatter() -> None:
-    sure, unsure = (projected(model_of(only(measured(noise=n))), 16, 2048, 1, "fused").step_s for n in (0.0, 0.1))
+    sure, unsure = (projected(model_of(only(measured(noise=n))), 16, Job(2048), "fused").step_s for n in (0.0, 0.1))
     assert (sure.spread or 0) < 1e-6
     assert 0.05 < (unsure.spread or 0) < 0.3
 
@@ -86,22 +86,49 @@ def test_the_interval_has_what_the_model_misses() -> None:
     cases = (*bent.cases[:-1], type(last)(last.case, "measured", cost=last.cost, parts=last.parts, samples=longer))
     found = model_of(only(type(bent)(**{**{f: getattr(bent, f) for f in bent.__struct_fields__}, "cases": cases})))
     assert found.whole.residual > 0.02
-    assert (projected(found, 16, 2048, 1, "fused").step_s.spread or 0) > 0.04
+    assert (projected(found, 16, Job(2048), "fused").step_s.spread or 0) > 0.04
 
 
-def test_a_term_that_the_data_do_not_need_is_left_out() -> None:
-    slim = [result(batch, 1) for batch in (512, 1024)] + [result(512, 2)]
-    assert "dispatch to several" in model_of(only(measured())).whole.coefficients
-    no_waits = [
-        type(r)(r.case, "measured", cost=r.cost, samples=tuple(s for s in r.samples if s.kind != "latency"))
-        for r in slim
-    ]
-    assert not {"dispatch", "dispatch to several"} & set(model_of(only(record(*no_waits))).whole.coefficients)
+def test_a_term_that_the_data_do_not_need_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "start" in model_of(only(measured(noise=0.01))).whole.coefficients
+    monkeypatch.setattr("test_cost_model.START", 0.0)
+    assert "start" not in model_of(only(measured(noise=0.01))).whole.coefficients
+
+
+def test_what_a_restart_left_out_does_not_cost_the_others_theirs() -> None:
+    found = measured(noise=0.05)
+    first = found.cases[0]
+    rare = type(first)(
+        first.case,
+        "measured",
+        cost=first.cost,
+        starts=first.starts,
+        samples=tuple(sample for sample in first.samples if sample.restart == 0),
+    )
+    fit = model_of(only(record(rare, *found.cases[1:], cores=4)))
+    assert len(fit.restarts) == 4
+
+
+def test_each_family_of_modes_has_a_base_of_its_own() -> None:
+    def ensemble(members: int, shards: int) -> CaseResult:
+        of = case("ensemble" if shards == 1 else "ensemble_data", (shards, 1), members=members)
+        return taken_apart(of, {"latency": 1e-3 * members / shards, "fused": 9e-4 * members / shards}, reducing(1, 0))
+
+    results = [ensemble(8, 1), ensemble(16, 1), ensemble(8, 2), result(512, 1), result(1024, 1), result(512, 2)]
+    found = {(source.base.case.mode, source.mode) for source in sources(record(*results))}
+    assert found == {("ensemble", "ensemble_data"), ("single", "data_parallel")}
+
+
+def test_members_are_divided_whole() -> None:
+    job = Job(batch=32, members=8)
+    assert [job.share(devices) for devices in (1, 2, 3, 8)] == [256, 128, 96, 32]
+    assert job.divisible == 8
+    assert Job(batch=100).share(64) == 2
 
 
 def test_efficiency_halves_where_the_law_says() -> None:
     found = model_of(only(measured()))
-    low, middle, high = reach(found, 2048, 1, "fused")
+    low, middle, high = reach(found, Job(2048), "fused")
 
     def efficiency(n: int) -> float:
         of = dataclasses.replace(case("data_parallel", n), batch=2048)
@@ -113,12 +140,12 @@ def test_efficiency_halves_where_the_law_says() -> None:
 
 def test_no_device_is_left_without_an_example() -> None:
     free = cost_model.Model((), cost_model.Fit({"work": 1e-3}, 0.0), (cost_model.Fit({"work": 1e-3}, 0.0),) * 2, ())
-    assert reach(free, 32, 1, "fused") == (32, 32, 32)
+    assert reach(free, Job(32), "fused") == (32, 32, 32)
 
 
 def test_another_link_replaces_the_measured_one() -> None:
     link = {"latency": 1e-6, "bytes": 1e-11}
-    found = projected(model_of(only(measured()), link), 16, 2048, 1, "fused")  # type: ignore[arg-type]
+    found = projected(model_of(only(measured()), link), 16, Job(2048), "fused")  # type: ignore[arg-type]
     expected = START + WORK * 2048 / 16 + 2 * math.log2(16) * 1e-6 + 2 * 15 / 16 * SIZE * 1e-11
     assert found.step_s.value == pytest.approx(expected, rel=1e-6)
 

@@ -37,8 +37,8 @@ def test_small_ones_have_next_to_nothing_to_carry(operation: Operation) -> None:
 
 def test_what_comes_out_goes_in_again() -> None:
     loop = loops.collectives([REDUCE, GATHER, SCATTER], make_mesh(1, 2))
-    shapes = jax.tree.map(lambda leaf: leaf.shape, loop.buffers)
-    once = loop.run(loop.buffers, 3)
+    shapes = jax.tree.map(lambda leaf: leaf.shape, loop.first)
+    once = loop.run(loop.first, 3)
     twice = loop.run(once, 1)
     assert jax.tree.map(lambda leaf: leaf.shape, twice) == shapes
     assert all(np.all(np.asarray(leaf) == 0) for leaf in jax.tree.leaves(twice))
@@ -47,7 +47,7 @@ def test_what_comes_out_goes_in_again() -> None:
 def test_products_neither_grow_nor_vanish(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(loops.PRODUCT_SIDE, "cpu", 64)
     loop, flops = loops.product(make_mesh(1, 2), "float32")
-    values, _ = jax.block_until_ready(loop.run(loop.buffers, 1000))
+    values, _ = jax.block_until_ready(loop.run(loop.first, 1000))
     assert flops == 2 * 64**3
     assert np.linalg.norm(values[0]) == pytest.approx(8, rel=1e-3)  # of an orthogonal matrix with 64 rows
 
@@ -55,7 +55,7 @@ def test_products_neither_grow_nor_vanish(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_stream_reads_and_writes_every_number_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(loops.STREAM_ENTRIES, "cpu", 1000)
     loop, moved = loops.stream(make_mesh(1, 2), "float32")
-    values, _ = loop.run(loop.buffers, 3)
+    values, _ = loop.run(loop.first, 3)
     assert values.shape == (2, 1000)
     assert moved == 2 * 4 * 1000
     assert np.all(np.asarray(values) == 1)

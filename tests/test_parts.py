@@ -81,3 +81,43 @@ def test_a_picture_of_scaling_is_drawn_where_there_are_parts(tmp_path: Path) -> 
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert not scaling_picture.save(record(*results), tmp_path / "b.png")
     assert not (tmp_path / "b.png").exists()
+
+
+def test_what_cannot_be_taken_apart_is_named_in_the_report() -> None:
+    from bench.measured import Parts
+    from bench.report import table
+
+    result = taken_apart(case("data_parallel", 2), {"latency": 0.01, "fused": 0.008}, reducing(2, 220))
+    whole = type(result)(
+        result.case,
+        "measured",
+        cost=result.cost,
+        parts=Parts((), 0.0, 0.0, "its collectives are strange"),
+        starts=result.starts,
+        samples=result.samples,
+    )
+    said = table.build(record(whole, parts=True)).sentences
+    assert "Not taken apart: tutorial/data_parallel-2/m1/b32: its collectives are strange." in said
+
+
+def test_collectives_in_the_body_of_a_loop_are_not_taken_apart() -> None:
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    def step(state: object, batch: planted.Batch, axis_name: str | None = None) -> object:
+        after, metrics = planted.step(state, batch, axis_name)
+        if axis_name is None:
+            return after, metrics
+
+        def again(total: jax.Array, _: object) -> tuple[jax.Array, None]:
+            return total + 0 * lax.psum(lax.pcast(jnp.ones(()), axis_name, to="varying"), axis_name), None
+
+        loss, _ = lax.scan(again, metrics["loss"], None, length=3)
+        return after, {"loss": loss}
+
+    holder = Holder(TWO, dataclasses.replace(planted.right, step=step))
+    holder.compile()
+    parts = holder.take_apart(peaks=False)
+    assert parts.kinds == ()
+    assert "in the body of a loop" in parts.why_not

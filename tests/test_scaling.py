@@ -96,3 +96,16 @@ def test_a_broken_case_scales_to_nothing() -> None:
     one, two = measured(case("single"), ONE), on("data_parallel", 2, (0.005, 0.006))
     two = CaseResult(two.case, "broken", why="it crashed")
     assert scaling.series(record(one, two)) == []
+
+
+def test_where_workers_cannot_be_kept_on_cores_no_number_of_devices_is_fair() -> None:
+    found = record(measured(case("single"), ONE), on("data_parallel", 2, (0.005, 0.006)), cores=8)
+    unpinned = type(found)(**{**{name: getattr(found, name) for name in found.__struct_fields__}, "pinned": False})
+    (point,) = only(unpinned).points
+    assert point.oversubscribed
+
+
+def test_an_ensemble_over_devices_is_no_scaling_of_a_single_member() -> None:
+    one = measured(case("single"), ONE)
+    eight = on("ensemble_data", (8, 1), (0.004, 0.005), members=8)
+    assert scaling.series(record(one, eight)) == []

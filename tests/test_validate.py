@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from records import record
 
 from bench.record import write
-from bench.validate import noise_models, pictures, reports, simulate
+from bench.validate import noise_models, pictures, reports, scaling, simulate
+from bench.validate.__main__ import main
 from bench.validate.judges import JUDGES
+from bench.validate.loop import Compared
 from bench.validate.noise_models import MODELS, Machine
 from bench.validate.planted import PRODUCTS, flops, write_tree
 from bench.validate.real import Case, Planted, Real, begun, extended
+from bench.validate.scaling import Foretold, Scaled
 from bench.validate.simulate import Outcome, Simulated, outcome, replay
 from bench.verdict import Rule, log_ratio
 from toynet.errors import UsageError
@@ -145,3 +150,56 @@ def test_comparisons_of_another_machine_are_not_gone_on_with(tmp_path: Path) -> 
     write(there, tmp_path / "real.json")
     with pytest.raises(UsageError, match="another machine, 8 of 8 cores"):
         extended(tmp_path / "real.json", begun(("real",)), {}, budget_s=1, until_s=0, say=print)
+
+
+def scaled(**changes: Any) -> Scaled:
+    """What is found where everything is as it should be, but for these."""
+    foretold = Foretold("wide/data_parallel-2", "fused", 1.0, 1.05, 0.9, 1.2)
+    loop = Compared("tutorial", "waited", (1.001, 0.999), 0.99, 1.01)
+    found = Scaled(
+        command=("validate",),
+        record="a.json",
+        run=("run",),
+        machine="a machine",
+        commit=None,
+        efficiency=(0.93, 0.925, 0.935),
+        explained={"wide/data_parallel-2": (1.02, 1.0, 1.04), "wide/fsdp-2": (1.3, 1.2, 1.4)},
+        foretold=(foretold,),
+        loops=(loop,),
+    )
+    return msgspec.structs.replace(found, **changes)
+
+
+def test_scaling_as_it_should_be_misses_no_bar() -> None:
+    text, missed = scaling.report(scaled())
+    assert missed == []
+    assert "All bars are kept." in text
+    assert "93.0% efficiency (92.5 to 93.5)" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"efficiency": (0.89, 0.885, 0.895)}, "efficiency of wide at batch 4096: 89.0%"),
+        ({"efficiency": (0.93, 0.91, 0.95)}, "4.0 points wide"),
+        ({"explained": {"wide/data_parallel-2": (1.2, 1.1, 1.3)}}, "1.20 times its compute and collectives"),
+        ({"foretold": (Foretold("a", "fused", 1.0, 1.2, None, None),)}, "an error of +20.0%"),
+        ({"loops": (Compared("tutorial", "waited", (1.05, 1.05), 1.0, 1.1),)}, "1.050 times what a loop takes"),
+    ],
+)
+def test_a_bar_of_scaling_that_is_missed_is_said(changes: dict[str, Any], sentence: str) -> None:
+    text, missed = scaling.report(scaled(**changes))
+    assert len(missed) == 1
+    assert sentence in missed[0]
+    assert missed[0] in text
+
+
+def test_a_record_without_the_case_in_question_is_refused() -> None:
+    with pytest.raises(UsageError, match="no strong scaling of wide at batch 4096"):
+        scaling.found(record(), "a.json", (), ())
+
+
+@pytest.mark.parametrize("flags", [["--workloads", "wise"], ["--restarts", "1"], ["--record", "nowhere.json"]])
+def test_wrong_arguments_of_validation_are_refused(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scaling", *flags]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.cost_model import EFFICIENT, MOST_DEVICES, Model, Term
 from bench.measured import Kind
-from bench.projection import Projected, Source, model_of, projected, reach, sources
+from bench.projection import Job, Projected, Source, model_of, projected, reach, sources
 from bench.record import Record
 from bench.report import quantity
 from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines
-from bench.summary import in_restarts
+from bench.summary import has_fused
 from toynet.errors import UsageError, unknown
 
 COLUMNS = (
@@ -50,10 +50,11 @@ class Wanted:
     waited: bool
 
     def __post_init__(self) -> None:
-        for name, values in {"devices": self.devices, "batch": self.batch}.items():
+        limits = {"devices": (self.devices, MOST_DEVICES), "batch": (self.batch, 2**31)}
+        for name, (values, most) in limits.items():
             for value in values:
-                if not 1 <= value <= MOST_DEVICES:
-                    raise UsageError(f"{name} must be from 1 to {MOST_DEVICES}, got {value}.")
+                if not 1 <= value <= most:
+                    raise UsageError(f"{name} must be from 1 to {most}, got {value}.")
 
 
 def link(latency_s: float, bandwidth: float) -> dict[Term, float]:
@@ -102,58 +103,65 @@ def _chosen(record: Record, wanted: Wanted) -> list[Source]:
 
 
 def _kind(source: Source, wanted: Wanted) -> Kind:
-    one_program = all(in_restarts(result, "fused") for result in (*source.one, *source.several))
+    one_program = all(has_fused(result) for result in (*source.one, *source.several))
     return "fused" if one_program and not wanted.waited else "latency"
 
 
-def _batches(source: Source, wanted: Wanted) -> Sequence[int]:
-    return wanted.batch or sorted({result.case.batch for result in source.one})
+def _jobs(source: Source, wanted: Wanted) -> list[Job]:
+    batches = wanted.batch or sorted({result.case.batch for result in source.one})
+    return [Job(batch, source.base.case.members) for batch in batches]
 
 
 def _table(source: Source, model: Model, wanted: Wanted) -> Table:
-    kind, members = _kind(source, wanted), source.base.case.members
+    kind = _kind(source, wanted)
     rows = [
-        _row(source, projected(model, devices, batch, members, kind))
-        if devices <= batch * members
-        else _too_few(source, devices, batch)
-        for batch in _batches(source, wanted)
+        _row(source, model, projected(model, devices, job, kind))
+        if devices <= job.divisible
+        else _too_few(source, devices, job)
+        for job in _jobs(source, wanted)
         for devices in wanted.devices
     ]
     how = "waited for" if kind == "latency" else "in one program"
     return Table(f"{source.workload}, {source.mode}: a step {how}", COLUMNS, tuple(rows))
 
 
-def _row(source: Source, found: Projected) -> tuple[str, ...]:
-    measured = {result.case.devices for result in source.several}
+def _row(source: Source, model: Model, found: Projected) -> tuple[str, ...]:
+    shares = [row.terms["work"] for row in model.rows if "work" in row.terms]
+    within = found.devices <= max(row.devices for row in model.rows)
+    within = within and min(shares) <= found.job.share(found.devices) <= max(shares)
     return (
         source.mode,
         str(found.devices),
         str(source.base.case.members),
-        str(found.batch),
+        str(found.job.batch),
         quantity.seconds(found.step_s),
         quantity.rate(found.samples_per_s),
         quantity.percent(found.strong),
         quantity.percent(found.weak),
-        "within what was measured" if found.devices <= max(measured, default=1) else "projected",
+        "within what was measured" if within else "projected",
     )
 
 
-def _too_few(source: Source, devices: int, batch: int) -> tuple[str, ...]:
-    members = source.base.case.members
-    return (source.mode, str(devices), str(members), str(batch), "", "", "", "", "more devices than examples")
+def _too_few(source: Source, devices: int, job: Job) -> tuple[str, ...]:
+    why = f"more devices than {_divided(job)}"
+    return (source.mode, str(devices), str(job.members), str(job.batch), "", "", "", "", why)
+
+
+def _divided(job: Job) -> str:
+    return "members" if job.members > 1 else "examples"
 
 
 def _sentences(source: Source, model: Model, wanted: Wanted) -> list[str]:
-    kind, members = _kind(source, wanted), source.base.case.members
+    kind = _kind(source, wanted)
     name = f"{source.workload}, {source.mode}"
     said = [f"{name}: {_fit(source, model, wanted)}"]
-    for batch in _batches(source, wanted):
-        low, middle, high = reach(model, batch, members, kind)
-        most = min(batch * members, MOST_DEVICES)
+    for job in _jobs(source, wanted):
+        low, middle, high = reach(model, job, kind)
+        most = min(job.divisible, MOST_DEVICES)
         upto = f"{middle} devices ({low} to {high})" if low < high else f"{middle} devices"
-        beyond = ", as many as there are examples" if middle == most else ""
+        beyond = f", as many as there are {_divided(job)}" if middle == most else ""
         said.append(
-            f"{name}: at a batch of {batch}, efficiency stays over {100 * EFFICIENT:.0f}% up to {upto}{beyond}."
+            f"{name}: at a batch of {job.batch}, efficiency stays over {100 * EFFICIENT:.0f}% up to {upto}{beyond}."
         )
     if source.left_out:
         counts = sorted({result.case.devices for result in source.left_out})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from bench.stats import Estimate
+from bench.stats import Difference, Estimate
 
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _COUNTS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 DIGITS_WITHOUT_INTERVAL = 2
+_LEAST_S = 1e-10
 DIGITS_AT_MOST = 4
 
 
@@ -24,9 +25,16 @@ def plain_seconds(value: float | None) -> str:
     return "" if value is None else seconds(Estimate(value, None, None, 1))
 
 
-def signed_seconds(value: float) -> str:
-    """A time that has no interval and may be below 0, such as `-12 us`."""
-    return f"-{plain_seconds(-value)}" if value < 0 else plain_seconds(value) if value else "0 s"
+def difference(of: Difference) -> str:
+    """A time of either sign, such as `-12 us ±3 us`, with no more digits than half of its interval has."""
+    largest = max(abs(of.value), of.half or 0.0)
+    if largest < _LEAST_S:
+        return "0 s"
+    unit, name = next(((u, n) for u, n in _SECONDS if largest >= u), _SECONDS[-1])
+    if of.half is None:
+        return f"{'-' * (of.value < 0)}{plain_seconds(abs(of.value))}"
+    decimals = max(0, -math.floor(math.log10(of.half / unit))) if of.half else 1
+    return f"{of.value / unit:.{decimals}f} ±{of.half / unit:.{decimals}f} {name}"
 
 
 def bandwidth(estimate: Estimate | None) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from bench.breakdown import WHAT_TO_TRY, Bound, Breakdown
 from bench.cases import Case
+from bench.record import CaseResult
 from bench.report import quantity
 from bench.report.document import Column, Table
 from bench.scaling import Point, Series
-from bench.stats import Estimate
+from bench.stats import Difference, Estimate
 from bench.summary import in_restarts
 
 SCALING_COLUMNS = (
@@ -117,11 +118,11 @@ def parts_tables(found: Sequence[Breakdown]) -> list[Table]:
 def _parts(one: Breakdown) -> tuple[str, ...]:
     case, step_s = one.result.case, one.step_s.value
 
-    def part(value: Estimate | float | None) -> str:
+    def part(value: Estimate | Difference | None) -> str:
         if value is None:
             return ""
-        middle = value.value if isinstance(value, Estimate) else value
-        return f"{quantity.signed_seconds(middle)} ({100 * middle / step_s:.0f}%)"
+        shown = quantity.seconds(value) if isinstance(value, Estimate) else quantity.difference(value)
+        return f"{shown} ({100 * value.value / step_s:.0f}%)"
 
     return (
         case.mode + (" deterministic" if case.deterministic else ""),
@@ -140,7 +141,7 @@ def _parts(one: Breakdown) -> tuple[str, ...]:
         quantity.bandwidth(one.bandwidth.bus if one.bandwidth else None),
         quantity.percent(one.product_share),
         quantity.percent(one.stream_share),
-        one.bound,
+        one.bound or "",
         _remarks(case, oversubscribed=one.oversubscribed),
     )
 
@@ -179,12 +180,12 @@ def parts_sentences(found: Sequence[Breakdown]) -> list[str]:
     fair = [one for one in found if not one.oversubscribed]
     for workload in dict.fromkeys(one.result.case.workload for one in fair):
         own = [one for one in fair if one.result.case.workload == workload]
-        bounds: list[Bound] = list(dict.fromkeys(one.bound for one in own))
+        bounds: list[Bound] = list(dict.fromkeys(one.bound for one in own if one.bound))
         for bound in bounds:
             cases = [_named(one.result.case) for one in own if one.bound == bound]
             said.append(f"{workload}: {bound}: {'; '.join(cases)}. To try: {WHAT_TO_TRY[bound]}.")
         said += _peaks(workload, own)
-    return [*said, *_not_apart(found)]
+    return said
 
 
 def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
@@ -199,9 +200,11 @@ def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
     ]
 
 
-def _not_apart(found: Sequence[Breakdown]) -> list[str]:
-    whys = dict.fromkeys(one.result.parts.why_not for one in found if one.result.parts and one.result.parts.why_not)
-    return [f"Not every case could be taken apart: {why}." for why in whys]
+def not_apart_sentences(results: Sequence[CaseResult]) -> list[str]:
+    """Which cases couldn't be taken apart, and why."""
+    whys = dict.fromkeys(result.parts.why_not for result in results if result.parts and result.parts.why_not)
+    named = {why: [r.case.name for r in results if r.parts and r.parts.why_not == why] for why in whys}
+    return [f"Not taken apart: {', '.join(names)}: {why}." for why, names in named.items()]
 
 
 def _named(case: Case) -> str:

@@ -15,6 +15,7 @@ from bench.breakdown import Breakdown, breakdowns
 from bench.cases import Case
 from bench.record import Record
 from bench.scaling import Series, series
+from bench.summary import fair_devices
 
 # Okabe and Ito's palette; markers and hatches differ as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -39,23 +40,20 @@ def save(record: Record, path: Path) -> bool:
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(workloads), 2, squeeze=False, height_ratios=heights)
     for (left, right), name, some in zip(grid, workloads, bars, strict=True):
-        _efficiency(left, name, [s for s in scaled if s.base.case.workload == name], _cores(record))
+        _efficiency(left, name, [s for s in scaled if s.base.case.workload == name], fair_devices(record))
         _stacks(right, name, some)
     figure.savefig(path, dpi=110)
     return True
 
 
-def _cores(record: Record) -> int | None:
-    return len(record.host.usable_cores) if record.backend.simulated else None
-
-
-def _efficiency(ax: Axes, workload: str, some: Sequence[Series], cores: int | None) -> None:
+def _efficiency(ax: Axes, workload: str, some: Sequence[Series], fair: int) -> None:
     """Efficiency of each series with its interval; grey where devices share cores."""
     ax.set_title(f"{workload}: parallel efficiency", loc="left", fontsize=11)
     counts = sorted({1, *(point.devices for one in some for point in one.points)})
-    if cores is not None and counts[-1] > cores:
-        ax.axvspan(cores * 2**0.5, counts[-1] * 1.3, color="0.92", lw=0)
-        ax.text(counts[-1] * 1.25, 1.1, "oversubscribed: not hardware scaling", ha="right", fontsize=8, color="0.35")
+    fair_counts, others = [n for n in counts if n <= fair], [n for n in counts if n > fair]
+    if others:
+        ax.axvspan((fair_counts[-1] * others[0]) ** 0.5, counts[-1] * 1.3, color="0.92", lw=0)
+        ax.text(counts[-1] * 1.25, 0.02, "oversubscribed: not hardware scaling", ha="right", fontsize=8, color="0.35")
     for i, one in enumerate(some):
         devices = [1, *(point.devices for point in one.points)]
         found = [point.efficiency for point in one.points]
@@ -71,7 +69,7 @@ def _efficiency(ax: Axes, workload: str, some: Sequence[Series], cores: int | No
     ax.set_xscale("log", base=2)
     ax.set_xticks(counts, [str(n) for n in counts])
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_ylim(0, 1.18)
+    ax.set_ylim(0, 1.18 * max([1.0, *(point.efficiency.value for one in some for point in one.points)]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.0f}%"))
     ax.set_xlabel("devices (95% intervals; the line at 100% is ideal)")
     ax.grid(color="0.88", lw=0.6)
@@ -116,7 +114,7 @@ def _seconds(one: Breakdown, part: str) -> float:
         return one.compute_s.value
     if part == "collectives":
         return one.collectives_s.value if one.collectives_s else 0.0
-    return one.dispatch_s if part == "dispatch" else one.rest_s
+    return one.dispatch_s.value if part == "dispatch" else one.rest_s.value
 
 
 def _label(one: Breakdown) -> str:

@@ -9,7 +9,7 @@ from bench.environment import Host
 from bench.measured import Certificate, Kind
 from bench.record import Record
 from bench.report import accelerators, quantity
-from bench.report.scaling import parts_sentences, scaling_sentences
+from bench.report.scaling import not_apart_sentences, parts_sentences, scaling_sentences
 from bench.scaling import Series
 from bench.stats import Estimate
 from bench.summary import Summary, ratio
@@ -57,7 +57,7 @@ def sentences(
         said += [] if scaled else _data_parallel(workload, measured)
         said += _ensembles(workload, measured)
         said += _deterministic(workload, measured)
-    said += scaling_sentences(scaled) + parts_sentences(apart)
+    said += scaling_sentences(scaled) + parts_sentences(apart) + not_apart_sentences(record.cases)
     said += _cores(record, [s for s in cases if s.result.status == "measured"])
     said += accelerators.sentences(record)
     said += [] if scaled else _without_single(cases)
@@ -157,6 +157,8 @@ def _oversubscribed(record: Record, cases: Sequence[Summary]) -> list[str]:
     if not counts:
         return []
     cores = len(record.host.usable_cores)
+    if not record.pinned:
+        return ["Oversubscribed: this system can't keep a device on a core of its own, so one device uses all of them."]
     return [
         f"Oversubscribed: {' and '.join(map(str, counts))} simulated devices share {cores} "
         f"core{'s' * (cores > 1)}; those lines show correctness and what collectives cost, not how hardware scales."
@@ -166,7 +168,12 @@ def _oversubscribed(record: Record, cases: Sequence[Summary]) -> list[str]:
 def _cores(record: Record, measured: Sequence[Summary]) -> list[str]:
     """Where each case has its own cores, `single` hasn't got all of them."""
     cores = len(record.host.usable_cores)
-    if not record.backend.simulated or cores == 1 or not any(s.speedup and s.case.devices > 1 for s in measured):
+    if (
+        not record.backend.simulated
+        or not record.pinned
+        or cores == 1
+        or not any(s.speedup and s.case.devices > 1 for s in measured)
+    ):
         return []
     return [
         f"Each case has as many cores as devices, so single has one of {cores} here. By itself XLA would use them all "

@@ -16,6 +16,7 @@ import tyro
 from bench.arguments import Command, Names
 from bench.commands.reporting import refused
 from toynet.arguments import parsed
+from toynet.config import preset
 from toynet.errors import UsageError
 
 FOLDER = Path("results/validation")
@@ -101,6 +102,10 @@ class Scaling:
         from bench.record import read
         from bench.validate import loop, reports, scaling
 
+        for name in self.workloads:
+            preset(name)
+        if min(self.restarts, self.rounds) < 2:
+            raise UsageError(f"at least 2 restarts and 2 rounds are needed, got {self.restarts} and {self.rounds}.")
         record = read(self.record)
         scaling.found(record, str(self.record), (), command())  # says at once what it lacks
         loops = loop.compared(self.workloads, self.restarts, self.rounds)
