@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.commands.reporting import while_read
 from bench.record import write
 from bench.validate.judges import JUDGES
 from bench.validate.planted import flops
@@ -51,7 +52,8 @@ def written(found: msgspec.Struct, said: Said, out: Path) -> int:
     text, missed = said
     write(found, out)
     out.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(text)
+    with while_read():
+        print(text)
     return 1 if missed else 0
 
 
