@@ -18,8 +18,8 @@ from bench.scaling import Series, series
 from bench.summary import fair_devices
 
 # Okabe and Ito's palette; markers and hatches differ as well.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vP"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX*"
 PARTS = (
     ("compute", "#0072B2", ""),
     ("collectives", "#D55E00", "//"),
