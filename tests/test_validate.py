@@ -158,10 +158,8 @@ def scaled(**changes: Any) -> Scaled:
     loop = Compared("tutorial", "waited", (1.001, 0.999), 0.99, 1.01)
     found = Scaled(
         command=("validate",),
-        record="a.json",
-        run=("run",),
+        runs={"a.json": "`run` of commit none"},
         machine="a machine",
-        commit=None,
         efficiency=(0.93, 0.925, 0.935),
         explained={"wide/data_parallel-2": (1.02, 1.0, 1.04), "wide/fsdp-2": (1.3, 1.2, 1.4)},
         foretold=(foretold,),
@@ -196,10 +194,10 @@ def test_a_bar_of_scaling_that_is_missed_is_said(changes: dict[str, Any], senten
 
 def test_a_record_without_the_case_in_question_is_refused() -> None:
     with pytest.raises(UsageError, match="no strong scaling of wide at batch 4096"):
-        scaling.found(record(), "a.json", (), ())
+        scaling.found({"a.json": record()}, (), ())
 
 
-@pytest.mark.parametrize("flags", [["--workloads", "wise"], ["--restarts", "1"], ["--record", "nowhere.json"]])
+@pytest.mark.parametrize("flags", [["--workloads", "wise"], ["--restarts", "1"], ["nowhere.json"]])
 def test_wrong_arguments_of_validation_are_refused(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scaling", *flags]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -82,13 +82,15 @@ class Real:
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """Hold a record of `bench run --scaling` against the bars for scaling, and the harness against a plain loop.
+    """Hold records of `bench run --scaling` against the bars for scaling, and the harness against a plain loop.
 
-    Example: python -m bench.validate scaling --record results/baseline-scaling-cpu.json
+    Example: python -m bench.validate scaling results/baseline-scaling-wide-cpu.json
     """
 
-    record: Path = Path("results/baseline-scaling-cpu.json")
-    """What the run wrote; it has to have `wide` at batch 4096."""
+    records: Annotated[tuple[Path, ...], tyro.conf.Positional] = tuple(
+        Path(f"results/baseline-scaling-{name}-cpu.json") for name in ("wide", "wide-4096", "tutorial")
+    )
+    """What runs wrote; one has to have `wide` at batch 4096."""
     workloads: Names = ("tutorial", "wide")
     """Whose steps are timed by the harness and by a loop."""
     restarts: int = 8
@@ -106,10 +108,9 @@ class Scaling:
             preset(name)
         if min(self.restarts, self.rounds) < 2:
             raise UsageError(f"at least 2 restarts and 2 rounds are needed, got {self.restarts} and {self.rounds}.")
-        record = read(self.record)
-        scaling.found(record, str(self.record), (), command())  # says at once what it lacks
-        loops = loop.compared(self.workloads, self.restarts, self.rounds)
-        found = scaling.found(record, str(self.record), loops, command())
+        records = {str(path): read(path) for path in self.records}
+        scaling.found(records, (), command())  # says at once what they lack
+        found = scaling.found(records, loop.compared(self.workloads, self.restarts, self.rounds), command())
         return reports.written(found, scaling.report(found), self.out)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from bench.breakdown import breakdowns
-from bench.projection import HeldOut, held_out, sources
+from bench.projection import HeldOut, Source, held_out, sources
 from bench.record import Record
 from bench.report import quantity
 from bench.report.words import host_line
 from bench.scaling import series
+from bench.stats import Estimate
 from bench.validate.loop import Compared
 from toynet.errors import UsageError
 
@@ -20,6 +24,10 @@ POINTS_AT_MOST = 2.0
 EXPLAINED_AT_MOST = 1.1
 ERROR_AT_MOST = 0.10
 WIDE, BATCH, DEVICES = "wide", 4096, 2
+
+
+Ends = tuple[float, float, float]
+"""A value and the ends of its interval."""
 
 
 class Foretold(msgspec.Struct, frozen=True):
@@ -38,58 +46,73 @@ class Scaled(msgspec.Struct, frozen=True, kw_only=True, tag="validation"):
 
     schema: int = SCHEMA
     command: tuple[str, ...]
-    record: str
-    """The file that the run wrote."""
-    run: tuple[str, ...]
-    """The command that made it."""
+    runs: dict[str, str]
+    """By file that a run wrote: the command and the commit that made it."""
     machine: str
-    commit: str | None
-    efficiency: tuple[float, float, float]
+    efficiency: Ends
     """Of data_parallel on `wide`, batch 4,096, on 2 devices with a core each: its value, its interval's ends."""
-    explained: dict[str, tuple[float, float, float]]
+    explained: dict[str, Ends]
     """By data-parallel case that isn't oversubscribed: a step over its compute and its collectives."""
     foretold: tuple[Foretold, ...]
     loops: tuple[Compared, ...]
 
 
-def found(record: Record, name: str, loops: tuple[Compared, ...], command: tuple[str, ...]) -> Scaled:
-    """What stands in the record; raises UsageError if it lacks the case that the bars are about."""
+def found(records: Mapping[str, Record], loops: tuple[Compared, ...], command: tuple[str, ...]) -> Scaled:
+    """What stands in records of one machine, by their files' names; of a case in several the surest.
+
+    Raises UsageError if they lack the case that the bars are about.
+    """
+    explained: dict[str, Ends] = {}
+    for record in records.values():
+        for one in breakdowns(record):
+            if one.explained and not one.oversubscribed:
+                name, ends = one.result.case.name, _ends(one.explained)
+                explained[name] = min(ends, explained.get(name, ends), key=_width)
+    fits = [source for record in records.values() for source in sources(record) if _can_be_held_out(source)]
     return Scaled(
         command=command,
-        record=name,
-        run=record.command,
-        machine=host_line(record.host),
-        commit=record.host.commit,
-        efficiency=_efficiency(record),
-        explained={
-            one.result.case.name: _ends(one.explained)
-            for one in breakdowns(record)
-            if one.explained and not one.oversubscribed
-        },
-        foretold=tuple(_foretold(one) for source in sources(record) if source.several for one in held_out(source)),
+        runs={name: _made(record) for name, record in records.items()},
+        machine="; ".join(dict.fromkeys(host_line(record.host) for record in records.values())),
+        efficiency=_efficiency(list(records.values())),
+        explained=explained,
+        foretold=tuple(_foretold(one) for source in fits for one in held_out(source)),
         loops=loops,
     )
 
 
-def _ends(estimate: quantity.Estimate) -> tuple[float, float, float]:
-    return estimate.value, estimate.low or 0.0, estimate.high or float("inf")
+def _made(record: Record) -> str:
+    return f"`{' '.join(record.command)}` of commit {(record.host.commit or 'none')[:12]}"
 
 
-def _efficiency(record: Record) -> tuple[float, float, float]:
-    for one in series(record):
-        if (one.base.case.workload, one.base.case.batch, one.scaling, one.mode) == (
-            WIDE,
-            BATCH,
-            "strong",
-            "data_parallel",
-        ):
-            for point in one.points:
-                if point.devices == DEVICES and not point.oversubscribed:
-                    return _ends(point.efficiency)
-    raise UsageError(
-        f"the record has no strong scaling of {WIDE} at batch {BATCH} to {DEVICES} devices with a core each; "
-        f"`python -m bench run --scaling strong,weak --workloads {WIDE} --batch {BATCH}` measures it."
-    )
+def _can_be_held_out(source: Source) -> bool:
+    """Whether one device alone tells the work of a step from the rest."""
+    return bool(source.several) and len({result.case.batch * result.case.members for result in source.one}) > 1
+
+
+def _ends(estimate: Estimate) -> Ends:
+    return estimate.value, estimate.low or 0.0, estimate.high or math.inf
+
+
+def _width(ends: Ends) -> float:
+    return ends[2] - ends[1]
+
+
+def _efficiency(records: Sequence[Record]) -> Ends:
+    points = [
+        _ends(point.efficiency)
+        for record in records
+        for one in series(record)
+        for point in one.points
+        if (one.base.case.workload, one.base.case.batch) == (WIDE, BATCH)
+        and (one.scaling, one.mode, point.devices) == ("strong", "data_parallel", DEVICES)
+        and not point.oversubscribed
+    ]
+    if not points:
+        raise UsageError(
+            f"the records have no strong scaling of {WIDE} at batch {BATCH} to {DEVICES} devices with a core each; "
+            f"`python -m bench run --scaling strong,weak --workloads {WIDE} --batch {BATCH}` measures it."
+        )
+    return min(points, key=_width)
 
 
 def _foretold(one: HeldOut) -> Foretold:
@@ -103,8 +126,8 @@ def report(scaled: Scaled) -> tuple[str, list[str]]:
     value, low, high = scaled.efficiency
     parts = [
         "# Scaling, held against what it should be",
-        f"`{' '.join(scaled.command)}`, from {scaled.record}, which `{' '.join(scaled.run)}` made of commit "
-        f"{(scaled.commit or 'none')[:12]}; {scaled.machine}.",
+        f"`{' '.join(scaled.command)}`; {scaled.machine}.",
+        "\n".join(f"- {name}: {made}" for name, made in scaled.runs.items()),
         "Bars that are missed:\n\n" + "\n".join(f"- {bar}" for bar in missed) if missed else "All bars are kept.",
         "## Data parallel",
         f"`{WIDE}`, batch {BATCH}, on {DEVICES} devices with a core each, against one: {100 * value:.1f}% efficiency "
