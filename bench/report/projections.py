@@ -158,7 +158,7 @@ def _sentences(source: Source, model: Model, wanted: Wanted) -> list[str]:
     for job in _jobs(source, wanted):
         low, middle, high = reach(model, job, kind)
         most = min(job.divisible, MOST_DEVICES)
-        upto = f"{middle} devices ({low} to {high})" if low < high else f"{middle} devices"
+        upto = f"{middle} device{'s' * (middle > 1)}" + (f" ({low} to {high})" if low < high else "")
         beyond = f", as many as there are {_divided(job)}" if middle == most else ""
         said.append(
             f"{name}: at a batch of {job.batch}, efficiency stays over {100 * EFFICIENT:.0f}% up to {upto}{beyond}."

@@ -20,6 +20,8 @@ from bench.summary import fair_devices
 # Okabe and Ito's palette; markers and hatches differ as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*"
+# From an axis down to its legend.
+LEGEND_INCHES = 0.55
 PARTS = (
     ("compute", "#0072B2", ""),
     ("collectives", "#D55E00", "//"),
@@ -39,21 +41,24 @@ def save(record: Record, path: Path) -> bool:
     figure = Figure(figsize=(12, sum(heights) + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(workloads), 2, squeeze=False, height_ratios=heights)
-    for (left, right), name, some in zip(grid, workloads, bars, strict=True):
-        _efficiency(left, name, [s for s in scaled if s.base.case.workload == name], fair_devices(record))
-        _stacks(right, name, some)
+    for (left, right), name, some, height in zip(grid, workloads, bars, heights, strict=True):
+        below_axes = -LEGEND_INCHES / height
+        own = [s for s in scaled if s.base.case.workload == name]
+        _efficiency(left, name, own, fair_devices(record), below_axes)
+        _stacks(right, name, some, below_axes)
     figure.savefig(path, dpi=110)
     return True
 
 
-def _efficiency(ax: Axes, workload: str, some: Sequence[Series], fair: int) -> None:
+def _efficiency(ax: Axes, workload: str, some: Sequence[Series], fair: int, below_axes: float) -> None:
     """Efficiency of each series with its interval; grey where devices share cores."""
     ax.set_title(f"{workload}: parallel efficiency", loc="left", fontsize=11)
     counts = sorted({1, *(point.devices for one in some for point in one.points)})
     fair_counts, others = [n for n in counts if n <= fair], [n for n in counts if n > fair]
     if others:
         ax.axvspan((fair_counts[-1] * others[0]) ** 0.5, counts[-1] * 1.3, color="0.92", lw=0)
-        ax.text(counts[-1] * 1.25, 0.02, "oversubscribed: not hardware scaling", ha="right", fontsize=8, color="0.35")
+        at = {"x": 0.97, "y": 0.97, "ha": "right", "va": "top", "transform": ax.transAxes}
+        ax.text(s="oversubscribed: not hardware scaling", fontsize=8, color="0.35", **at)
     for i, one in enumerate(some):
         devices = [1, *(point.devices for point in one.points)]
         found = [point.efficiency for point in one.points]
@@ -74,7 +79,7 @@ def _efficiency(ax: Axes, workload: str, some: Sequence[Series], fair: int) -> N
     ax.set_xlabel("devices (95% intervals; the line at 100% is ideal)")
     ax.grid(color="0.88", lw=0.6)
     if some:
-        ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+        ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, below_axes))
 
 
 def _series(one: Series) -> str:
@@ -83,7 +88,7 @@ def _series(one: Series) -> str:
     return f"{one.mode}, {one.scaling}, {what}" + (" a device" if one.scaling == "weak" else "")
 
 
-def _stacks(ax: Axes, workload: str, some: Sequence[Breakdown]) -> None:
+def _stacks(ax: Axes, workload: str, some: Sequence[Breakdown], below_axes: float) -> None:
     """Each case's parts, as shares of its step; what overlaps stands left of 0."""
     ax.set_title(f"{workload}: where the time of a step goes", loc="left", fontsize=11)
     for row, one in enumerate(some):
@@ -100,12 +105,12 @@ def _stacks(ax: Axes, workload: str, some: Sequence[Breakdown]) -> None:
     ax.axvline(1, color="0.4", lw=1)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f}%"))
     grey = "; grey rows: oversubscribed" * any(one.oversubscribed for one in some)
-    ax.set_xlabel(f"share of a step that is waited for{grey}")
+    ax.set_xlabel(f"share of a waited step{grey}")
     shares = [[_seconds(one, name) / one.step_s.value for name, *_ in PARTS] for one in some]
     ax.set_xlim(min([0.0, *(min(row) for row in shares)]) - 0.02, max([1.0, *(sum(row) for row in shares)]) + 0.1)
     keys = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, colour, hatch in PARTS]
     ax.legend(
-        handles=keys, fontsize=8, frameon=False, ncols=len(PARTS), loc="upper center", bbox_to_anchor=(0.5, -0.16)
+        handles=keys, fontsize=8, frameon=False, ncols=len(PARTS), loc="upper center", bbox_to_anchor=(0.5, below_axes)
     )
 
 
