@@ -229,7 +229,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "Expected one of {list, run, ab, gate, report, doctor}; see python -m bench --help."),
+        ([], "Expected one of {list, run, ab, gate, report, project, doctor}; see python -m bench --help."),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
         (["report"], "no record was named; `python -m bench run` writes one"),
         (["report", str(GOLDEN), "--format", "html"], "invalid choice 'html' for argument '--format'; expected one of"),
