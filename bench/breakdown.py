@@ -67,7 +67,9 @@ class Breakdown:
     stream_bytes_per_s: Estimate | None
     """On one device."""
     bound: Bound | None
-    """None: what remains is the largest part, or it is compute and no peak was measured to tell by."""
+    """Of a waited step. None: what remains is the largest part, or it is compute and there is no peak to tell by."""
+    bound_within: Bound | None
+    """Of a step in one program, which has no dispatch of its own."""
     oversubscribed: bool
 
 
@@ -89,6 +91,12 @@ def _breakdown(record: Record, result: CaseResult) -> Breakdown | None:
     rest_s, compute_s = difference(medians(rest)), over_restarts(medians(compute))
     collectives_s = over_restarts(medians(collectives)) if collectives else None
     product_share, stream_share = _share(result, within, "product"), _share(result, within, "stream")
+    arithmetic = _arithmetic(result, product_share, stream_share)
+    parts = {
+        "collectives": collectives_s.value if collectives_s else 0.0,
+        "compute": compute_s.value,
+        "rest": rest_s.value,
+    }
     return Breakdown(
         result=result,
         step_s=over_restarts(medians(step)),
@@ -103,15 +111,8 @@ def _breakdown(record: Record, result: CaseResult) -> Breakdown | None:
         stream_share=stream_share,
         peak_flops_per_s=_peak(result, "product"),
         stream_bytes_per_s=_peak(result, "stream"),
-        bound=_bound(
-            {
-                "dispatch": dispatch_s.value,
-                "collectives": collectives_s.value if collectives_s else 0.0,
-                "compute": compute_s.value,
-                "rest": rest_s.value,
-            },
-            _arithmetic(result, product_share, stream_share),
-        ),
+        bound=_bound({**parts, "dispatch": dispatch_s.value}, arithmetic),
+        bound_within=_bound(parts, arithmetic),
         oversubscribed=result.case.devices > fair_devices(record),
     )
 

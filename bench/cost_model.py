@@ -29,6 +29,7 @@ from toynet.errors import UsageError
 
 Term = Literal["work", "start", "latency", "bytes", "dispatch", "dispatch to several"]
 TERMS: tuple[Term, ...] = ("work", "start", "latency", "bytes", "dispatch", "dispatch to several")
+LINK: tuple[Term, ...] = ("latency", "bytes")
 # What a block of each kind consists of; "waited" where each step is.
 COMPUTES: frozenset[Kind] = frozenset({"latency", "fused", "compute"})
 COMMUNICATES: frozenset[Kind] = frozenset({"latency", "fused", "collectives", "rendezvous"})

@@ -44,7 +44,8 @@ def taken_apart(program: Program, found: Sequence[Operation], jaxpr: Any, *, pea
     if peaks:
         dtype = product_dtype(jaxpr) or "float32"
         made["product"], product_flops = loops.product(mesh, dtype)
-        made["stream"], stream_bytes = loops.stream(mesh, dtype)
+        # Bytes are bytes; a CPU that lacks a dtype would convert it.
+        made["stream"], stream_bytes = loops.stream(mesh, "float32")
     kinds: tuple[Kind, ...] = (*(("compute",) if compute else ()), *made)
     return Apart(Parts(kinds, product_flops, stream_bytes, why_not), made, compute)
 

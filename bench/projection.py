@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench import cost_model
 from bench.cases import Case
-from bench.cost_model import EFFICIENT, LEAST_S, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows
+from bench.cost_model import EFFICIENT, LEAST_S, LINK, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows
 from bench.measured import Kind
 from bench.record import CaseResult, Record
 from bench.scaling import same_family
@@ -129,15 +129,23 @@ def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
             "own, from which more devices can't be foretold; measure it where there are more cores or devices, or give "
             "--link-latency and --link-bandwidth."
         )
-    collectives = max(counted, key=lambda r: r.case.devices).cost
+    # Where they were timed, for another number of devices may divide other leaves.
+    collectives = max(source.several or source.left_out, key=lambda r: r.case.devices).cost
     assert collectives is not None
     data = rows([*source.one, *source.several])
     if len({row.terms["work"] for row in data if "work" in row.terms}) < 2:
         raise UsageError(
             f"{source.workload} in mode {source.mode} was measured with one batch per device only, and a line needs "
-            "two points: measure it with --scaling strong,weak, or with several --batch."
+            "two points: measure it with several --batch, or with --scaling strong,weak where no devices share cores."
         )
-    return fitted(data, collectives.collectives, link)
+    found = fitted(data, collectives.collectives, link)
+    apart = {"latency", "bytes"} <= set(link) or any(row.devices > 1 and row.kind != "latency" for row in data)
+    if collectives.collectives and not (apart and any(found.whole.coefficients.get(term) for term in LINK)):
+        raise UsageError(
+            f"what collectives cost {source.workload} in mode {source.mode} can't be told from the rest of its steps: "
+            "measure it with --scaling strong,weak or --parts, or give --link-latency and --link-bandwidth."
+        )
+    return found
 
 
 def projected(found: Model, devices: int, job: Job, kind: Kind) -> Projected:

@@ -13,6 +13,7 @@ from bench.cases import Case
 from bench.measured import Collective, Kind
 from bench.projection import Job, held_out, model_of, projected, reach, sources
 from bench.record import CaseResult, Record
+from bench.report import projections
 from toynet.errors import UsageError
 
 # The law: seconds an example, a step's start, a message, and of a gigabyte a second; dispatch on one device, on more.
@@ -222,3 +223,28 @@ def test_terms_of_a_gather_and_a_scatter_are_half_of_an_all_reduce() -> None:
     gather, scatter = Collective("all-gather", 1, 8000, 2), Collective("reduce-scatter", 1, 4000, 2)
     reduce = Collective("all-reduce", 1, 8000, 2)
     assert cost_model.terms("fused", 2, 1.0, (gather, scatter)) == cost_model.terms("fused", 2, 1.0, (reduce,))
+
+
+def test_the_collectives_are_those_that_were_timed() -> None:
+    strange = taken_apart(
+        dataclasses.replace(case("data_parallel", 8), batch=512), times(case("data_parallel", 8)), reducing(8, 12)
+    )
+    found = model_of(only(record(*measured((1, 2), cores=2).cases, strange, cores=2)))
+    assert found.collectives == reducing(2, SIZE).collectives
+
+
+def test_collectives_that_cannot_be_told_from_the_rest_are_not_projected() -> None:
+    whole = [
+        type(r)(r.case, "measured", cost=r.cost, samples=tuple(s for s in r.samples if s.kind == "latency"))
+        for r in (result(512, 1), result(1024, 1), result(512, 2))
+    ]
+    with pytest.raises(UsageError, match="can't be told from the rest"):
+        model_of(only(record(*whole)))
+
+
+def test_what_was_measured_stands_beside_what_is_projected() -> None:
+    wanted = projections.Wanted((2, 16), (2048,), (), (), {}, waited=False)
+    (table,) = projections.build(measured(), wanted).tables
+    # By the law: 0.2 ms + 10.24 ms + 0.1 ms + 4 ms.
+    assert table.rows[0][-1].startswith("measured: 14.54 ms")
+    assert table.rows[1][-1] == "projected"

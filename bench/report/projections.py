@@ -12,7 +12,7 @@ from bench.record import Record
 from bench.report import quantity
 from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines
-from bench.summary import has_fused
+from bench.summary import has_fused, in_restarts
 from toynet.errors import UsageError, unknown
 
 COLUMNS = (
@@ -115,17 +115,31 @@ def _jobs(source: Source, wanted: Wanted) -> list[Job]:
 def _table(source: Source, model: Model, wanted: Wanted) -> Table:
     kind = _kind(source, wanted)
     rows = [
-        _row(source, model, projected(model, devices, job, kind))
+        _row(source, model, projected(model, devices, job, kind), kind)
         if devices <= job.divisible
         else _too_few(source, devices, job)
         for job in _jobs(source, wanted)
         for devices in wanted.devices
     ]
     how = "waited for" if kind == "latency" else "in one program"
-    return Table(f"{source.workload}, {source.mode}: a step {how}", COLUMNS, tuple(rows))
+    return Table(f"{_name(source)}: a step {how}", COLUMNS, tuple(rows))
 
 
-def _row(source: Source, model: Model, found: Projected) -> tuple[str, ...]:
+def _name(source: Source) -> str:
+    members = source.base.case.members
+    return f"{source.workload}, {source.mode}" + (f", {members} members" if members > 1 else "")
+
+
+def _remark(source: Source, found: Projected, kind: Kind, *, within: bool) -> str:
+    """Where the same was measured, what that was."""
+    for result in (*source.one, *source.several):
+        case = result.case
+        if (case.devices, case.batch, case.members) == (found.devices, found.job.batch, found.job.members):
+            return f"measured: {quantity.seconds(in_restarts(result, kind))}"
+    return "within what was measured" if within else "projected"
+
+
+def _row(source: Source, model: Model, found: Projected, kind: Kind) -> tuple[str, ...]:
     shares = [row.terms["work"] for row in model.rows if "work" in row.terms]
     within = found.devices <= max(row.devices for row in model.rows)
     within = within and min(shares) <= found.job.share(found.devices) <= max(shares)
@@ -138,7 +152,7 @@ def _row(source: Source, model: Model, found: Projected) -> tuple[str, ...]:
         quantity.rate(found.samples_per_s),
         quantity.percent(found.strong),
         quantity.percent(found.weak),
-        "within what was measured" if within else "projected",
+        _remark(source, found, kind, within=within),
     )
 
 
@@ -153,7 +167,7 @@ def _divided(job: Job) -> str:
 
 def _sentences(source: Source, model: Model, wanted: Wanted) -> list[str]:
     kind = _kind(source, wanted)
-    name = f"{source.workload}, {source.mode}"
+    name = _name(source)
     said = [f"{name}: {_fit(source, model, wanted)}"]
     for job in _jobs(source, wanted):
         low, middle, high = reach(model, job, kind)
@@ -175,10 +189,13 @@ def _sentences(source: Source, model: Model, wanted: Wanted) -> list[str]:
 def _fit(source: Source, model: Model, wanted: Wanted) -> str:
     counts = sorted({1, *(result.case.devices for result in source.several)})
     parts = ", ".join(f"{term} {_coefficient(term, value)}" for term, value in model.whole.coefficients.items())
+    fitted_terms = set(model.whole.coefficients) - set(wanted.link)
     given = f" ({' and '.join(wanted.link)} given by hand)" if wanted.link else ""
     return (
         f"fitted to {len(model.rows)} times on {', '.join(map(str, counts))} devices, which it misses by "
         f"{100 * model.whole.residual:.2g}% (root mean square): {parts}{given}."
+        + " As many terms as times: nothing is left to tell how well they fit." * (len(fitted_terms) >= len(model.rows))
+        + " One restart: the intervals have only what the model misses." * (len(model.restarts) == 1)
     )
 
 

@@ -141,9 +141,15 @@ def _parts(one: Breakdown) -> tuple[str, ...]:
         quantity.bandwidth(one.bandwidth.bus if one.bandwidth else None),
         quantity.percent(one.product_share),
         quantity.percent(one.stream_share),
-        one.bound or "",
+        _bounds(one),
         _remarks(case, oversubscribed=one.oversubscribed),
     )
+
+
+def _bounds(one: Breakdown) -> str:
+    """Of a waited step; and where that is all dispatch, of one in one program."""
+    within = f" (in one program {one.bound_within})" if one.bound == "dispatch-bound" and one.bound_within else ""
+    return f"{one.bound or ''}{within}"
 
 
 def _collectives(one: Breakdown) -> str:
@@ -183,7 +189,7 @@ def parts_sentences(found: Sequence[Breakdown]) -> list[str]:
         bounds: list[Bound] = list(dict.fromkeys(one.bound for one in own if one.bound))
         for bound in bounds:
             cases = [_named(one.result.case) for one in own if one.bound == bound]
-            said.append(f"{workload}: {bound}: {'; '.join(cases)}. To try: {WHAT_TO_TRY[bound]}.")
+            said.append(f"{workload}: a waited step is {bound}: {'; '.join(cases)}. To try: {WHAT_TO_TRY[bound]}.")
         said += _peaks(workload, own)
     return said
 
