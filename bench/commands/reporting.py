@@ -55,8 +55,11 @@ def _report(path: Path) -> Report:
     from bench import comparison, record
     from bench.report import table, verdicts
 
-    if record.tag(path) == "comparison":
+    kind = record.tag(path)
+    if kind == "comparison":
         return verdicts.build(comparison.read(path))
+    if kind is not None:
+        raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
     return table.build(record.read(path))
 
 
