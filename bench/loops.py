@@ -76,15 +76,16 @@ def product(mesh: Mesh, dtype: str) -> tuple[Loop, float]:
     return _loop(lambda held: [held[0] @ held[1], held[1]], buffers, mesh), 2.0 * side**3
 
 
-def stream(mesh: Mesh, dtype: str) -> tuple[Loop, float]:
+def stream(mesh: Mesh) -> tuple[Loop, float]:
     """A large array read and written in place on every device at once, and the bytes of both on one.
 
+    Of float32 whatever the step is of: bytes are bytes, and a CPU that lacks a dtype would convert it.
     As the kernel "scale" of STREAM (McCalpin 1995), whose factor is 1 here, unknown to the compiler.
     """
     entries = STREAM_ENTRIES.get(jax.default_backend(), STREAM_ENTRIES_ELSEWHERE)
-    values = _everywhere(mesh, np.ones((1, entries), np.float32), dtype)
-    factor = _everywhere(mesh, np.ones((1, 1), np.float32), dtype)
-    moved = 2.0 * entries * jnp.dtype(dtype).itemsize
+    values = _everywhere(mesh, np.ones((1, entries), np.float32), "float32")
+    factor = _everywhere(mesh, np.ones((1, 1), np.float32), "float32")
+    moved = 2.0 * entries * values.dtype.itemsize
     return _loop(lambda held: [held[0] * held[1], held[1]], [values, factor], mesh), moved
 
 

@@ -90,6 +90,8 @@ class Parts:
     """Of one product, on one device."""
     stream_bytes: float
     """Read and written by one pass of a stream, on one device."""
+    product_dtype: str = ""
+    """Of the product: that of most of the step's own."""
     why_not: str = ""
     """Why its compute or its collectives can't be timed alone; empty if they can or there are none."""
 

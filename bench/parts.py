@@ -41,13 +41,12 @@ def taken_apart(program: Program, found: Sequence[Operation], jaxpr: Any, *, pea
     made, why_not = _collectives(program, found, jaxpr, mesh) if found else ({}, "")
     compute = bind(program.workload, program.mode, program.layout, communicates=False) if made else None
     product_flops = stream_bytes = 0.0
+    dtype = product_dtype(jaxpr) or "float32"
     if peaks:
-        dtype = product_dtype(jaxpr) or "float32"
         made["product"], product_flops = loops.product(mesh, dtype)
-        # Bytes are bytes; a CPU that lacks a dtype would convert it.
-        made["stream"], stream_bytes = loops.stream(mesh, "float32")
+        made["stream"], stream_bytes = loops.stream(mesh)
     kinds: tuple[Kind, ...] = (*(("compute",) if compute else ()), *made)
-    return Apart(Parts(kinds, product_flops, stream_bytes, why_not), made, compute)
+    return Apart(Parts(kinds, product_flops, stream_bytes, dtype, why_not), made, compute)
 
 
 def _collectives(program: Program, found: Sequence[Operation], jaxpr: Any, mesh: Mesh) -> tuple[dict[Kind, Loop], str]:

@@ -40,11 +40,18 @@ class Job:
 
     batch: int
     members: int = 1
+    by_members: bool = False
+    """Whether members are divided over devices, and not the batch."""
+
+    @property
+    def divided(self) -> str:
+        """What is divided, in words."""
+        return "members" if self.by_members else "examples"
 
     @property
     def divisible(self) -> int:
         """Into how many parts it can be divided at most."""
-        return self.members if self.members > 1 else self.batch
+        return self.members if self.by_members else self.batch
 
     @property
     def work(self) -> int:
@@ -123,7 +130,7 @@ def _divides(base: Case, case: Case) -> bool:
 def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
     """The model of a source; `link` are coefficients given by hand. Raises UsageError, saying what is missing."""
     counted = [*source.several, *source.left_out]
-    if not source.several and not (counted and {"latency", "bytes"} <= set(link)):
+    if not source.several and not (counted and set(LINK) <= set(link)):
         raise UsageError(
             f"{source.workload} in mode {source.mode} was measured on one device only where each has a core of its "
             "own, from which more devices can't be foretold; measure it where there are more cores or devices, or give "
@@ -139,7 +146,7 @@ def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
             "two points: measure it with several --batch, or with --scaling strong,weak where no devices share cores."
         )
     found = fitted(data, collectives.collectives, link)
-    apart = {"latency", "bytes"} <= set(link) or any(row.devices > 1 and row.kind != "latency" for row in data)
+    apart = set(LINK) <= set(link) or any(row.devices > 1 and row.kind != "latency" for row in data)
     if collectives.collectives and not (apart and any(found.whole.coefficients.get(term) for term in LINK)):
         raise UsageError(
             f"what collectives cost {source.workload} in mode {source.mode} can't be told from the rest of its steps: "

@@ -121,7 +121,7 @@ def test_each_family_of_modes_has_a_base_of_its_own() -> None:
 
 
 def test_members_are_divided_whole() -> None:
-    job = Job(batch=32, members=8)
+    job = Job(batch=32, members=8, by_members=True)
     assert [job.share(devices) for devices in (1, 2, 3, 8)] == [256, 128, 96, 32]
     assert job.divisible == 8
     assert Job(batch=100).share(64) == 2

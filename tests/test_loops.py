@@ -54,7 +54,7 @@ def test_products_neither_grow_nor_vanish(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_stream_reads_and_writes_every_number_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(loops.STREAM_ENTRIES, "cpu", 1000)
-    loop, moved = loops.stream(make_mesh(1, 2), "float32")
+    loop, moved = loops.stream(make_mesh(1, 2))
     values, _ = loop.run(loop.first, 3)
     assert values.shape == (2, 1000)
     assert moved == 2 * 4 * 1000

@@ -36,6 +36,7 @@ def test_a_step_with_collectives_is_compute_and_collectives() -> None:
     assert parts.kinds == ("compute", "collectives", "rendezvous", "product", "stream")
     assert not parts.why_not
     assert parts.product_flops == 2 * 16**3
+    assert parts.product_dtype == "float32"
     assert parts.stream_bytes == 2 * 4 * 64
     for kind in parts.kinds:
         block = holder.block(kind, 8)
@@ -92,7 +93,7 @@ def test_what_cannot_be_taken_apart_is_named_in_the_report() -> None:
         result.case,
         "measured",
         cost=result.cost,
-        parts=Parts((), 0.0, 0.0, "its collectives are strange"),
+        parts=Parts((), 0.0, 0.0, why_not="its collectives are strange"),
         starts=result.starts,
         samples=result.samples,
     )

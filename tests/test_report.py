@@ -191,12 +191,17 @@ def test_a_row_says_the_sizes_and_products_of_its_network() -> None:
     assert row["remarks"] == "h3x2048, bfloat16, oversubscribed"
 
 
+LAYERS = ((2, 10), (10,), (10, 2), (2,))  # the tutorial's: 52 numbers, all of them shared equally by 2 devices
+
+
 def test_the_needs_of_a_case_are_its_devices_cores_and_state() -> None:
     mesh = case("ensemble_data", (4, 2), members=6)  # padded to 8 members
     wide = dataclasses.replace(case("single"), dtype="float64")
-    needs = table.needs([(mesh, 52), (wide, 52), (case("single", workload="a:b"), None)], 2)
-    divided = table.needs([(case("fsdp", 2), 52), (case("zero1", 2), 52)], 2)
+    needs = table.needs([(mesh, LAYERS), (wide, LAYERS), (case("single", workload="a:b"), None)], 2)
+    divided = table.needs([(case("fsdp", 2), LAYERS), (case("zero1", 2), LAYERS)], 2)
     assert [row[3] for row in divided.rows] == ["620 B", "830 B"]  # 4 x 52 x 3, and x (2 + 2 x 1)
+    (whole,) = table.needs([(case("fsdp", 4), LAYERS)], 2).rows
+    assert whole[3] == "2.5 kB"  # 4 devices share no axis of 2 or 10: 4 x 52 x 3 x 4
     assert needs.rows == (
         ("tutorial/ensemble_data-4x2/m6/b32", "4x2", "2", "10 kB", "oversubscribed on this CPU"),  # 3 x 4 x 52 x 8
         ("tutorial/single-1/m1/b32/float64", "1", "1", "1.2 kB", ""),  # 3 x 8 x 52 x 1

@@ -103,10 +103,15 @@ class Config:
         return -(-self.train_size // self.batch_size)
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of one member's weights and biases, layer by layer."""
+        widths = [self.features, *[self.hidden_dim] * self.hidden_layers, self.n_classes]
+        return tuple(shape for a, b in itertools.pairwise(widths) for shape in ((a, b), (b,)))
+
+    @property
     def parameters(self) -> int:
         """Weights and biases of one member."""
-        widths = [self.features, *[self.hidden_dim] * self.hidden_layers, self.n_classes]
-        return sum((a + 1) * b for a, b in itertools.pairwise(widths))
+        return sum(math.prod(shape) for shape in self.shapes)
 
 
 PRESETS = {

@@ -79,7 +79,7 @@ class List(Cases):
 
         cases, cores = chosen(self.selection(), LIMIT_S), len(usable_cores())
         with while_read():
-            terminal.show_table(table.needs([(case, _parameters(case)) for case in cases], cores), terminal.console())
+            terminal.show_table(table.needs([(case, _shapes(case)) for case in cases], cores), terminal.console())
         return DONE
 
 
@@ -154,6 +154,6 @@ def _report_beside(record: Any, out: Path) -> None:
             path.unlink(missing_ok=True)  # of an earlier run
 
 
-def _parameters(case: Case) -> int | None:
-    """Weights and biases of one member; None for a workload that isn't a preset."""
-    return lookup.config(case).parameters if case.workload in PRESETS else None
+def _shapes(case: Case) -> tuple[tuple[int, ...], ...] | None:
+    """Of one member's weights and biases; None for a workload that isn't a preset."""
+    return lookup.config(case).shapes if case.workload in PRESETS else None

@@ -13,6 +13,7 @@ from bench.report import quantity
 from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines
 from bench.summary import has_fused, in_restarts
+from toynet import modes
 from toynet.errors import UsageError, unknown
 
 COLUMNS = (
@@ -109,7 +110,8 @@ def _kind(source: Source, wanted: Wanted) -> Kind:
 
 def _jobs(source: Source, wanted: Wanted) -> list[Job]:
     batches = wanted.batch or sorted({result.case.batch for result in source.one})
-    return [Job(batch, source.base.case.members) for batch in batches]
+    by_members = modes.by_name(source.mode).shards_members
+    return [Job(batch, source.base.case.members, by_members) for batch in batches]
 
 
 def _table(source: Source, model: Model, wanted: Wanted) -> Table:
@@ -157,12 +159,8 @@ def _row(source: Source, model: Model, found: Projected, kind: Kind) -> tuple[st
 
 
 def _too_few(source: Source, devices: int, job: Job) -> tuple[str, ...]:
-    why = f"more devices than {_divided(job)}"
+    why = f"more devices than {job.divided}"
     return (source.mode, str(devices), str(job.members), str(job.batch), "", "", "", "", why)
-
-
-def _divided(job: Job) -> str:
-    return "members" if job.members > 1 else "examples"
 
 
 def _sentences(source: Source, model: Model, wanted: Wanted) -> list[str]:
@@ -173,15 +171,15 @@ def _sentences(source: Source, model: Model, wanted: Wanted) -> list[str]:
         low, middle, high = reach(model, job, kind)
         most = min(job.divisible, MOST_DEVICES)
         upto = f"{middle} device{'s' * (middle > 1)}" + (f" ({low} to {high})" if low < high else "")
-        beyond = f", as many as there are {_divided(job)}" if middle == most else ""
+        beyond = f", as many as there are {job.divided}" if middle == most else ""
         said.append(
             f"{name}: at a batch of {job.batch}, efficiency stays over {100 * EFFICIENT:.0f}% up to {upto}{beyond}."
         )
     if source.left_out:
         counts = sorted({result.case.devices for result in source.left_out})
         said.append(
-            f"{name}: times on {', '.join(map(str, counts))} devices are oversubscribed and weren't used; their counts "
-            "of collectives were."
+            f"{name}: times on {', '.join(map(str, counts))} devices are oversubscribed and weren't used"
+            + ("." if source.several else "; their counts of collectives were.")
         )
     return said
 

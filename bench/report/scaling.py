@@ -32,8 +32,8 @@ PARTS_COLUMNS = (
     Column("batch", expendable=3),
     Column("step"),
     Column("compute"),
-    Column("collectives"),
-    Column("dispatch"),
+    Column("collectives", expendable=1),
+    Column("dispatch", expendable=1),
     Column("rest", expendable=2),
     Column("transfer", expendable=5),
     Column("explained", expendable=3),
@@ -43,6 +43,7 @@ PARTS_COLUMNS = (
     Column("MFU", expendable=1),
     Column("memory", expendable=1),
     Column("bound", numeric=False),
+    Column("in one program", expendable=2, numeric=False),
     Column("remarks", numeric=False),
 )
 SCALING_LEGEND = (
@@ -58,7 +59,8 @@ PARTS_LEGEND = (
     "collectives. algorithm, bus: bytes of collectives a "
     "second, as nccl-tests reckons them. MFU: the step's matrix products, as a share of a large one's FLOP/s on the "
     "same devices. memory: bytes that the compiler counts as accessed, as a share of what reading and writing a large "
-    "array reaches there; over 100% where caches answer."
+    "array reaches there; over 100% where caches answer. bound: the largest part of a waited step; in one program: of "
+    "one without dispatch."
 )
 
 
@@ -141,15 +143,10 @@ def _parts(one: Breakdown) -> tuple[str, ...]:
         quantity.bandwidth(one.bandwidth.bus if one.bandwidth else None),
         quantity.percent(one.product_share),
         quantity.percent(one.stream_share),
-        _bounds(one),
+        one.bound or "",
+        one.bound_within or "",
         _remarks(case, oversubscribed=one.oversubscribed),
     )
-
-
-def _bounds(one: Breakdown) -> str:
-    """Of a waited step; and where that is all dispatch, of one in one program."""
-    within = f" (in one program {one.bound_within})" if one.bound == "dispatch-bound" and one.bound_within else ""
-    return f"{one.bound or ''}{within}"
 
 
 def _collectives(one: Breakdown) -> str:
@@ -198,7 +195,8 @@ def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
     one = next((o for o in own if o.result.case.devices == 1 and o.peak_flops_per_s and o.stream_bytes_per_s), None)
     if one is None:
         return []
-    dtype = one.result.case.compute_dtype or one.result.case.dtype
+    told = one.result.parts
+    dtype = (told and told.product_dtype) or one.result.case.compute_dtype or one.result.case.dtype
     product, stream = quantity.flops(one.peak_flops_per_s), quantity.bandwidth(one.stream_bytes_per_s)
     return [
         f"{workload}: one device reaches {product} in a large matrix product of {dtype}, and {stream} in reading and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from bench.breakdown import breakdowns
@@ -108,19 +109,26 @@ NEEDS = (
 MOMENTS = 2
 
 
-def needs(cases: Sequence[tuple[Case, int | None]], cores: int) -> Table:
-    """What each case needs; with the parameters of one member (None: not known) and the cores that can be used."""
-    return Table("cases", NEEDS, tuple(_needs(case, parameters, cores) for case, parameters in cases))
+Shapes = Sequence[Sequence[int]]
 
 
-def _needs(case: Case, parameters: int | None, cores: int) -> tuple[str, ...]:
+def needs(cases: Sequence[tuple[Case, Shapes | None]], cores: int) -> Table:
+    """What each case needs; with the shapes of one member's parameters (None: not known) and the cores there are."""
+    return Table("cases", NEEDS, tuple(_needs(case, shapes, cores) for case, shapes in cases))
+
+
+def _needs(case: Case, shapes: Shapes | None, cores: int) -> tuple[str, ...]:
     itemsize = {"float32": 4, "float64": 8}[case.dtype]
-    state = None if parameters is None else itemsize * parameters * case.layout.padded_members * _copies(case)
+    numbers = None if shapes is None else sum(math.prod(shape) * _copies(case, shape) for shape in shapes)
+    state = None if numbers is None else itemsize * numbers * case.layout.padded_members
     remarks = "oversubscribed on this CPU" if case.devices > cores else ""
     return case.name, case.mesh, str(min(case.devices, cores)), quantity.size(state), remarks
 
 
-def _copies(case: Case) -> int:
-    """Arrays of a member's state on all devices: one on each data shard, or one divided over them, as far as it is."""
-    mode = modes.by_name(case.mode)
-    return (1 if mode.shards_params else case.data_shards) + MOMENTS * (1 if mode.shards_state else case.data_shards)
+def _copies(case: Case, shape: Sequence[int]) -> int:
+    """How often a member's parameter and its moments lie on all devices together: once for each data shard, or once
+    divided over them."""
+    mode, shards = modes.by_name(case.mode), case.data_shards
+    divides = modes.divided_axis(shape, shards) is not None
+    once_params, once_moments = mode.shards_params and divides, mode.shards_state and divides
+    return (1 if once_params else shards) + MOMENTS * (1 if once_moments else shards)
