@@ -61,6 +61,11 @@ class Case:
         return self.layout.devices
 
     @property
+    def usual_batch(self) -> bool:
+        """Whether the batch is its preset's own, and needn't be named; of a user's workload it isn't known here."""
+        return PRESET_BATCH.get(self.workload, self.batch) == self.batch
+
+    @property
     def mesh(self) -> str:
         """The devices as a mode divides them: `8`, or `4x2` for 4 member shards x 2 data shards."""
         two_axes = modes.by_name(self.mode).shards_members

@@ -265,6 +265,12 @@ def test_what_cannot_be_shared_equally_does_not_scale(selection: dict[str, Any],
         of_tutorial(**chosen)
 
 
+def test_a_batch_that_is_not_the_presets_own_is_to_be_named() -> None:
+    assert Case(workload="wide", mode="single", batch=512).usual_batch
+    assert not Case(workload="wide", mode="single", batch=4096).usual_batch
+    assert Case(workload="own:step", mode="single", batch=7).usual_batch
+
+
 def test_any_batch_can_grow_with_the_devices() -> None:
     assert "tutorial/data_parallel-2/m1/b66" in of_tutorial(
         modes=("data_parallel",), devices=(2,), batch=(33,), scaling=("weak",)

@@ -215,7 +215,10 @@ def test_the_needs_of_a_case_are_its_devices_cores_and_state() -> None:
 def test_the_fastest_case_is_named_with_how_it_was_run() -> None:
     lines = said(everything())
     assert "tutorial: fastest here is ensemble with 8 members, many steps in one program: 10 M/s ±33% samples." in lines
-    assert "wide: fastest here is data_parallel on 2 devices, waiting for each step: 291 /s ±0.7% samples." in lines
+    assert (
+        "wide: fastest here is data_parallel on 2 devices at batch 32, waiting for each step: 291 /s ±0.7% samples."
+        in lines
+    )
 
 
 def test_cases_whose_intervals_overlap_share_the_first_place() -> None:

@@ -85,4 +85,5 @@ def _label(summary: Summary) -> str:
     parts = (
         [case.mode] + [f"{case.mesh} devices"] * (case.devices > 1) + [f"{case.members} members"] * (case.members > 1)
     )
+    parts += [] if case.usual_batch else [f"batch {case.batch}"]
     return ", ".join(parts + ["deterministic"] * case.deterministic)

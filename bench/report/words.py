@@ -244,4 +244,5 @@ def _case(summary: Summary) -> str:
     case = summary.case
     members = f" with {case.members} members" if case.members > 1 else ""
     devices = f" on {case.mesh} devices" if case.devices > 1 else ""
-    return f"{case.mode}{members}{devices}" + (" (oversubscribed)" if summary.oversubscribed else "")
+    batch = "" if case.usual_batch else f" at batch {case.batch}"
+    return f"{case.mode}{members}{devices}{batch}" + (" (oversubscribed)" if summary.oversubscribed else "")
