@@ -11,6 +11,7 @@ from toynet.errors import UsageError, unknown
 Dtype = Literal["float32", "float64"]
 ComputeDtype = Literal["float32", "float64", "bfloat16"]
 Points = Literal["nested", "gaussian", "digits"]
+Product = Literal["dot", "broadcast"]
 Threefry = Literal["legacy", "partitionable"]
 
 # Chunks that the batch is summed in, in a fixed order, when results must be bit-equal on 1, 2, 4, 8 devices.
@@ -39,6 +40,8 @@ class Config:
     """Of parameters, optimizer state, the loss, and whatever is added up over devices."""
     compute_dtype: ComputeDtype | None = None
     """Of the layers' products; None: as dtype. bfloat16 goes with float32, whose parameters are then its masters."""
+    product: Product = "dot"
+    """How layers multiply: a matrix product, or a multiplication of its broadcast factors and a sum."""
     threefry: Threefry = "legacy"
     virtual_shards: int = 0
     """0 sums over the batch as XLA likes; n > 0 in n chunks and a fixed order."""

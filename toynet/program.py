@@ -14,7 +14,8 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from toynet import fsdp
-from toynet.mesh import DATA, MEMBERS, first_devices, make_mesh
+from toynet.blocks import in_blocks
+from toynet.mesh import DATA, MEMBERS, first_devices, make_mesh, small_sums
 from toynet.modes import Layout, Mode, check, check_alone, check_workload, collectives
 from toynet.workload import Batch, Metrics, State, Workload
 
@@ -95,6 +96,10 @@ class Program:
         return jax.tree.map(lambda leaf: _rows(leaf, chosen), tree)
 
 
+def _alone(function: Callable) -> Callable:
+    return function
+
+
 @dataclass(frozen=True)
 class _Local:
     """What a device computes on its part of a state and a batch, and the specs of what comes of it."""
@@ -105,7 +110,10 @@ class _Local:
     """Specs of a state, or one for all of its leaves."""
     grads: Any
     metrics: PartitionSpec
+    lift: Callable[[Callable], Callable] = _alone
+    """Makes of a function of one member's state, and a batch, one of all that a device holds."""
     divided_params: bool = False
+    compiler_options: dict[str, Any] | None = None
 
 
 def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool = True) -> Program:
@@ -129,8 +137,7 @@ def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool =
         place, shard = functools.partial(jax.tree.map, _on_first_device), _unsharded
 
     def transform(function: Callable, batch_spec: PartitionSpec, out_specs: Any) -> Callable:
-        mapped = jax.vmap(function, in_axes=(0, None)) if mode.ensemble else function
-        return shard(mapped, in_specs=(local.state, batch_spec), out_specs=out_specs)
+        return shard(local.lift(function), in_specs=(local.state, batch_spec), out_specs=out_specs)
 
     def scan(state: State, batches: Batch) -> tuple[State, Metrics]:
         return lax.scan(local.step, state, batches)
@@ -141,7 +148,12 @@ def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool =
     init = jax.vmap(workload.init) if mode.ensemble else workload.init
     state_sharding, metrics_sharding = place((local.state, local.metrics))
     # Explicit output shardings: what comes out must be what goes in, or the second step compiles again.
-    compiled = functools.partial(jax.jit, donate_argnums=0, out_shardings=(state_sharding, metrics_sharding))
+    compiled = functools.partial(
+        jax.jit,
+        donate_argnums=0,
+        out_shardings=(state_sharding, metrics_sharding),
+        compiler_options=local.compiler_options,
+    )
     return Program(
         workload,
         mode,
@@ -162,16 +174,25 @@ def _local(workload: Workload, mode: Mode, layout: Layout, communicates: bool) -
         divided = fsdp.divided(workload, mode, layout.data_shards, communicates=communicates)
         gradients = divided.gradients if workload.gradients else None
         divided_params = any(spec != P() for spec in jax.tree.leaves(divided.params))
-        return _Local(divided.step, gradients, divided.state, divided.params, P(), divided_params)
+        return _Local(divided.step, gradients, divided.state, divided.params, P(), divided_params=divided_params)
     # Without an axis to reduce over there must be no collective, not one over groups of a single device.
     axis_name = DATA if layout.data_shards > 1 and communicates else None
     members = P(MEMBERS) if layout.member_shards > 1 else P()
 
-    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
-        return workload.step(state, batch, axis_name)
+    of, lift, options = workload, _vmapped if mode.ensemble else _alone, None
+    if mode.ensemble and workload.lanes:
+        of, lift = workload.lanes, functools.partial(in_blocks, block=workload.lanes.block)
+        options = small_sums()
 
-    gradients = workload.gradients and functools.partial(workload.gradients, axis_name=axis_name)
-    return _Local(step, gradients, members, members, members)
+    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+        return of.step(state, batch, axis_name)
+
+    gradients = of.gradients and functools.partial(of.gradients, axis_name=axis_name)
+    return _Local(step, gradients, members, members, members, lift, compiler_options=options)
+
+
+def _vmapped(function: Callable) -> Callable:
+    return jax.vmap(function, in_axes=(0, None))
 
 
 def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -12,12 +14,18 @@ import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from toynet import lanes
 from toynet.config import Config
 from toynet.data import Batch, batches, train_and_test
 from toynet.errors import UsageError
 from toynet.exchange import added
-from toynet.model import MLPClassifier
-from toynet.workload import Parts, Workload
+from toynet.model import MLPClassifier, broadcast_dot
+from toynet.paths import PLAIN, Path
+from toynet.sums import Metrics, Sums, means
+from toynet.workload import Lanes, Parts, Workload
+
+LocalSums = Callable[[Config, Any, Batch], Sums]
+"""What a device adds up over its part of a batch, at parameters."""
 
 
 class TrainState(NamedTuple):
@@ -28,26 +36,11 @@ class TrainState(NamedTuple):
     step: jax.Array
 
 
-class Metrics(NamedTuple):
-    """Means over the examples that count, of the global batch; scalars."""
-
-    loss: jax.Array
-    accuracy: jax.Array
-
-
-class Sums(NamedTuple):
-    """What is added up over examples, chunks and devices, and divided only once, at the end."""
-
-    grads: Any
-    loss: jax.Array
-    correct: jax.Array
-    examples: jax.Array
-
-
 def model(config: Config) -> MLPClassifier:
     """The network that a configuration describes."""
     dtypes = jnp.dtype(config.dtype), jnp.dtype(config.products)
-    return MLPClassifier(config.hidden_layers, config.hidden_dim, config.n_classes, *dtypes)
+    dot_general = broadcast_dot if config.product == "broadcast" else None
+    return MLPClassifier(config.hidden_layers, config.hidden_dim, config.n_classes, *dtypes, dot_general)
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
@@ -100,28 +93,24 @@ def ordered_sums(config: Config, params: Any, batch: Batch, axis_name: str | Non
     return unravel(total)
 
 
-def global_sums(config: Config, params: Any, batch: Batch, axis_name: str | None) -> Sums:
+def global_sums(
+    config: Config, params: Any, batch: Batch, axis_name: str | None, local: LocalSums = local_sums
+) -> Sums:
     """Sums over the global batch: over this device's part, and over the axis if there is one."""
     if axis_name:
         # A gradient for parameters that are equal on all devices would be summed over them unasked.
         params = lax.pcast(params, axis_name, to="varying")
     if config.virtual_shards:
         return ordered_sums(config, params, batch, axis_name)
-    sums = local_sums(config, params, batch)
+    sums = local(config, params, batch)
     return added(sums, axis_name) if axis_name else sums
 
 
-def means(sums: Sums) -> tuple[Any, Metrics]:
-    """Gradients of the mean loss over the examples that count (none: zeros), with the metrics."""
-    count = jnp.maximum(sums.examples, 1)
-    return jax.tree.map(lambda g: g / count, sums.grads), Metrics(sums.loss / count, sums.correct / count)
-
-
 def mean_gradients(
-    config: Config, state: TrainState, batch: Batch, axis_name: str | None = None
+    config: Config, state: TrainState, batch: Batch, axis_name: str | None = None, local: LocalSums = local_sums
 ) -> tuple[Any, Metrics]:
-    """The same of the global batch, at a state."""
-    return means(global_sums(config, state.params, batch, axis_name))
+    """Gradients of the global batch's mean loss at a state, with the metrics."""
+    return means(global_sums(config, state.params, batch, axis_name, local))
 
 
 def update(config: Config, state: TrainState, grads: Any) -> TrainState:
@@ -130,9 +119,11 @@ def update(config: Config, state: TrainState, grads: Any) -> TrainState:
     return TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1)
 
 
-def step(config: Config, state: TrainState, batch: Batch, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
+def step(
+    config: Config, state: TrainState, batch: Batch, axis_name: str | None = None, local: LocalSums = local_sums
+) -> tuple[TrainState, Metrics]:
     """One step of adam on the mean loss of the global batch: the one function that every mode runs."""
-    grads, metrics = mean_gradients(config, state, batch, axis_name)
+    grads, metrics = mean_gradients(config, state, batch, axis_name, local)
     return update(config, state, grads), metrics
 
 
@@ -172,10 +163,21 @@ def draw(config: Config, key: jax.Array, n: int) -> Batch:
     return Batch(*(leaf[chosen] for leaf in flat))
 
 
-def workload(name: str, config: Config) -> Workload:
-    """A configuration as a workload; raises UsageError if its dtype isn't enabled in JAX."""
+def lanes_of(config: Config, path: Path) -> Lanes:
+    """The step of many members that lead no array, but end each."""
+    local = functools.partial(lanes.chunked_sums, chunk=path.chunk)
+
+    def gradients(state: TrainState, batch: Batch, axis_name: str | None = None) -> Any:
+        return mean_gradients(config, state, batch, axis_name, local)[0]
+
+    return Lanes(step=functools.partial(step, config, local=local), gradients=gradients, block=path.block)
+
+
+def workload(name: str, config: Config, path: Path = PLAIN) -> Workload:
+    """A configuration as a workload that is computed so; raises UsageError if its dtype isn't enabled in JAX."""
     if config.dtype == "float64" and not jax.config.read("jax_enable_x64"):
         raise UsageError("float64 needs JAX_ENABLE_X64=1 in the environment; without it JAX computes in float32.")
+    config = dataclasses.replace(config, product=path.product)
     return Workload(
         name=name,
         init=functools.partial(init, config),
@@ -183,6 +185,7 @@ def workload(name: str, config: Config) -> Workload:
         step=functools.partial(step, config),
         gradients=lambda state, batch, axis_name=None: mean_gradients(config, state, batch, axis_name)[0],
         parts=parts(config),
+        lanes=lanes_of(config, path) if path.block else None,
         batch_size=config.batch_size,
         epoch_steps=config.epoch_steps,
         masked=True,

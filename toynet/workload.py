@@ -53,6 +53,19 @@ class Parts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lanes:
+    """How many members step at once where every leaf of their state, and of what comes out, ends with them.
+
+    Metrics that a member doesn't have by itself, such as a count of examples, end with them all the same.
+    """
+
+    step: Step
+    gradients: Gradients | None
+    block: int
+    """Members that are stepped together; blocks follow one another."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workload:
     """What is trained, as pure functions; every mode is derived from them.
 
@@ -70,6 +83,8 @@ class Workload:
     """Without them a factor in the gradient that the optimizer hides can't be seen."""
     parts: Parts | None = None
     """Without them the state can't be divided over devices, as `fsdp` and `zero1` do."""
+    lanes: Lanes | None = None
+    """Without them an ensemble is the step under vmap."""
     batch_size: int = 32
     epoch_steps: int = 8
     masked: bool = False
