@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toynet import modes
-from toynet.config import PRESETS, VIRTUAL_SHARDS, preset
+from toynet.config import PRESETS, VIRTUAL_SHARDS, Config, preset
 from toynet.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from toynet.paths import Path
 
 DEVICES = (1, 2, 4, 8)
 SCALINGS = ("strong", "weak")
+# fast: as `toynet.paths` chooses by size, where that isn't the plain way.
+PATHS = ("plain", "fast")
 # The others, which divide the state as well, are there for the asking: all modes together take more than three minutes.
 DEFAULT_MODES = ("single", "ensemble", "data_parallel", "ensemble_data")
 # What of a selection changes a preset, and what leaves it as it is.
@@ -37,6 +42,8 @@ class Case:
     """Both None: as the workload has it."""
     compute_dtype: str | None = None
     """Of the layers' products; None: as dtype."""
+    path: str = "plain"
+    """Of PATHS."""
 
     @property
     def products(self) -> str:
@@ -45,10 +52,10 @@ class Case:
 
     @property
     def variant(self) -> tuple[str, ...]:
-        """What tells its network from the workload's own: `h3x2048` (hidden layers x width), its dtypes."""
+        """What tells it from the workload's own: `h3x2048` (hidden layers x width), its dtypes, `fast`."""
         hidden = [] if self.hidden_layers is None else [f"h{self.hidden_layers}x{self.hidden_dim}"]
         dtypes = [self.dtype] * (self.dtype != "float32") + [self.compute_dtype or ""]
-        return tuple(filter(None, hidden + dtypes))
+        return tuple(filter(None, [*hidden, *dtypes, "fast" if self.path == "fast" else None]))
 
     @property
     def layout(self) -> modes.Layout:
@@ -107,6 +114,8 @@ class Selection:
     hidden_layers: int | None = None
     hidden_dim: int | None = None
     """None: the preset's own."""
+    paths: tuple[str, ...] | None = None
+    """Of PATHS; None: plain, and on one device fast beside it."""
     deterministic: bool = False
     """Measure the bit-equal variant of each data_parallel case beside the plain one."""
     scaling: tuple[str, ...] = ()
@@ -117,6 +126,9 @@ class Selection:
         for name in self.scaling:
             if name not in SCALINGS:
                 raise unknown("scaling", name, SCALINGS)
+        for name in self.paths or ():
+            if name not in PATHS:
+                raise unknown("path", name, PATHS)
         if self.scaling and (self.meshes is not None or self.deterministic):
             raise UsageError("--scaling divides one thing over all devices; it takes no --mesh and no --deterministic.")
         numbers = {"devices": self.numbers_of_devices, "members": self.members, "batch": self.batch or (1,)}
@@ -126,7 +138,7 @@ class Selection:
                     raise UsageError(f"{name} must be at least 1, got {value}.")
                 if value >= 2**31:
                     raise UsageError(f"{name} must be below 2**31, got {value}.")
-        for list_name in ("workloads", "modes", "devices", "members"):
+        for list_name in ("workloads", "modes", "devices", "members", "paths"):
             if getattr(self, list_name) == ():
                 raise UsageError(f"{list_name} is empty; name at least one.")
         for mesh in self.meshes or ():
@@ -160,7 +172,8 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
         for workload in selection.workloads
         for mode in chosen
         for batch in selection.batch or (own_batch[workload],)
-        for case in (_scaled if selection.scaling else _of_mode)(selection, workload, mode, batch)
+        for plain in (_scaled if selection.scaling else _of_mode)(selection, workload, mode, batch)
+        for case in _on_paths(selection, plain)
     ]
     if not cases:
         raise UsageError(
@@ -175,11 +188,51 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
     return list(dict.fromkeys(cases))
 
 
+def config(case: Case) -> Config:
+    """The configuration of a preset's case; raises UsageError for a name that leads to none."""
+    return preset(
+        case.workload,
+        batch_size=case.batch,
+        dtype=case.dtype,
+        compute_dtype=case.compute_dtype,
+        hidden_layers=case.hidden_layers,
+        hidden_dim=case.hidden_dim,
+        virtual_shards=VIRTUAL_SHARDS if case.deterministic else 0,
+    )
+
+
+def path(case: Case, platform: str) -> Path:
+    """How a preset's case is computed on a platform of JAX."""
+    from toynet import paths  # the toynet that a worker of `ab` has may be older, and not have it
+
+    mode = modes.by_name(case.mode)
+    return paths.PLAIN if case.path == "plain" else paths.choose(config(case), mode, case.layout, platform)
+
+
+def taken(cases: Sequence[Case], platform: str) -> list[Case]:
+    """Without the fast cases that are computed plainly there; raises UsageError if none is left."""
+    kept = [case for case in cases if case.path == "plain" or not path(case, platform).plain]
+    if cases and not kept:
+        why = path(cases[0], platform).why
+        raise UsageError(f"no case: of {cases[0].name} the plain path is the fast one: {why}; take --paths plain.")
+    return kept
+
+
 def check_divides(cases: Iterable[Case], own: Mapping[str, Own]) -> None:
     """Raises UsageError for a case whose batch can't be divided so, as far as its workload is among those known."""
     for case in cases:
         if case.workload in own:
             modes.check_workload(own[case.workload], modes.by_name(case.mode), case.layout)
+
+
+def _on_paths(selection: Selection, plain: Case) -> list[Case]:
+    """A case on the paths that were asked for; a workload of the user's own has but the plain one."""
+    paths = selection.paths or (PATHS if plain.devices == 1 and not selection.scaling else ("plain",))
+    cases = [plain] * ("plain" in paths)
+    fast = dataclasses.replace(plain, path="fast")
+    if "fast" in paths and plain.workload in PRESETS and (selection.paths or not path(fast, "cpu").plain):
+        cases.append(fast)
+    return cases
 
 
 def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) -> list[Case]:

@@ -46,11 +46,13 @@ class TraceCount:
 
     def counted(self, workload: Workload) -> Workload:
         """The workload, its step counted."""
-        parts = getattr(workload, "parts", None)  # a side's own toynet may be older, and know of none
-        if parts is None:
-            return dataclasses.replace(workload, step=self._counted(workload.step))
-        parts = dataclasses.replace(parts, update=self._counted(parts.update))
-        return dataclasses.replace(workload, step=self._counted(workload.step), parts=parts)
+        changed: dict[str, Any] = {"step": self._counted(workload.step)}
+        # A side's own toynet may be older, and know of neither.
+        if parts := getattr(workload, "parts", None):
+            changed["parts"] = dataclasses.replace(parts, update=self._counted(parts.update))
+        if lanes := getattr(workload, "lanes", None):
+            changed["lanes"] = dataclasses.replace(lanes, step=self._counted(lanes.step))
+        return dataclasses.replace(workload, **changed)
 
     def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

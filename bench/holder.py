@@ -41,14 +41,16 @@ class Holder:
         self,
         case: Case,
         workload: Workload,
+        plain: Workload | None = None,
         memo: Memo = Memo(),  # noqa: B008, it is frozen
         cache: Path | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Makes the case's initial state and its batches; the process must have the devices.
 
-        With a `cache` folder, what was compiled there before by the same case is loaded. A measured
-        compilation finds nothing there the first time.
+        It is checked against `plain`, the same workload computed plainly (None: it is itself). With a `cache` folder,
+        what was compiled there before by the same case is loaded. A measured compilation finds nothing there the
+        first time.
         """
         self.case = case
         self._traces = TraceCount()
@@ -58,6 +60,7 @@ class Holder:
         self._in_flight = timing.in_flight(case.devices)
         self._use_cache("shared")
         self._memo = memo
+        self._plain = None if plain is workload else plain
         self._host_batches = memo(f"{self._what()}/batches", lambda: epoch_of(workload, case.batch))
         self._batches = [self._program.place(batch) for batch in unstacked(self._host_batches)]
         self._stacked = self._program.place_stacked(self._host_batches)
@@ -96,7 +99,7 @@ class Holder:
         program (None: unless its steps are long)."""
         certificate, self._state = certify(
             self._program,
-            Reference(self._program, self._memo, self._what()),
+            Reference(self._program, self._memo, self._what(), self._plain),
             self._initial,
             self._first_losses,
             self._state,
@@ -163,8 +166,10 @@ class Holder:
         return self._traces.traces
 
     def _what(self) -> str:
-        """The name of what all modes of the workload share at this batch size."""
-        return dataclasses.replace(self.case, mode="single", member_shards=1, data_shards=1, members=1).name
+        """The name of what all modes and paths of the workload share at this batch size."""
+        return dataclasses.replace(
+            self.case, mode="single", member_shards=1, data_shards=1, members=1, path="plain"
+        ).name
 
     def _rough(self, kind: Kind) -> float:
         self.block(kind, 1)  # compiles what isn't compiled yet

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import importlib
 
+from bench import cases
 from bench.cases import Case, Own
-from toynet.config import VIRTUAL_SHARDS, Config, preset
+from toynet.config import preset
 from toynet.errors import UsageError, unknown
 from toynet.workload import Workload
 
 
 def workload(case: Case) -> Workload:
-    """The workload of a case; raises UsageError for a name that leads to none."""
+    """The workload of a case, computed as its path says here; raises UsageError for a name that leads to none."""
     if ":" in case.workload:
         return _imported(case.workload)
     from toynet import train  # Flax and optax load only where a preset is trained
 
-    return train.workload(case.workload, config(case))
+    if case.path == "plain":
+        return train.workload(case.workload, cases.config(case))  # a side's toynet may be older, and know of no paths
+    import jax
 
-
-def config(case: Case) -> Config:
-    """The configuration of a preset's case; raises UsageError for a name that leads to none."""
-    return preset(
-        case.workload,
-        batch_size=case.batch,
-        dtype=case.dtype,
-        compute_dtype=case.compute_dtype,
-        hidden_layers=case.hidden_layers,
-        hidden_dim=case.hidden_dim,
-        virtual_shards=VIRTUAL_SHARDS if case.deterministic else 0,
-    )
+    return train.workload(case.workload, cases.config(case), cases.path(case, jax.default_backend()))
 
 
 def own(name: str) -> Own:

@@ -12,7 +12,7 @@ import numpy as np
 from bench.memo import Memo
 from toynet import modes
 from toynet.program import Program, bind
-from toynet.workload import loss
+from toynet.workload import Workload, loss
 
 
 class Reference:
@@ -22,10 +22,14 @@ class Reference:
     step by a program that LLVM didn't optimise; without jit, too, if the workload gives no gradients.
     """
 
-    def __init__(self, program: Program, memo: Memo, name: str) -> None:
-        """`name` tells the workload, at its batch size and dtype, from others in the memo."""
-        self._program = bind(program.workload, modes.MODES["single"], modes.Layout(batch=program.layout.batch))
-        self._is_single = program.mode.name == "single"
+    def __init__(self, program: Program, memo: Memo, name: str, plain: Workload | None = None) -> None:
+        """`name` tells the workload, at its batch size and dtype, from others in the memo.
+
+        `plain` is the workload computed plainly, where the program has another way.
+        """
+        layout = modes.Layout(batch=program.layout.batch)
+        self._program = bind(plain or program.workload, modes.MODES["single"], layout)
+        self._is_single = program.mode.name == "single" and plain is None
         self._memo = memo
         self._name = name
 

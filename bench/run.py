@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from bench import environment, nvml
-from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand
+from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand, taken
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule
@@ -59,6 +59,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
     cases = chosen(plan.selection, plan.limit_s)
     backend = probe(plan.limit_s)
     check_dtype(cases, backend)
+    cases = taken(cases, backend.platform)
     cases = available(cases, backend, cut=plan.selection.devices is None and plan.selection.meshes is None)
     began = time.monotonic()
     record = Record(

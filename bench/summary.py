@@ -71,7 +71,9 @@ def _summary(record: Record, result: CaseResult) -> Summary:
 
 def baseline(record: Record, case: Case) -> CaseResult | None:
     """`single` with the case's workload, network, batch and dtypes, if it was measured."""
-    wanted = dataclasses.replace(case, mode="single", member_shards=1, data_shards=1, members=1, deterministic=False)
+    wanted = dataclasses.replace(
+        case, mode="single", member_shards=1, data_shards=1, members=1, deterministic=False, path="plain"
+    )
     return next((r for r in record.cases if r.case == wanted and r.status == "measured"), None)
 
 

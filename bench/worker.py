@@ -34,10 +34,11 @@ def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
     environment.pin(cores)
     mesh.simulate(case.devices)
     workload = lookup.workload(case)  # a user's module may start JAX as it is imported
+    plain = workload if case.path == "plain" else lookup.workload(dataclasses.replace(case, path="plain"))
     if shared is None:
-        return Holder(case, workload)
+        return Holder(case, workload, plain)
     own_cache = "JAX_COMPILATION_CACHE_DIR" in os.environ  # the user's, which is to be measured
-    return Holder(case, workload, Memo(Path(shared, "memo")), None if own_cache else Path(shared, "compiled"))
+    return Holder(case, workload, plain, Memo(Path(shared, "memo")), None if own_cache else Path(shared, "compiled"))
 
 
 def serve(pipe: socket.socket) -> None:

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import lookup
-from bench.cases import Case, Own, Selection, check_divides, expand
+from bench.cases import Case, Own, Selection, check_divides, config, expand
 from toynet.errors import UsageError
 from toynet.modes import MODES
 
@@ -82,9 +81,9 @@ def test_a_network_of_other_sizes_or_products_is_told_by_its_name_and_by_its_cas
     (resized,) = expand(Selection(**asked, hidden_dim=2048, compute_dtype="bfloat16"))
     assert resized.name == "wide/data_parallel-2/m1/b512/h2x2048/bfloat16"
     assert (resized.hidden_layers, resized.hidden_dim, resized.products) == (2, 2048, "bfloat16")
-    config = lookup.config(resized)
-    assert (config.hidden_layers, config.hidden_dim, config.products) == (2, 2048, "bfloat16")
-    assert config.parameters == 4349962  # (64 + 1) 2048 + (2048 + 1) 2048 + (2048 + 1) 10
+    its = config(resized)
+    assert (its.hidden_layers, its.hidden_dim, its.products) == (2, 2048, "bfloat16")
+    assert its.parameters == 4349962  # (64 + 1) 2048 + (2048 + 1) 2048 + (2048 + 1) 10
     assert names(**asked, hidden_layers=5, deterministic=True)[1] == (
         "wide/data_parallel-2/m1/b512/h5x1024/deterministic"
     )
@@ -100,7 +99,7 @@ def test_what_a_preset_is_anyway_changes_no_name() -> None:
 def test_xl_says_what_it_computes_in_and_can_be_told_to_do_without_bfloat16(asked: str | None, products: str) -> None:
     (case,) = expand(Selection(workloads=("xl",), modes=("single",), compute_dtype=asked))
     assert case.name == f"xl/single-1/m1/b4096/{products}"
-    assert lookup.config(case).products == case.products == products
+    assert config(case).products == case.products == products
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ class Comparing(Cases):
     """Ways of running them."""
     members: Counts = (8,)
     """Members of an ensemble."""
+    paths: Names = ("plain",)
+    """How steps are computed: 'plain', or 'fast' as is quickest at their sizes."""
     kind: Literal["latency", "throughput", "fused"] = "latency"
     """What is compared: steps that are waited for, a chain of them, or many in one program."""
     budget: float = 300.0

@@ -29,6 +29,8 @@ class Doctor(Cases):
     """Ways of running them."""
     members: Counts = (8,)
     """Members of an ensemble."""
+    paths: Names = ("plain",)
+    """How steps are computed: 'plain', or 'fast' as is quickest at their sizes."""
     kind: Literal["latency", "throughput", "fused"] = "latency"
     """What is measured: steps that are waited for, a chain of them, or many in one program."""
     rounds_s: float = 1.0

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from bench import lookup
 from bench.arguments import Counts, Meshes, Names, Switch, own
-from bench.cases import DEFAULT_MODES, Case, Selection
+from bench.cases import DEFAULT_MODES, Case, Selection, config
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
 from bench.events import Schedule
@@ -43,6 +42,8 @@ class Cases:
     """Hidden layers of the presets' networks."""
     hidden_dim: Annotated[int | None, own("each preset's own", "N")] = None
     """Width of each hidden layer."""
+    paths: Annotated[Names, own("plain, and on one device fast")] = ()
+    """How steps are computed: 'plain'; 'fast', as is quickest at their sizes ('list --explain' says how)."""
     deterministic: Switch = False
     """Measure data_parallel's bit-equal variant beside the plain one."""
     scaling: Annotated[Names, own("none")] = ()
@@ -60,6 +61,7 @@ class Cases:
             compute_dtype=self.compute_dtype,
             hidden_layers=self.hidden_layers,
             hidden_dim=self.hidden_dim,
+            paths=self.paths or None,
             deterministic=self.deterministic,
             scaling=self.scaling,
         )
@@ -156,4 +158,4 @@ def _report_beside(record: Any, out: Path) -> None:
 
 def _shapes(case: Case) -> tuple[tuple[int, ...], ...] | None:
     """Of one member's weights and biases; None for a workload that isn't a preset."""
-    return lookup.config(case).shapes if case.workload in PRESETS else None
+    return config(case).shapes if case.workload in PRESETS else None
