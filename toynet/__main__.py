@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from toynet import modes
+from toynet import modes, paths
 from toynet.arguments import parsed
 from toynet.config import VIRTUAL_SHARDS, ComputeDtype, Config, Dtype, Threefry, preset
 from toynet.errors import UsageError
 from toynet.modes import Layout, Mode
+from toynet.paths import Path
+from toynet.xla import usable_cores
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from toynet.data import Points
     from toynet.fit import Decision
     from toynet.program import Program
-    from toynet.train import Metrics, TrainState
+    from toynet.train import TrainState
 
 DEFAULT_MEMBERS = 8
 OUT_OF_MEMORY = r"RESOURCE_EXHAUSTED|Out of memory"  # the first on a GPU, the second on a CPU
@@ -43,7 +47,7 @@ class Train:
 
     preset: str = "tutorial"
     """What to train: 'tutorial' (2-10-2), 'small' (64-64-10), 'wide' (64-1024-1024-10) or 'xl' (4 x 8192 hidden)."""
-    mode: str = "single"
+    mode: Annotated[str | None, _flag("single; with --seeds over a CPU's cores", metavar="STR")] = None
     """How to run it: 'single', 'ensemble', 'data_parallel', 'ensemble_data', 'fsdp' or 'zero1'."""
     devices: Annotated[int | None, _flag("1, or as --mesh says", metavar="N")] = None
     """Devices to divide the work over; a CPU simulates them."""
@@ -71,9 +75,13 @@ class Train:
     """What the layers' products are computed in, as --dtype or bfloat16; parameters and sums keep --dtype."""
     threefry: Annotated[Threefry | None, _flag("the preset's", metavar="{legacy,partitionable}")] = None
     """Random bits as JAX made them before 0.5, as the tutorial printed, or as it makes them today."""
+    path: Literal["fast", "plain"] = "fast"
+    """How steps are computed: as is quickest at their sizes, or plainly; the results are the same but for roundings."""
+    explain: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Say how it will be run, and why so."""
     deterministic: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Sum in a fixed order, so that 'data_parallel' gives the same bits on 1, 2, 4 and 8 devices."""
-    plot: Annotated[Path | None, _flag("no pictures", metavar="DIR")] = None
+    plot: Annotated[pathlib.Path | None, _flag("no pictures", metavar="DIR")] = None
     """Folder for pictures of the data, its split and the decision."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the final accuracy only."""
@@ -98,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(options: Train) -> None:
     """Trains, prints and draws what the options ask for; raises UsageError before anything is written."""
-    config, mode, layout = config_of(options), modes.by_name(options.mode), layout_of(options)
+    cores = usable_cores()
+    config, mode, layout = config_of(options), mode_of(options, cores), layout_of(options, cores)
     modes.check(mode, layout)
     last_seed = config.seed + layout.members - 1
     if last_seed >= 2**32:
@@ -106,10 +115,18 @@ def train(options: Train) -> None:
     if options.plot and config.features != 2:
         raise UsageError(f"--plot draws points of 2 features, and preset {options.preset!r} has {config.features}.")
     with _ready(config, layout):
+        import jax
+
         from toynet.program import bind
         from toynet.train import workload
 
-        program = bind(workload(options.preset, config), mode, layout)
+        if jax.default_backend() != "cpu":  # whose cores say nothing then
+            mode, layout = mode_of(options), layout_of(options)
+        fast = paths.choose(config, mode, layout, jax.default_backend())
+        path = paths.PLAIN if options.path == "plain" else fast
+        program = bind(workload(options.preset, config, path), mode, layout)
+        if options.explain:
+            print(_explained(program, config, path))
         if options.plot:
             _check_folder(options.plot)
         _train(program, config, options)
@@ -133,18 +150,36 @@ def config_of(options: Train) -> Config:
     )
 
 
-def layout_of(options: Train) -> Layout:
+def mode_of(options: Train, cores: int = 1) -> Mode:
+    """The mode asked for, or what the other options ask for on a CPU of that many cores; raises UsageError."""
+    if options.mode is not None:
+        return modes.by_name(options.mode)
+    if options.seeds is None:
+        return modes.MODES["single"]
+    return modes.MODES["ensemble_data" if options.mesh or _devices(options, cores) > 1 else "ensemble"]
+
+
+def layout_of(options: Train, cores: int = 1) -> Layout:
     """Members, batch and mesh; raises UsageError for a mesh that isn't one or doesn't have those devices."""
-    mode = modes.by_name(options.mode)
+    mode = mode_of(options, cores)
     if options.devices is not None and options.devices < 1:
         raise UsageError(f"--devices must be at least 1, got {options.devices}.")
-    member_shards, data_shards = _mesh(mode, options)
+    member_shards, data_shards = _mesh(mode, options, cores)
     members = options.seeds if options.seeds is not None else DEFAULT_MEMBERS if mode.ensemble else 1
     batch = config_of(options).batch_size
     return Layout(members=members, batch=batch, member_shards=member_shards, data_shards=data_shards)
 
 
-def _mesh(mode: Mode, options: Train) -> tuple[int, int]:
+def _devices(options: Train, cores: int) -> int:
+    """What members are divided over where no mode was named: as many as --devices says, else cores that they fill."""
+    if options.devices is not None or options.seeds is None:
+        return options.devices or 1
+    return paths.member_shards(options.seeds, cores)
+
+
+def _mesh(mode: Mode, options: Train, cores: int) -> tuple[int, int]:
+    if options.mesh is None and options.mode is None:
+        return _devices(options, cores), 1
     if options.mesh is None:
         return modes.mesh_for(mode, options.devices or 1)
     if not (mode.shards_members and mode.shards_batch):
@@ -183,7 +218,7 @@ def _ready(config: Config, layout: Layout) -> Iterator[None]:
             raise UsageError("not enough memory; take fewer points, members or hidden units.") from None
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: pathlib.Path) -> None:
     """Makes the folder, and tries it, so that no training is lost to it; raises UsageError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,6 +228,8 @@ def _check_folder(folder: Path) -> None:
 
 
 def _train(program: Program, config: Config, options: Train) -> None:
+    import numpy as np
+
     from toynet import data, fit
 
     points_train, points_test = data.train_and_test(config)
@@ -201,20 +238,35 @@ def _train(program: Program, config: Config, options: Train) -> None:
         last_seed = config.seed + program.layout.members - 1
         print(f"Each step: the median of {program.layout.members} members, seeds {config.seed} to {last_seed}")
     state: Any = None
-    for epoch, (latest, metrics) in enumerate(fit.epochs(program, config.seed, batches, config.epochs)):
+    at_once, epoch = fit.at_once(config, program.layout.members), 0
+    for latest, metrics in fit.epochs(program, config.seed, batches, config.epochs, at_once):
         state = latest
-        if not options.quiet:
-            print(_epoch_line(epoch, metrics), flush=True)
+        for each in zip(*(np.moveaxis(leaf, -1, 0) for leaf in metrics), strict=True):
+            if not options.quiet:
+                print(_epoch_line(epoch, *each), flush=True)
+            epoch += 1
     _print_accuracy(program, fit.decide(config, program, state, points_test.inputs), points_test)
     if options.plot:
         _draw(program, config, state, (points_train, points_test), options.plot)
 
 
-def _epoch_line(epoch: int, metrics: Metrics) -> str:
+def _explained(program: Program, config: Config, path: Path) -> str:
+    from toynet import fit
+
+    mode, layout = program.mode, program.layout
+    over = f" over {layout.devices} devices" if layout.devices > 1 else ""
+    at_once = fit.at_once(config, layout.members)
+    return (
+        f"Mode {mode.name}{over}: {mode.summary}\n"
+        f"Path {path.name}: {path.why}\n"
+        f"Epochs in one program: {at_once} of {config.epochs}"
+    )
+
+
+def _epoch_line(epoch: int, loss: np.ndarray, accuracy: np.ndarray) -> str:
     import numpy as np
 
-    loss, accuracy = (np.median(leaf) for leaf in metrics)
-    return f"step: {epoch:03d}, loss: {loss:.4f}, accuracy: {accuracy:.4f}"
+    return f"step: {epoch:03d}, loss: {np.median(loss):.4f}, accuracy: {np.median(accuracy):.4f}"
 
 
 def _print_accuracy(program: Program, decision: Decision, test: Points) -> None:
@@ -230,7 +282,9 @@ def _print_accuracy(program: Program, decision: Decision, test: Points) -> None:
         print(f"The members disagree on {decision.disputed.sum()} of {len(test.labels)} points")
 
 
-def _draw(program: Program, config: Config, state: TrainState, split: tuple[Points, Points], folder: Path) -> None:
+def _draw(
+    program: Program, config: Config, state: TrainState, split: tuple[Points, Points], folder: pathlib.Path
+) -> None:
     import functools
 
     from toynet import fit, plots

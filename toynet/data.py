@@ -33,16 +33,39 @@ def nested_classes(size: int, seed: int) -> Points:
     """Two blobs and, beside them, two circles of which one lies within the other: the tutorial's ToyDataset.
 
     A fifth of the points are blobs, a fifth the inner circle; the outer one takes the rest,
-    which at the tutorial's 1,000 is its 60%.
+    which at the tutorial's 1,000 is its 60%. They are those of scikit-learn's `make_blobs` and `make_circles`, bit
+    for bit, made here because importing it takes longer than all of the training.
     """
-    from sklearn.datasets import make_blobs, make_circles  # most of a second to import
-
     fifth = int(size * 0.2)
-    blobs, blob_labels = make_blobs(n_samples=fifth, n_features=2, centers=2, cluster_std=1.9, random_state=seed)[:2]
-    outer_and_inner: Any = (size - 2 * fifth, fifth)  # Any: pyright takes the default, 100, for the only type
-    circles, circle_labels = make_circles(n_samples=outer_and_inner, noise=0.05, factor=0.1, random_state=seed)
-    circles = circles * 3 + np.array([2.5, -7.0])
-    return Points(np.concatenate([blobs, circles]), np.concatenate([blob_labels, circle_labels]))
+    blobs = _blobs(fifth, np.random.RandomState(seed), spread=1.9)
+    circles = _circles(size - 2 * fifth, fifth, np.random.RandomState(seed), noise=0.05, factor=0.1)
+    moved = circles.inputs * 3 + np.array([2.5, -7.0])
+    return Points(np.concatenate([blobs.inputs, moved]), np.concatenate([blobs.labels, circles.labels]))
+
+
+def _blobs(size: int, random: np.random.RandomState, *, spread: float) -> Points:
+    """Normal points around two centres that are drawn from a square; the class is the centre."""
+    centres = random.uniform(-10, 10, size=(2, 2))
+    counts = size - size // 2, size // 2
+    drawn = [random.normal(centre, spread, (n, 2)) for centre, n in zip(centres, counts, strict=True)]
+    return _shuffled(np.concatenate(drawn), np.repeat([0, 1], counts), random)
+
+
+def _circles(outer: int, inner: int, random: np.random.RandomState, *, noise: float, factor: float) -> Points:
+    """Points of the unit circle (class 0) and of one `factor` as wide (class 1), with normal noise."""
+    rings = [
+        radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        for radius, n in ((1.0, outer), (factor, inner))
+        for angles in [np.linspace(0, 2 * np.pi, n, endpoint=False)]
+    ]
+    points = _shuffled(np.concatenate(rings), np.repeat([0, 1], [outer, inner]), random)
+    return points._replace(inputs=points.inputs + random.normal(scale=noise, size=points.inputs.shape))
+
+
+def _shuffled(inputs: np.ndarray, labels: np.ndarray, random: np.random.RandomState) -> Points:
+    order = np.arange(len(labels))
+    random.shuffle(order)
+    return Points(inputs[order], labels[order])
 
 
 def gaussian_classes(size: int, seed: int, features: int, n_classes: int) -> Points:

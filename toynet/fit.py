@@ -14,7 +14,13 @@ from jax import lax
 from toynet.config import Config
 from toynet.data import Batch
 from toynet.program import Program
-from toynet.train import Metrics, TrainState, log_probabilities
+from toynet.sums import Metrics
+from toynet.train import TrainState, log_probabilities
+
+# A second or so of a CPU; less on anything else.
+AT_ONCE_OPERATIONS = 10**9
+# Of one example: forward, and twice that backward.
+OPERATIONS_A_PARAMETER = 6
 
 
 class Decision(NamedTuple):
@@ -36,16 +42,26 @@ class Decision(NamedTuple):
         return 1 - np.max(votes, axis=0)
 
 
-def epochs(program: Program, seed: int, batches: Batch, count: int) -> Iterator[tuple[TrainState, Metrics]]:
-    """After each epoch the state and its last batch's metrics, which have shape (members,) where there are members.
+def epochs(
+    program: Program, seed: int, batches: Batch, count: int, at_once: int = 1
+) -> Iterator[tuple[TrainState, Metrics]]:
+    """After every `at_once` epochs, which are one program, the state and the last batch's metrics of each: (epochs,),
+    or (members, epochs) where there are members.
 
-    The next epoch deletes the state: keep the last one, or a copy (`Program.members`).
+    The next ones delete the state: keep the last one, or a copy (`Program.members`).
     """
     stacked = program.place_stacked(batches)
     state = program.init(program.keys(seed))
-    for _ in range(count):
-        state, metrics = program.epoch(state, stacked, 1)
-        yield state, Metrics(*(leaf[..., -1] for leaf in program.members(metrics)))
+    for done in range(0, count, at_once):
+        n = min(at_once, count - done)
+        state, metrics = program.epochs(state, stacked, n, at_once)
+        yield state, jax.tree.map(lambda leaf: leaf[..., :n], program.members(metrics))  # noqa: B023, used at once
+
+
+def at_once(config: Config, members: int) -> int:
+    """Epochs that are worth one program: what is printed of them must not be long in coming."""
+    operations = OPERATIONS_A_PARAMETER * config.parameters * config.train_size * members
+    return max(1, min(config.epochs, AT_ONCE_OPERATIONS // operations))
 
 
 def decide(config: Config, program: Program, state: TrainState, inputs: np.ndarray) -> Decision:

@@ -37,6 +37,13 @@ class Path:
     why: str = "the plain way was asked for"
 
     @property
+    def name(self) -> str:
+        """In a word or two."""
+        if self.block:
+            return f"lanes, {self.block} members in a block and {self.chunk} examples at a time"
+        return self.product if self.product != "dot" else "plain"
+
+    @property
     def plain(self) -> bool:
         """Whether nothing differs from the plain way."""
         return self.product == "dot" and not self.block
@@ -61,6 +68,11 @@ def choose(config: Config, mode: Mode, layout: Layout, platform: str) -> Path:
     )
 
 
+def member_shards(members: int, cores: int) -> int:
+    """Devices of a CPU that members are best divided over: as many as it has cores, if each gets its fill of lanes."""
+    return max(1, min(cores, members // LANES_AT_LEAST))
+
+
 def _why_plain(config: Config, mode: Mode, platform: str) -> str:
     if platform != "cpu":
         return f"faster paths were measured on CPUs only, and this is {platform}"
@@ -83,7 +95,7 @@ def _of_members(config: Config, members: int, layout: Layout) -> Path:
     batch = layout.padded_batch() // layout.data_shards
     return Path(
         block=block,
-        chunk=math.gcd(batch, CHUNK),
+        chunk=max(n for n in range(1, CHUNK + 1) if batch % n == 0),
         why=f"{members} members on a device, of {config.parameters} parameters each, fill vector lanes in "
         f"{blocks} {'block' if blocks == 1 else 'blocks'}",
     )

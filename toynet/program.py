@@ -43,6 +43,8 @@ class Program:
     """One step; the state handed in is donated."""
     epoch: Callable[[State, Batch, int], tuple[State, Metrics]]
     """All of a stack of batches, so many times over, in one program; metrics (steps,) of the last time."""
+    epochs: Callable[[State, Batch, int, int], tuple[State, Metrics]]
+    """The same, and the last step's metrics of each time: (room,), with room for as many as the last argument says."""
     gradients: Callable[[State, Batch], Any] | None
     communicates: bool = True
     divided_params: bool = False
@@ -61,7 +63,7 @@ class Program:
         if not self.mode.ensemble:
             return jax.random.PRNGKey(seed)
         seeds = seed + np.minimum(np.arange(self.layout.padded_members), self.layout.members - 1)
-        return jnp.stack([jax.random.PRNGKey(int(s)) for s in seeds])
+        return jax.vmap(jax.random.PRNGKey)(seeds.astype(np.uint32))
 
     def place(self, batch: Batch) -> Batch:
         """One batch, padded with zeros where it doesn't divide, on its devices."""
@@ -145,6 +147,9 @@ def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool =
     def epoch(state: State, batches: Batch, times: int) -> tuple[State, Metrics]:
         return _repeat(transform(scan, stacked, (local.state, local.metrics)), state, batches, times)
 
+    def epochs(state: State, batches: Batch, times: int, room: int) -> tuple[State, Metrics]:
+        return _remember(transform(scan, stacked, (local.state, local.metrics)), state, batches, times, room)
+
     init = jax.vmap(workload.init) if mode.ensemble else workload.init
     state_sharding, metrics_sharding = place((local.state, local.metrics))
     # Explicit output shardings: what comes out must be what goes in, or the second step compiles again.
@@ -163,6 +168,7 @@ def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool =
         init=jax.jit(init, out_shardings=state_sharding, compiler_options=RUN_ONCE),
         step=compiled(transform(local.step, data, (local.state, local.metrics))),
         epoch=compiled(epoch),
+        epochs=compiled(epochs, static_argnums=3),
         gradients=local.gradients and jax.jit(transform(local.gradients, data, local.grads)),
         communicates=communicates,
         divided_params=local.divided_params,
@@ -197,14 +203,14 @@ def _vmapped(function: Callable) -> Callable:
 
 def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:
     """Rows of an array whose first axis alone may be sharded, on the host, without assembling the whole."""
-    rows: dict[int, np.ndarray] = {}
+    wanted = np.asarray(which)
+    rows = np.empty((len(wanted), *leaf.shape[1:]), leaf.dtype)
     for shard in leaf.addressable_shards:
         first, count = shard.index[0].start or 0, shard.data.shape[0]
-        wanted = [i for i in which if first <= i < first + count and i not in rows]
-        if wanted:
-            data = np.asarray(shard.data)
-            rows |= {i: data[i - first] for i in wanted}
-    return np.stack([rows[i] for i in which])
+        here = (wanted >= first) & (wanted < first + count)
+        if here.any():
+            rows[here] = np.asarray(shard.data)[wanted[here] - first]
+    return rows
 
 
 def _on_first_device(_: PartitionSpec) -> Sharding:
@@ -220,3 +226,16 @@ def _repeat(epoch: Callable, state: State, batches: Batch, times: int) -> tuple[
     metrics = jax.eval_shape(epoch, state, batches)[1]
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics)
     return lax.fori_loop(0, times, lambda _, carry: epoch(carry[0], batches), (state, nothing))
+
+
+def _remember(epoch: Callable, state: State, batches: Batch, times: int, room: int) -> tuple[State, Metrics]:
+    """The epoch again and again, and the last metrics of each in the last axis, which has that much room."""
+
+    def again(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+        state, kept = carry
+        state, metrics = epoch(state, batches)
+        return state, jax.tree.map(lambda all_, each: all_.at[..., i].set(each[..., -1]), kept, metrics)
+
+    metrics = jax.eval_shape(epoch, state, batches)[1]
+    nothing = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], room), leaf.dtype), metrics)
+    return lax.fori_loop(0, times, again, (state, nothing))

@@ -9,6 +9,11 @@ from toynet.errors import UsageError
 MAX_SIMULATED = 256
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def check_xla_flags(environment: Mapping[str, str] = os.environ) -> None:
     """Raises UsageError for an XLA_FLAGS on which XLA would abort the process instead of raising."""
     flags = environment.get("XLA_FLAGS", "")
