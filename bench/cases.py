@@ -162,10 +162,11 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
         if workload not in own_batch:
             raise unknown("workload", workload, own_batch)
     own = [name for name in selection.workloads if name not in PRESETS]
-    if own and (selection.deterministic or any(getattr(selection, name) != value for name, value in CHANGES.items())):
+    changes = any(getattr(selection, name) != value for name, value in CHANGES.items())
+    if own and (changes or selection.deterministic or "fast" in (selection.paths or ())):
         raise UsageError(
-            "--deterministic, --dtype, --compute-dtype, --hidden-layers and --hidden-dim are for presets; "
-            f"{own[0]!r} computes as it was written."
+            "--deterministic, --paths fast, --dtype, --compute-dtype, --hidden-layers and --hidden-dim are for "
+            f"presets; {own[0]!r} computes as it was written."
         )
     cases = [
         case
@@ -185,7 +186,7 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
         raise UsageError("--scaling needs a mode that divides work, such as data_parallel, and more than one device.")
     for case in cases:
         modes.check(modes.by_name(case.mode), case.layout)
-    return list(dict.fromkeys(cases))
+    return taken(list(dict.fromkeys(cases)), "cpu")  # elsewhere fewer at most
 
 
 def config(case: Case) -> Config:
@@ -201,7 +202,7 @@ def config(case: Case) -> Config:
     )
 
 
-def path(case: Case, platform: str) -> Path:
+def path_of(case: Case, platform: str) -> Path:
     """How a preset's case is computed on a platform of JAX."""
     from toynet import paths  # the toynet that a worker of `ab` has may be older, and not have it
 
@@ -211,10 +212,10 @@ def path(case: Case, platform: str) -> Path:
 
 def taken(cases: Sequence[Case], platform: str) -> list[Case]:
     """Without the fast cases that are computed plainly there; raises UsageError if none is left."""
-    kept = [case for case in cases if case.path == "plain" or not path(case, platform).plain]
+    kept = [case for case in cases if case.path == "plain" or not path_of(case, platform).plain]
     if cases and not kept:
-        why = path(cases[0], platform).why
-        raise UsageError(f"no case: of {cases[0].name} the plain path is the fast one: {why}; take --paths plain.")
+        why = path_of(cases[0], platform).why
+        raise UsageError(f"no case: the fast path of {cases[0].name} is the plain one, for {why}; take --paths plain.")
     return kept
 
 
@@ -227,12 +228,10 @@ def check_divides(cases: Iterable[Case], own: Mapping[str, Own]) -> None:
 
 def _on_paths(selection: Selection, plain: Case) -> list[Case]:
     """A case on the paths that were asked for; a workload of the user's own has but the plain one."""
-    paths = selection.paths or (PATHS if plain.devices == 1 and not selection.scaling else ("plain",))
-    cases = [plain] * ("plain" in paths)
-    fast = dataclasses.replace(plain, path="fast")
-    if "fast" in paths and plain.workload in PRESETS and (selection.paths or not path(fast, "cpu").plain):
-        cases.append(fast)
-    return cases
+    beside = plain.mode in ("single", "ensemble") and not selection.scaling
+    paths = selection.paths or (PATHS if beside else ("plain",))
+    own = PATHS if plain.workload in PRESETS else ("plain",)
+    return [dataclasses.replace(plain, path=name) for name in PATHS if name in paths and name in own]
 
 
 def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) -> list[Case]:

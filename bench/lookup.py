@@ -21,7 +21,7 @@ def workload(case: Case) -> Workload:
         return train.workload(case.workload, cases.config(case))  # a side's toynet may be older, and know of no paths
     import jax
 
-    return train.workload(case.workload, cases.config(case), cases.path(case, jax.default_backend()))
+    return train.workload(case.workload, cases.config(case), cases.path_of(case, jax.default_backend()))
 
 
 def own(name: str) -> Own:

@@ -3,6 +3,7 @@
 Versions of the format:
   1  2026-11  first
   2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
+  3  2026-11  a case's `path`
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bench.measured import Block, Certificate, Cost, Kind, Parts, Stages
 from bench.nvml import Reading
 from toynet.errors import UsageError
 
-SCHEMA = 2
+SCHEMA = 3
 T = TypeVar("T", bound=msgspec.Struct)
 
 

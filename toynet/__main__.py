@@ -241,7 +241,7 @@ def _train(program: Program, config: Config, options: Train) -> None:
     at_once, epoch = fit.at_once(config, program.layout.members), 0
     for latest, metrics in fit.epochs(program, config.seed, batches, config.epochs, at_once):
         state = latest
-        for each in zip(*(np.moveaxis(leaf, -1, 0) for leaf in metrics), strict=True):
+        for each in zip(*(np.moveaxis(np.asarray(leaf), -1, 0) for leaf in metrics), strict=True):
             if not options.quiet:
                 print(_epoch_line(epoch, *each), flush=True)
             epoch += 1

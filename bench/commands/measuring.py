@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from bench.arguments import Counts, Meshes, Names, Switch, own
-from bench.cases import DEFAULT_MODES, Case, Selection, config
+from bench.cases import DEFAULT_MODES, Case, Selection, config, path_of
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
 from bench.events import Schedule
@@ -74,6 +76,9 @@ class List(Cases):
     Example: python -m bench list --modes data_parallel --devices 1,2
     """
 
+    explain: Switch = False
+    """Say how the fast path of each case computes its steps on a CPU, and why so."""
+
     def execute(self) -> int:
         from bench.environment import usable_cores
         from bench.report import table, terminal
@@ -81,7 +86,10 @@ class List(Cases):
 
         cases, cores = chosen(self.selection(), LIMIT_S), len(usable_cores())
         with while_read():
-            terminal.show_table(table.needs([(case, _shapes(case)) for case in cases], cores), terminal.console())
+            to = terminal.console()
+            terminal.show_table(table.needs([(case, _shapes(case)) for case in cases], cores), to)
+            for said in _explained(cases) if self.explain else ():
+                to.print(said, soft_wrap=True, markup=False)
         return DONE
 
 
@@ -159,3 +167,10 @@ def _report_beside(record: Any, out: Path) -> None:
 def _shapes(case: Case) -> tuple[tuple[int, ...], ...] | None:
     """Of one member's weights and biases; None for a workload that isn't a preset."""
     return config(case).shapes if case.workload in PRESETS else None
+
+
+def _explained(cases: Sequence[Case]) -> list[str]:
+    """Of each case of a preset, the path that is the fast one on a CPU."""
+    presets = [case for case in cases if case.workload in PRESETS]
+    fast = dict.fromkeys(dataclasses.replace(case, path="fast") for case in presets)
+    return [f"{case.name}: {(found := path_of(case, 'cpu')).name}: {found.why}." for case in fast]

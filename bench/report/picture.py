@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.measured import Kind
 from bench.record import Record
+from bench.report import names
 from bench.summary import Summary, summaries
 
 # Okabe and Ito's palette, told apart by the colour-blind; the markers differ as well.
@@ -65,7 +66,7 @@ def _draw(ax: Axes, workload: str, group: list[Summary]) -> None:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 7, 8)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}x"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_yticks(range(len(group)), [_label(summary) for summary in group], fontsize=9)
+    ax.set_yticks(range(len(group)), [names.label(summary.case) for summary in group], fontsize=9)
     ax.set_ylim(len(group) - 0.5, -0.5)
     ax.grid(axis="x", color="0.85", lw=0.6)
     ax.set_axisbelow(True)
@@ -78,12 +79,3 @@ def _limits(group: list[Summary]) -> tuple[float, float]:
     room = max(most / least, 2.0) ** 0.5
     low, high = min(e.low or e.value for e in found), max(e.high or e.value for e in found)
     return 0.93 * max(low, least / room), 1.07 * min(high, most * room)
-
-
-def _label(summary: Summary) -> str:
-    case = summary.case
-    parts = (
-        [case.mode] + [f"{case.mesh} devices"] * (case.devices > 1) + [f"{case.members} members"] * (case.members > 1)
-    )
-    parts += [] if case.usual_batch else [f"batch {case.batch}"]
-    return ", ".join(parts + ["deterministic"] * case.deterministic)

@@ -9,6 +9,7 @@ from bench.cases import Case
 from bench.record import CaseResult
 from bench.report import quantity
 from bench.report.document import Column, Table
+from bench.report.names import in_prose
 from bench.scaling import Point, Series
 from bench.stats import Difference, Estimate
 from bench.summary import in_restarts
@@ -185,7 +186,7 @@ def parts_sentences(found: Sequence[Breakdown]) -> list[str]:
         own = [one for one in fair if one.result.case.workload == workload]
         bounds: list[Bound] = list(dict.fromkeys(one.bound for one in own if one.bound))
         for bound in bounds:
-            cases = [_named(one.result.case) for one in own if one.bound == bound]
+            cases = [in_prose(one.result.case, batch=True) for one in own if one.bound == bound]
             said.append(f"{workload}: a waited step is {bound}: {'; '.join(cases)}. To try: {WHAT_TO_TRY[bound]}.")
         said += _peaks(workload, own)
     return said
@@ -209,9 +210,3 @@ def not_apart_sentences(results: Sequence[CaseResult]) -> list[str]:
     whys = dict.fromkeys(result.parts.why_not for result in results if result.parts and result.parts.why_not)
     named = {why: [r.case.name for r in results if r.parts and r.parts.why_not == why] for why in whys}
     return [f"Not taken apart: {', '.join(names)}: {why}." for why, names in named.items()]
-
-
-def _named(case: Case) -> str:
-    members = f" with {case.members} members" if case.members > 1 else ""
-    devices = f" on {case.mesh} devices" if case.devices > 1 else ""
-    return f"{case.mode}{members}{devices} at batch {case.batch}"

@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.breakdown import Breakdown, breakdowns
-from bench.cases import Case
 from bench.record import Record
+from bench.report import names
 from bench.scaling import Series, series
 from bench.summary import fair_devices
 
@@ -100,7 +100,7 @@ def _stacks(ax: Axes, workload: str, some: Sequence[Breakdown], below_axes: floa
             start += max(share, 0.0)
         if one.oversubscribed:
             ax.axhspan(row - 0.5, row + 0.5, color="0.92", lw=0, zorder=0)
-    ax.set_yticks(range(len(some)), [_label(one) for one in some], fontsize=8)
+    ax.set_yticks(range(len(some)), [names.label(one.result.case, batch=True) for one in some], fontsize=8)
     ax.set_ylim(len(some) - 0.5, -0.5)
     ax.axvline(1, color="0.4", lw=1)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.0f}%"))
@@ -120,9 +120,3 @@ def _seconds(one: Breakdown, part: str) -> float:
     if part == "collectives":
         return one.collectives_s.value if one.collectives_s else 0.0
     return one.dispatch_s.value if part == "dispatch" else one.rest_s.value
-
-
-def _label(one: Breakdown) -> str:
-    case: Case = one.result.case
-    members = f", {case.members} members" if case.members > 1 else ""
-    return f"{case.mode} {case.mesh}{members}, batch {case.batch}"

@@ -8,7 +8,8 @@ from bench.breakdown import Breakdown
 from bench.environment import Host
 from bench.measured import Certificate, Kind
 from bench.record import Record
-from bench.report import accelerators, quantity
+from bench.report import accelerators, names, quantity
+from bench.report.paths import path_sentences
 from bench.report.scaling import not_apart_sentences, parts_sentences, scaling_sentences
 from bench.scaling import Series
 from bench.stats import Estimate
@@ -57,6 +58,7 @@ def sentences(
         said += [] if scaled else _data_parallel(workload, measured)
         said += _ensembles(workload, measured)
         said += _deterministic(workload, measured)
+    said += path_sentences(record.cases)
     said += scaling_sentences(scaled) + parts_sentences(apart) + not_apart_sentences(record.cases)
     said += _cores(record, [s for s in cases if s.result.status == "measured"])
     said += accelerators.sentences(record)
@@ -190,12 +192,12 @@ def _checked(cases: Sequence[Summary]) -> list[str]:
     passed = [c for s in cases if (c := s.result.certificate) and not c.failures]
     if not passed:
         return []
-    names = [name for name in _in_order(passed) if all(name in {check.name for check in c.checks} for c in passed)]
+    checks = [name for name in _in_order(passed) if all(name in {check.name for check in c.checks} for c in passed)]
     n = len(cases)
     checked = f"{len(passed)} of {n} cases compute" if len(passed) < n else f"All {n} cases compute"
     checked = "The case computes" if n == len(passed) == 1 else checked
-    lacks = "" if "raw gradients" in names else " A factor that the optimizer hides can't be seen without `gradients`."
-    return [f"{checked} what single does ({', '.join(names)}): checked before anything was timed.{lacks}"]
+    lacks = "" if "raw gradients" in checks else " A factor that the optimizer hides can't be seen without `gradients`."
+    return [f"{checked} what single does ({', '.join(checks)}): checked before anything was timed.{lacks}"]
 
 
 def _in_order(certificates: Sequence[Certificate]) -> list[str]:
@@ -241,8 +243,4 @@ def _a_step(kind: Kind) -> str:
 
 
 def _case(summary: Summary) -> str:
-    case = summary.case
-    members = f" with {case.members} members" if case.members > 1 else ""
-    devices = f" on {case.mesh} devices" if case.devices > 1 else ""
-    batch = "" if case.usual_batch else f" at batch {case.batch}"
-    return f"{case.mode}{members}{devices}{batch}" + (" (oversubscribed)" if summary.oversubscribed else "")
+    return names.in_prose(summary.case) + (" (oversubscribed)" if summary.oversubscribed else "")

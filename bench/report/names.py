@@ -1,0 +1,25 @@
+"""How a case is called in sentences and in pictures, where its workload is known already."""
+
+from __future__ import annotations
+
+from bench.cases import Case
+
+
+def in_prose(case: Case, *, batch: bool = False) -> str:
+    """Such as `fast ensemble with 8 members on 2x1 devices at batch 64`; an unusual batch, or any if asked."""
+    members = f" with {case.members} members" if case.members > 1 else ""
+    devices = f" on {case.mesh} devices" if case.devices > 1 else ""
+    at = f" at batch {case.batch}" if batch or not case.usual_batch else ""
+    return f"{_mode(case)}{members}{devices}{at}"
+
+
+def label(case: Case, *, batch: bool = False) -> str:
+    """The same between commas, such as `fast ensemble, 2x1 devices, 8 members`."""
+    parts = [_mode(case)]
+    parts += [f"{case.mesh} devices"] * (case.devices > 1) + [f"{case.members} members"] * (case.members > 1)
+    parts += [f"batch {case.batch}"] * (batch or not case.usual_batch)
+    return ", ".join(parts + ["deterministic"] * case.deterministic)
+
+
+def _mode(case: Case) -> str:
+    return f"fast {case.mode}" if case.path == "fast" else case.mode
