@@ -6,8 +6,9 @@ import random
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
-from bench.stats import Estimate, over_restarts
+from bench.stats import Estimate, over_restarts, t_quantile
 
 positive = st.floats(1e-9, 1e9)
 
@@ -21,6 +22,12 @@ def test_the_interval_is_students_on_the_logarithms() -> None:
     assert found.high == pytest.approx(math.exp(2 + 2.484138), rel=1e-6)
     assert found.restarts == 3
     assert found.spread == pytest.approx(math.exp(2.484138) - 1, rel=1e-6)
+
+
+@pytest.mark.parametrize("confidence", [0.1, 0.5, 0.9, 0.95, 0.955, 0.99, 0.999, 0.99999])
+def test_quantiles_are_scipys_for_any_number_of_restarts(confidence: float) -> None:
+    for degrees in (*range(1, 61), 100, 101, 999):
+        assert t_quantile(degrees, confidence) == pytest.approx(stdtrit(degrees, (1 + confidence) / 2), rel=1e-9)
 
 
 def test_less_confidence_makes_a_narrower_interval() -> None:
