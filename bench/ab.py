@@ -18,11 +18,12 @@ from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expan
 from bench.comparison import Comparison, PairResult, SideResult, absorb
 from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
-from bench.live import LIMIT_S, PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
+from bench.live import PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
 from bench.measured import Kind
 from bench.run import ROOT, available, check_dtype, check_seconds, check_writable, keep
 from bench.sides import Side, Tree, checked_out, launch
 from bench.verdict import LOOKS, Rule, judged
+from bench.workers import LIMIT_S
 from toynet.config import PRESETS
 from toynet.errors import UsageError
 from toynet.xla import MAX_SIMULATED, check_xla_flags

@@ -34,7 +34,6 @@ ENVIRONMENT = {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
 LAST_LINES = 4
-LIMIT_S = 120.0
 ENDING_S = 5.0
 PRELOAD = ("bench.holder",)
 BENCH = Path(__file__).resolve().parent

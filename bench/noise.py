@@ -13,7 +13,6 @@ from bench.record import read_as
 from bench.verdict import LOOKS, floor
 
 SCHEMA = 1
-FILE = Path("results/noise.json")
 
 
 class Noise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="noise"):

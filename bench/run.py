@@ -17,8 +17,9 @@ from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expan
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule
-from bench.live import LIMIT_S, PRELOAD, WorkerFailed, nursery
+from bench.live import PRELOAD, WorkerFailed, nursery
 from bench.record import CaseResult, Record, absorb, write
+from bench.workers import LIMIT_S
 from toynet.config import PRESETS
 from toynet.errors import UsageError
 from toynet.xla import MAX_SIMULATED, check_xla_flags

@@ -10,6 +10,8 @@ from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind
 
 # One step in a chain would only be a step that is waited for.
 STEPS_AT_LEAST: dict[Kind, int] = {**dict.fromkeys((*KINDS, *PART_KINDS), 1), "throughput": 2}
+# Seconds after which one that doesn't answer is broken, unless the command line says otherwise.
+LIMIT_S = 120.0
 # Of the first loss, which a restart has to reproduce: it is the same program, compiled anew.
 FIRST_LOSS_TOLERANCE = 1e-5
 

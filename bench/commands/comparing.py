@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bench.arguments import Counts, Names, Percent, Switch
-from bench.commands.measuring import Cases
+from bench.commands.measuring import NOISE, Cases
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE, INCONCLUSIVE, SLOWER
-from bench.comparison import Comparison, PairResult, read
-from bench.duet import Pace
-from bench.live import LIMIT_S
-from bench.noise import FILE
 from bench.verdict import LOOKS, Rule
+from bench.workers import LIMIT_S
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.report.table import Report
+    from bench.comparison import Comparison, PairResult
+    from bench.report.document import Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +41,7 @@ class Comparing(Cases):
     """Restarts of both sides, at most."""
     rounds_s: float = 1.0
     """Seconds of each restart to spend on asking both sides in turn, about."""
-    noise: Path = FILE
+    noise: Path = NOISE
     """Noise floors of this machine, as `doctor --noise` leaves them; a threshold below one is refused."""
     time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
@@ -59,6 +57,7 @@ class Comparing(Cases):
     def compared(self, a: str, b: str, rule: Rule) -> int:
         from bench import sides
         from bench.ab import Plan, compare
+        from bench.duet import Pace
         from bench.progress import comparing
 
         plan = Plan(
@@ -138,6 +137,7 @@ def status(pairs: Iterable[PairResult]) -> int:
 
 
 def _report_of(out: Path) -> None:
+    from bench.comparison import read
     from bench.report.verdicts import build
 
     _write(build(read(out)), out)

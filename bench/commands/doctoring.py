@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from bench.arguments import Counts, Names, Switch
-from bench.commands.measuring import Cases
+from bench.commands.measuring import NOISE, Cases
 from bench.commands.reporting import while_read
 from bench.commands.status import BROKEN, DONE
-from bench.duet import Pace
-from bench.live import LIMIT_S
-from bench.noise import FILE
+from bench.workers import LIMIT_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,7 @@ class Doctor(Cases):
     """Seconds to spend at most, about."""
     time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
-    out: Path = FILE
+    out: Path = NOISE
     """Where the floors are kept for `ab` and `gate`."""
     quiet: Switch = False
     """Print nothing but errors."""
@@ -57,6 +55,7 @@ class Doctor(Cases):
                     to.print(said, soft_wrap=True, markup=False)
         if not self.noise:
             return DONE
+        from bench.duet import Pace
         from bench.progress import comparing
 
         with comparing(quiet=self.quiet) as watch:

@@ -13,11 +13,12 @@ from bench.arguments import Counts, Meshes, Names, Switch, own
 from bench.cases import DEFAULT_MODES, Case, Selection, config, path_of
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
-from bench.events import Schedule
-from bench.live import LIMIT_S
+from bench.workers import LIMIT_S
 from toynet.config import PRESETS, ComputeDtype
 
 MEMBERS, MEMBERS_SCALED = (8, 64), (8,)
+# Where `doctor` keeps the noise floors of this machine, and `ab` and `gate` look for them.
+NOISE = Path("results/noise.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,7 @@ class Run(Cases):
     """Print nothing but errors."""
 
     def execute(self) -> int:
+        from bench.events import Schedule
         from bench.progress import progress
         from bench.report import terminal
         from bench.run import Plan, measure

@@ -32,11 +32,9 @@ class ReportCommand:
     """How."""
 
     def execute(self) -> int:
-        from bench.report import markdown, terminal
-
         if not self.records:
             raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
-        status, to = DONE, terminal.console()
+        status = DONE
         for path in self.records:
             try:
                 report = _report(path)
@@ -44,19 +42,29 @@ class ReportCommand:
                 status = refused(error)
                 continue
             with while_read():
-                if self.format == "markdown":
-                    print(markdown.render(report))
-                else:
-                    terminal.show(report, to)
+                self._print(report)
         return status
+
+    def _print(self, report: Report) -> None:
+        if self.format == "markdown":
+            from bench.report import markdown
+
+            print(markdown.render(report))
+        else:
+            from bench.report import terminal
+
+            terminal.show(report, terminal.console())
 
 
 def _report(path: Path) -> Report:
-    from bench import comparison, record
-    from bench.report import table, verdicts
+    from bench import record
+    from bench.report import table
 
     kind = record.tag(path)
     if kind == "comparison":
+        from bench import comparison
+        from bench.report import verdicts
+
         return verdicts.build(comparison.read(path))
     if kind is not None:
         raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
