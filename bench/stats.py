@@ -86,8 +86,8 @@ def interval(logs: Sequence[float], confidence: float = 0.95) -> Estimate:
 def t_quantile(degrees: int, confidence: float) -> float:
     """How far from 0 Student's t lies at most with that probability below 1, for a whole number of degrees of freedom.
 
-    It is scipy's `stdtrit(degrees, (1 + confidence) / 2)`, which takes longer to import than a report takes. Found by
-    halving an angle whose tangent is t / sqrt(degrees): in it the distribution is a finite sum.
+    It is scipy's `stdtrit(degrees, (1 + confidence) / 2)`, which takes longer to import than a report to print: found
+    by halving an angle whose tangent is t / sqrt(degrees), in which the distribution is a finite sum.
     """
     low, high = 0.0, math.pi / 2
     while low < (middle := (low + high) / 2) < high:

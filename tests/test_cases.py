@@ -1,8 +1,6 @@
 """Which cases a selection makes, and what is refused before anything starts."""
 
 import re
-import subprocess
-import sys
 from contextlib import nullcontext
 from typing import Any
 
@@ -209,21 +207,6 @@ def test_a_case_knows_its_devices_and_how_its_mode_divides_them() -> None:
 def test_what_makes_no_case_is_refused_with_what_was_expected(lists: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         expand(Selection(**lists))
-
-
-@pytest.mark.parametrize("command", ["['list']", "['report', 'tests/golden/record-1.json', '--format', 'markdown']"])
-def test_listing_and_reporting_never_load_jax(command: str, pytestconfig: pytest.Config) -> None:
-    script = f"import sys; from bench.cli import main; assert main({command}) == 0; assert 'jax' not in sys.modules"
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=pytestconfig.rootpath,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (run.returncode, run.stderr) == (0, "")
-    assert "tutorial" in run.stdout
 
 
 def of_tutorial(**lists: Any) -> list[str]:

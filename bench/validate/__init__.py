@@ -1,1 +1,1 @@
-"""Shows that the method of `bench ab` is right: by simulation, and with planted truths on the machine at hand."""
+"""Shows what can be trusted: verdicts, by simulation and with planted truths; scaling; how soon a command starts."""

@@ -1,4 +1,4 @@
-"""`python -m bench.validate`: shows that verdicts are right, and keeps what it found under results/.
+"""`python -m bench.validate`: holds verdicts, scaling and start times against bars, and keeps what it found.
 
 Exit status: 0 every bar is kept, 1 one isn't, 2 unusable input.
 """
@@ -114,12 +114,35 @@ class Scaling:
         return reports.written(found, scaling.report(found), self.out)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Time commands that measure nothing, as whole processes asked in turn; the machine should be idle.
+
+    Example: python -m bench.validate start --processes 15
+    """
+
+    processes: int = 15
+    """Of each command."""
+    record: Path = Path("results/baseline-cpu.json")
+    """What is reported."""
+    out: Path = FOLDER / "start.json"
+    """What was found; its report (.md) is written beside it."""
+
+    def execute(self) -> int:
+        from bench.validate import reports, start
+
+        if self.processes < 2:
+            raise UsageError(f"at least 2 processes of each command are needed, got {self.processes}.")
+        found = start.found(self.record, self.processes, command(), start.process_s)
+        return reports.written(found, start.report(found), self.out)
+
+
 def command() -> tuple[str, ...]:
     """What was typed, without where Python is."""
     return ("python", "-m", "bench.validate", *sys.argv[1:])
 
 
-COMMANDS: dict[str, Callable[..., Command]] = {"simulate": Simulate, "real": Real, "scaling": Scaling}
+COMMANDS: dict[str, Callable[..., Command]] = {"simulate": Simulate, "real": Real, "scaling": Scaling, "start": Start}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
