@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from bench import environment, nvml
-from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand, taken
+from bench.cases import Case, Selection, taken
+from bench.choosing import chosen
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule
@@ -149,25 +150,6 @@ def probe(limit_s: float) -> Backend:
             return worker.backend()
     except WorkerFailed as error:
         raise UsageError(f"JAX doesn't start here: {error}.") from None
-
-
-def chosen(selection: Selection, limit_s: float) -> list[Case]:
-    """The cases of a selection, a user's workloads being looked up in processes of their own.
-
-    Raises UsageError for a name that leads to no workload, whose module fails, or whose batch can't be divided so.
-    """
-    own = {name: _own(name, limit_s) for name in selection.workloads if ":" in name}
-    cases = expand(selection, {**PRESET_BATCH, **{name: found.batch_size for name, found in own.items()}})
-    check_divides(cases, own)
-    return cases
-
-
-def _own(name: str, limit_s: float) -> Own:
-    try:
-        with nursery(limit_s, None, ()) as start, contextlib.closing(start()) as worker:
-            return worker.own(name)
-    except WorkerFailed as error:
-        raise UsageError(f"{name!r} can't be loaded: {error}.") from None
 
 
 def check_dtype(cases: Sequence[Case], backend: Backend) -> None:

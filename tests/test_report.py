@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bench.measured import Certificate, Check
 from bench.record import CaseResult, Record
-from bench.report import markdown, picture, quantity, table, terminal
+from bench.report import markdown, needs, picture, quantity, table, terminal
 from bench.report.words import sentences
 from bench.stats import Estimate
 from bench.summary import summaries
@@ -197,12 +197,12 @@ LAYERS = ((2, 10), (10,), (10, 2), (2,))  # the tutorial's: 52 numbers, all of t
 def test_the_needs_of_a_case_are_its_devices_cores_and_state() -> None:
     mesh = case("ensemble_data", (4, 2), members=6)  # padded to 8 members
     wide = dataclasses.replace(case("single"), dtype="float64")
-    needs = table.needs([(mesh, LAYERS), (wide, LAYERS), (case("single", workload="a:b"), None)], 2)
-    divided = table.needs([(case("fsdp", 2), LAYERS), (case("zero1", 2), LAYERS)], 2)
+    found = needs.build([(mesh, LAYERS), (wide, LAYERS), (case("single", workload="a:b"), None)], 2)
+    divided = needs.build([(case("fsdp", 2), LAYERS), (case("zero1", 2), LAYERS)], 2)
     assert [row[3] for row in divided.rows] == ["620 B", "830 B"]  # 4 x 52 x 3, and x (2 + 2 x 1)
-    (whole,) = table.needs([(case("fsdp", 4), LAYERS)], 2).rows
+    (whole,) = needs.build([(case("fsdp", 4), LAYERS)], 2).rows
     assert whole[3] == "2.5 kB"  # 4 devices share no axis of 2 or 10: 4 x 52 x 3 x 4
-    assert needs.rows == (
+    assert found.rows == (
         ("tutorial/ensemble_data-4x2/m6/b32", "4x2", "2", "10 kB", "oversubscribed on this CPU"),  # 3 x 4 x 52 x 8
         ("tutorial/single-1/m1/b32/float64", "1", "1", "1.2 kB", ""),  # 3 x 8 x 52 x 1
         ("a:b/single-1/m1/b32", "1", "1", "", ""),
@@ -446,7 +446,7 @@ def test_what_a_user_named_is_not_taken_for_markup_of_the_terminal(capsys: pytes
     of = dataclasses.replace(case("single"), workload="m:[red]x[/red]")
     report = table.build(record(CaseResult(of, "broken", "[bold]why[/nothing]")))
     terminal.show(report, terminal.console())
-    terminal.show_table(table.needs([(of, None)], 1), terminal.console())
+    terminal.show_table(needs.build([(of, None)], 1), terminal.console())
     text = capsys.readouterr().out
     assert "m:[red]x[/red]/single-1/m1/b32 is broken: [bold]why[/nothing]." in text
     assert text.count("m:[red]x[/red]") == 3  # the table's title, the sentence, what the case needs

@@ -59,6 +59,11 @@ def test_listing_and_reporting_load_neither_jax_nor_numbers(
     assert printed in output
 
 
+def test_presets_are_listed_without_records_and_workers(pytestconfig: pytest.Config) -> None:
+    modules, _ = loaded(pytestconfig.rootpath, "bench.cli", "list")
+    assert modules & {"msgspec", "bench.live", "bench.record", "bench.run"} == set()
+
+
 def test_reporting_a_comparison_loads_neither_jax_nor_numbers(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     write(comparison(pair()), tmp_path / "ab.json")
     modules, output = loaded(pytestconfig.rootpath, "bench.cli", "report", str(tmp_path / "ab.json"))

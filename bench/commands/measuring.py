@@ -81,14 +81,14 @@ class List(Cases):
     """Say how the fast path of each case computes its steps on a CPU, and why so."""
 
     def execute(self) -> int:
+        from bench.choosing import chosen
         from bench.environment import usable_cores
-        from bench.report import table, terminal
-        from bench.run import chosen
+        from bench.report import needs, terminal
 
         cases, cores = chosen(self.selection(), LIMIT_S), len(usable_cores())
         with while_read():
             to = terminal.console()
-            terminal.show_table(table.needs([(case, _shapes(case)) for case in cases], cores), to)
+            terminal.show_table(needs.build([(case, _shapes(case)) for case in cases], cores), to)
             for said in _explained(cases) if self.explain else ():
                 to.print(said, soft_wrap=True, markup=False)
         return DONE

@@ -1,0 +1,29 @@
+"""The cases of a selection, presets' or a user's."""
+
+from __future__ import annotations
+
+import contextlib
+
+from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand
+from toynet.errors import UsageError
+
+
+def chosen(selection: Selection, limit_s: float) -> list[Case]:
+    """The cases of a selection, a user's workloads being looked up in processes of their own.
+
+    Raises UsageError for a name that leads to no workload, whose module fails, or whose batch can't be divided so.
+    """
+    own = {name: _own(name, limit_s) for name in selection.workloads if ":" in name}
+    cases = expand(selection, {**PRESET_BATCH, **{name: found.batch_size for name, found in own.items()}})
+    check_divides(cases, own)
+    return cases
+
+
+def _own(name: str, limit_s: float) -> Own:
+    from bench.live import WorkerFailed, nursery  # presets need no process to be listed
+
+    try:
+        with nursery(limit_s, None, ()) as start, contextlib.closing(start()) as worker:
+            return worker.own(name)
+    except WorkerFailed as error:
+        raise UsageError(f"{name!r} can't be loaded: {error}.") from None
