@@ -9,14 +9,17 @@ import numpy as np
 
 from toynet.config import Config
 from toynet.modes import Layout, by_name
+from toynet.paths import PLAIN, Path
 from toynet.program import Program, bind
 from toynet.train import training_batches, workload
 
 
-def program(config: Config, mode: str = "single", members: int = 1, mesh: tuple[int, int] = (1, 1)) -> Program:
+def program(
+    config: Config, mode: str = "single", members: int = 1, mesh: tuple[int, int] = (1, 1), path: Path = PLAIN
+) -> Program:
     """The configuration in a mode, on a mesh of members x data."""
     layout = Layout(members=members, batch=config.batch_size, member_shards=mesh[0], data_shards=mesh[1])
-    return bind(workload("tutorial", config), by_name(mode), layout)
+    return bind(workload("tutorial", config, path), by_name(mode), layout)
 
 
 def first_batch(config: Config) -> Any:

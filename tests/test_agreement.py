@@ -13,6 +13,7 @@ from programs import after, deviation, first_batch, member, place, program, stac
 from toynet.config import Config
 from toynet.data import Batch
 from toynet.modes import by_name
+from toynet.paths import Path
 from toynet.program import Program
 from toynet.train import training_batches
 
@@ -27,6 +28,7 @@ CURVE = 1e-5
 ORACLE = 1e-12
 
 MEMBERS = 5
+BROADCAST, LANES = Path(product="broadcast"), Path(block=2, chunk=2)
 DATA_PARALLEL = [("data_parallel", 1, (1, n)) for n in (2, 4, 8)]
 # Over 2 devices each leaf of the net divides; over 5 its output bias doesn't, and its first kernel along axis 1.
 DIVIDED = [(mode, 1, (1, n)) for mode in ("fsdp", "zero1") for n in (2, 5)]
@@ -41,6 +43,9 @@ ENSEMBLES = [
 CASES = [(*case, 30) for case in DATA_PARALLEL + DIVIDED + ENSEMBLES]
 CASES += [(*DIVIDED[1], 7)]
 CASES += [(*case, batch) for batch in (32, 7) for case in DATA_PARALLEL[::2]]
+# Of 3 or 5 members the second or third block of 2 is filled up. Chunks of 2 examples divide the shards' parts of 24.
+FAST = [("single", 1, (1, 1), BROADCAST, 30), ("data_parallel", 1, (1, 4), BROADCAST, 30)]
+FAST += [(*ENSEMBLES[i], LANES, 24) for i in (0, 1, 3)] + [(*ENSEMBLES[0], Path(block=3, chunk=30), 30)]
 
 
 @functools.cache
@@ -80,8 +85,19 @@ def results(bound: Program, members: list[Any], batch: Batch) -> tuple[Any, Any]
 def test_gradients_and_a_step_from_the_same_state_equal_those_of_single(
     mode: str, members: int, mesh: tuple[int, int], batch: int
 ) -> None:
-    config = Config(batch_size=batch)
-    bound = program(config, mode, members, mesh)
+    of_single(program(Config(batch_size=batch), mode, members, mesh), Config(batch_size=batch))
+
+
+@pytest.mark.parametrize(("mode", "members", "mesh", "path", "batch"), FAST)
+def test_every_path_gives_the_gradients_and_the_step_of_the_plain_single(
+    mode: str, members: int, mesh: tuple[int, int], path: Path, batch: int
+) -> None:
+    of_single(program(Config(batch_size=batch), mode, members, mesh, path), Config(batch_size=batch))
+
+
+def of_single(bound: Program, config: Config) -> None:
+    """Asserts that a program's gradients, and its step from the same states, are those of single."""
+    members = bound.layout.members
     gradients, step = results(bound, warm_states(config), first_batch(config))
     their_gradients, their_step = zip(*expected(config)[:members], strict=True)
     if bound.mode.ensemble:
@@ -147,6 +163,18 @@ def small_states() -> list[Any]:
     ensemble = program(config, "ensemble", 8)
     states = ensemble.members(ensemble.init(ensemble.keys(0)))
     return [member(states, i) for i in range(8)]
+
+
+@pytest.mark.parametrize(("mode", "members", "mesh", "path", "_"), [FAST[0], FAST[2], FAST[4]])
+def test_in_float64_every_path_reaches_the_states_of_lone_runs_after_300_steps(
+    mode: str, members: int, mesh: tuple[int, int], path: Path, _: int
+) -> None:
+    config = Config(batch_size=24, size=600, dtype="float64")  # 20 batches of an epoch
+    with jax.enable_x64(True):
+        bound = program(config, mode, members, mesh, path)
+        reached = after(bound, config, 15)
+        theirs = stack([lone_run(config, config.seed + i, 15) for i in range(members)])
+    assert deviation(reached, theirs if bound.mode.ensemble else member(theirs, 0)) < ORACLE
 
 
 @settings(max_examples=25)

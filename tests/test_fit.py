@@ -34,10 +34,29 @@ def test_epochs_give_the_last_batchs_metrics_and_the_state_reached(
     bound, metrics, state = trained(mode, members, mesh)
     expected, losses = after(bound, CONFIG, 3)
     assert len(metrics) == 3
-    assert metrics[-1].loss.shape == ((members,) if bound.mode.ensemble else ())
+    assert metrics[-1].loss.shape == ((members, 1) if bound.mode.ensemble else (1,))
     # Three epochs in one program or in three: the same steps, perhaps fused otherwise.
     assert deviation(bound.members(state), expected) < 1e-5
-    np.testing.assert_allclose(metrics[-1].loss, losses.loss[..., -1], rtol=1e-5)
+    np.testing.assert_allclose(metrics[-1].loss, losses.loss[..., -1:], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("mode", "members", "mesh"), [("single", 1, (1, 1)), ("ensemble_data", 3, (2, 2))])
+def test_epochs_in_one_program_give_what_they_give_one_by_one(mode: str, members: int, mesh: tuple[int, int]) -> None:
+    bound, one_by_one, state = trained(mode, members, mesh)
+    expected = bound.members(state)
+    reached = list(fit.epochs(bound, CONFIG.seed, training_batches(CONFIG), 3, at_once=2))
+    assert [metrics.loss.shape[-1] for _, metrics in reached] == [2, 1]
+    losses = np.concatenate([metrics.loss for _, metrics in reached], axis=-1)
+    np.testing.assert_allclose(losses, np.concatenate([m.loss for m in one_by_one], axis=-1), rtol=1e-5)
+    assert deviation(bound.members(reached[-1][0]), expected) < 1e-5
+
+
+def test_as_many_epochs_are_one_program_as_take_a_second_or_so() -> None:
+    # 6 operations x 52 parameters x 800 examples are 249,600; the wide one's epoch alone is 9.7e9.
+    assert fit.at_once(Config(), 1) == 100
+    assert fit.at_once(Config(epochs=10**6), 1) == 4006
+    assert fit.at_once(Config(), 512) == 7
+    assert fit.at_once(PRESETS["wide"], 1) == 1
 
 
 def test_a_lone_member_decides_alone() -> None:

@@ -49,6 +49,8 @@ def test_the_bare_command_prints_the_tutorials_lines_and_ends_in_its_accuracy() 
         ["--mode", "zero1", "--devices", "2"],
         ["--mode", "ensemble", "--seeds", "1"],
         ["--mode", "ensemble_data", "--members", "1", "--mesh", "1x8"],
+        ["--path", "plain"],
+        ["--seeds", "1"],
     ],
 )
 def test_every_mode_prints_the_tutorials_lines(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:

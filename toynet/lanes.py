@@ -23,7 +23,7 @@ def log_probabilities(config: Config, params: Any, inputs: jax.Array) -> jax.Arr
     x = inputs[:, :, None]
     for i in range(config.hidden_layers + 1):
         dense = params["params"][f"Dense_{i}"]
-        x = jnp.sum(x[:, :, None] * dense["kernel"], axis=1) + dense["bias"]
+        x = jnp.sum(x[:, :, None] * dense["kernel"][None], axis=1) + dense["bias"][None]
         if i < config.hidden_layers:
             x = jax.nn.relu(x)
     return jax.nn.log_softmax(x, axis=1)

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 def broadcast_dot(lhs: jax.Array, rhs: jax.Array, *_: Any, **__: Any) -> jax.Array:
     """A layer's product (..., in) x (in, out) without a matrix product: for tiny ones, which its call outweighs."""
-    return jnp.sum(lhs[..., None] * rhs, axis=-2)
+    return jnp.sum(lhs[..., None] * jnp.expand_dims(rhs, range(lhs.ndim - 1)), axis=-2)
 
 
 class MLPClassifier(nn.Module):

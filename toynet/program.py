@@ -115,7 +115,6 @@ class _Local:
     lift: Callable[[Callable], Callable] = _alone
     """Makes of a function of one member's state, and a batch, one of all that a device holds."""
     divided_params: bool = False
-    compiler_options: dict[str, Any] | None = None
 
 
 def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool = True) -> Program:
@@ -157,7 +156,7 @@ def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool =
         jax.jit,
         donate_argnums=0,
         out_shardings=(state_sharding, metrics_sharding),
-        compiler_options=local.compiler_options,
+        compiler_options=small_sums() if workload.small_sums else None,
     )
     return Program(
         workload,
@@ -185,16 +184,15 @@ def _local(workload: Workload, mode: Mode, layout: Layout, communicates: bool) -
     axis_name = DATA if layout.data_shards > 1 and communicates else None
     members = P(MEMBERS) if layout.member_shards > 1 else P()
 
-    of, lift, options = workload, _vmapped if mode.ensemble else _alone, None
+    of, lift = workload, _vmapped if mode.ensemble else _alone
     if mode.ensemble and workload.lanes:
         of, lift = workload.lanes, functools.partial(in_blocks, block=workload.lanes.block)
-        options = small_sums()
 
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
         return of.step(state, batch, axis_name)
 
     gradients = of.gradients and functools.partial(of.gradients, axis_name=axis_name)
-    return _Local(step, gradients, members, members, members, lift, compiler_options=options)
+    return _Local(step, gradients, members, members, members, lift)
 
 
 def _vmapped(function: Callable) -> Callable:

@@ -186,6 +186,7 @@ def workload(name: str, config: Config, path: Path = PLAIN) -> Workload:
         gradients=lambda state, batch, axis_name=None: mean_gradients(config, state, batch, axis_name)[0],
         parts=parts(config),
         lanes=lanes_of(config, path) if path.block else None,
+        small_sums=not path.plain,
         batch_size=config.batch_size,
         epoch_steps=config.epoch_steps,
         masked=True,

@@ -87,6 +87,8 @@ class Workload:
     """Without them an ensemble is the step under vmap."""
     batch_size: int = 32
     epoch_steps: int = 8
+    small_sums: bool = False
+    """Whether its sums are of few numbers, for which XLA's CPU backend had better not call its library of long ones."""
     masked: bool = False
     """Whether examples of zeros count nothing, so that a batch may be padded with them."""
     virtual_shards: int = 0
