@@ -100,6 +100,31 @@ def _quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
     return None if quota == "max" else max(1, math.ceil(int(quota) / int(period)))
 
 
+def free_bytes(
+    meminfo: Path = Path("/proc/meminfo"),
+    cgroups: Path = Path("/sys/fs/cgroup"),
+    own: Path = Path("/proc/self/cgroup"),
+) -> int | None:
+    """Memory that may still be taken, here and in a container; None where the system doesn't tell (macOS)."""
+    if not meminfo.exists():
+        return None
+    told = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    available = [1024 * int(told["MemAvailable"].split()[0])] if "MemAvailable" in told else []
+    return min([*available, *_left_to_groups(cgroups, own)], default=None)
+
+
+def _left_to_groups(cgroups: Path, own: Path) -> Iterator[int]:
+    """What each control group around this process may still take (Linux, version 2), its cached files not counted."""
+    named = [line[3:] for line in own.read_text().splitlines() if line.startswith("0::")] if own.exists() else []
+    group = cgroups / named[0].lstrip("/") if named else cgroups
+    for folder in (group, *group.parents):
+        limit = folder / "memory.max"
+        if folder.is_relative_to(cgroups) and limit.exists() and (most := limit.read_text().strip()) != "max":
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            used = int((folder / "memory.current").read_text()) - int(stat.get("inactive_file", 0))
+            yield max(0, int(most) - used)
+
+
 def pin(cores: Sequence[int]) -> None:
     """Keeps this process on those cores, where the system can do that."""
     if CAN_PIN:
@@ -108,7 +133,12 @@ def pin(cores: Sequence[int]) -> None:
 
 @contextlib.contextmanager
 def beside(cores: Sequence[int]) -> Iterator[None]:
-    """Keeps this process on those cores for the time being: to wait there for an answer wakes no other core."""
+    """Keeps this process on those cores for the time being.
+
+    Whoever only asks and notes (`ab`) waits for an answer on the worker's own cores, which wakes no other core.
+    Whoever writes and draws between blocks (`run`) does so on cores that the workers don't have, whose caches it
+    would fill.
+    """
     before = os.sched_getaffinity(0) if CAN_PIN else set()
     pin(cores)
     try:

@@ -6,7 +6,7 @@ import importlib
 
 from bench import cases
 from bench.cases import Case, Own
-from toynet.config import preset
+from toynet.config import PRESETS, preset
 from toynet.errors import UsageError, unknown
 from toynet.workload import Workload
 
@@ -22,6 +22,11 @@ def workload(case: Case) -> Workload:
     import jax
 
     return train.workload(case.workload, cases.config(case), cases.path_of(case, jax.default_backend()))
+
+
+def shapes(case: Case) -> tuple[tuple[int, ...], ...] | None:
+    """Of one member's weights and biases; None for a workload that isn't a preset."""
+    return cases.config(case).shapes if case.workload in PRESETS else None
 
 
 def own(name: str) -> Own:

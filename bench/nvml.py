@@ -72,6 +72,14 @@ def gpus(nvml: Any, ordinals: Sequence[int], environment: Mapping[str, str]) -> 
     return () if nvml is None else _told(nvml, lambda: _gpus(nvml, ordinals, environment)) or ()
 
 
+def free_bytes(nvml: Any, cards: Sequence[Gpu]) -> int | None:
+    """Memory that is free on the fullest of those cards, or slices of them; None where that can't be told."""
+    if nvml is None:
+        return None
+    handle, memory = nvml.nvmlDeviceGetHandleByUUID, nvml.nvmlDeviceGetMemoryInfo
+    return _told(nvml, lambda: min([memory(handle(card.mig or card.uuid)).free for card in cards], default=None))
+
+
 def readings(nvml: Any, cards: Sequence[Gpu], restart: int, number: int) -> tuple[Reading, ...]:
     """A reading of each card after that round; none without NVML."""
     if nvml is None:

@@ -64,6 +64,56 @@ def test_a_checkout_has_its_commit_and_is_dirty_once_a_tracked_file_differs(tmp_
     assert environment.host(tmp_path).dirty
 
 
+def groups(tmp_path: Path, **limits: str) -> tuple[Path, Path]:
+    """Control groups as under /sys/fs/cgroup, and what a process in `outer/inner` is told of its own."""
+    for folder in (tmp_path / "cgroup/outer", tmp_path / "cgroup/outer/inner"):
+        folder.mkdir(parents=True)
+        (folder / "memory.max").write_text(limits.get(folder.name, "max") + "\n")
+        (folder / "memory.current").write_text("700\n")
+        (folder / "memory.stat").write_text("anon 500\ninactive_file 200\n")
+    own = tmp_path / "own"
+    own.write_text("0::/outer/inner\n")
+    return tmp_path / "cgroup", own
+
+
+@pytest.mark.parametrize(
+    ("limits", "free"),
+    [
+        ({}, 4096),
+        ({"inner": "9000"}, 4096),
+        ({"inner": "3000"}, 2500),  # of 3000 bytes 700 are used, 200 of them by copies of files
+        ({"inner": "3000", "outer": "1000"}, 500),
+        ({"inner": "400"}, 0),
+    ],
+)
+def test_free_memory_is_what_the_system_and_every_control_group_leave(
+    tmp_path: Path, limits: dict[str, str], free: int
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:        9 kB\nMemFree:        1 kB\nMemAvailable:        4 kB\nHugePages_Total:  0\n")
+    assert environment.free_bytes(meminfo, *groups(tmp_path, **limits)) == free
+
+
+def test_a_container_sees_its_own_group_as_the_root(tmp_path: Path) -> None:
+    (meminfo := tmp_path / "meminfo").write_text("MemAvailable:        4 kB\n")
+    root, own = groups(tmp_path, inner="3000")
+    own.write_text("0::/\n")
+    assert environment.free_bytes(meminfo, root / "outer/inner", own) == 2500
+    own.write_text("4:memory:/elsewhere\n")  # version 1
+    assert environment.free_bytes(meminfo, root, own) == 4096
+
+
+def test_where_the_system_does_not_tell_free_memory_is_not_known(tmp_path: Path) -> None:
+    assert environment.free_bytes(tmp_path / "none") is None
+
+
+def test_a_process_is_kept_beside_others_for_the_time_being_only() -> None:
+    before = environment.usable_cores()
+    with environment.beside(before[:1]):
+        assert environment.usable_cores() == before[:1]
+    assert environment.usable_cores() == before
+
+
 def test_a_process_that_is_pinned_may_use_those_cores_only() -> None:
     before = environment.usable_cores()
     try:

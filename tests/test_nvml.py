@@ -63,6 +63,10 @@ class Library:
     def nvmlDeviceGetUUID(self, card: int) -> str:
         return UUIDS[card]
 
+    def nvmlDeviceGetMemoryInfo(self, card: int | str) -> SimpleNamespace:
+        self._allowed("memory")
+        return SimpleNamespace(free=10**10 if isinstance(card, str) else (80 - card) * 10**9)
+
     def nvmlDeviceGetComputeMode(self, card: int) -> int:
         return self.modes.get(card, 0)
 
@@ -151,6 +155,14 @@ def test_a_reading_has_base_units_and_says_when_and_of_which_card() -> None:
         Reading(2, 5, 0, 300.503, 1.98e9, 53.0, ()),
         Reading(2, 5, 1, 300.501, 1.98e9, 51.0, ()),
     )
+
+
+def test_the_memory_that_is_free_is_that_of_the_fullest_card_or_slice() -> None:
+    cards = nvml.gpus(Library(), [0, 1], {"CUDA_VISIBLE_DEVICES": "3,1"})
+    assert nvml.free_bytes(Library(), cards) == 77 * 10**9
+    assert nvml.free_bytes(Library(), [*cards, Gpu("GPU-b222", "", "MIG-slice")]) == 10**10
+    for mute, of in ((None, cards), (Library(failing={"memory"}), cards), (Library(), ())):
+        assert nvml.free_bytes(mute, of) is None
 
 
 def test_what_a_card_does_not_tell_is_none_and_a_lost_card_is_left_out() -> None:

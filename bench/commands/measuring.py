@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from bench import lookup
 from bench.arguments import Counts, Meshes, Names, Switch, own
-from bench.cases import DEFAULT_MODES, Case, Selection, config, path_of
+from bench.cases import DEFAULT_MODES, Case, Selection, path_of
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
 from bench.workers import LIMIT_S
@@ -88,7 +89,7 @@ class List(Cases):
         cases, cores = chosen(self.selection(), LIMIT_S), len(usable_cores())
         with while_read():
             to = terminal.console()
-            terminal.show_table(needs.build([(case, _shapes(case)) for case in cases], cores), to)
+            terminal.show_table(needs.build([(case, lookup.shapes(case)) for case in cases], cores), to)
             for said in _explained(cases) if self.explain else ():
                 to.print(said, soft_wrap=True, markup=False)
         return DONE
@@ -164,11 +165,6 @@ def _report_beside(record: Any, out: Path) -> None:
     for drawn, path in ((picture, out.with_suffix(".png")), (scaling_picture, out.with_suffix(".scaling.png"))):
         if not drawn.save(record, path):
             path.unlink(missing_ok=True)  # of an earlier run
-
-
-def _shapes(case: Case) -> tuple[tuple[int, ...], ...] | None:
-    """Of one member's weights and biases; None for a workload that isn't a preset."""
-    return config(case).shapes if case.workload in PRESETS else None
 
 
 def _explained(cases: Sequence[Case]) -> list[str]:
