@@ -13,14 +13,15 @@ from pathlib import Path
 
 import msgspec
 
-from bench import environment, noise
+from bench import environment, lookup, noise, nvml
 from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand
 from bench.comparison import Comparison, PairResult, SideResult, absorb
 from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
 from bench.live import PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
 from bench.measured import Kind
-from bench.run import ROOT, available, check_dtype, check_seconds, check_writable, keep
+from bench.room import Room
+from bench.run import ROOT, available, check_dtype, check_seconds, check_writable, keep, room
 from bench.sides import Side, Tree, checked_out, launch
 from bench.verdict import LOOKS, Rule, judged
 from bench.workers import LIMIT_S
@@ -81,6 +82,7 @@ def compare(plan: Plan, watch: Watch) -> Comparison:
             for backend, own, cases in zip(backends, found, _compared(pairs), strict=True):
                 check_dtype(cases, backend)
                 check_divides(cases, {name: told for name, told in own.items() if isinstance(told, Own)})
+            check_room(pairs, backends)
             comparison = _begun(plan, trees, backends, pairs)
             _check_floors(comparison, plan)
             pinned = all(backend.simulated for backend in backends) and environment.CAN_PIN
@@ -112,6 +114,21 @@ def check_alive_at_once(backends: tuple[Backend, Backend]) -> None:
             "a comparison asks two live processes in turn, and one process at a time may hold this "
             f"{backends[0].platform}; run each side by itself with `python -m bench run`, whose records aren't paired."
         )
+
+
+def check_room(pairs: Sequence[PairResult], backends: tuple[Backend, Backend]) -> None:
+    """Raises UsageError for a pair whose cases have no place beside each other; presets count as this checkout's."""
+    for a, b in zip(*_compared(pairs), strict=True):
+        rooms = [_room(backend, case) for backend, case in zip(backends, (a, b), strict=True)]
+        needs = [free.need(case, lookup.shapes(case)) for free, case in zip(rooms, (a, b), strict=True)]
+        same_memory = rooms[0].on_host == rooms[1].on_host
+        rooms[0].check(a, needs[0], needs[1:] if same_memory else [])
+        rooms[1].check(b, needs[1], needs[:1] if same_memory else [])
+
+
+def _room(backend: Backend, case: Case) -> Room:
+    library = nvml.library() if backend.gpus else None
+    return room(backend, nvml.free_bytes(library, backend.gpus[: case.devices]))
 
 
 class _Sides:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TypeVar
 
 from bench.cases import Case
@@ -21,7 +21,10 @@ T = TypeVar("T")
 
 
 class Conductor:
-    """Measures groups of cases, one group after another; the cases of a group are alive at once, if they may."""
+    """Measures groups of cases, one group after another; the cases of a group are alive at once, as far as they may.
+
+    Where they aren't, each restart takes turns, whose rounds are numbered on: what shares a round was asked in turn.
+    """
 
     def __init__(
         self,
@@ -32,12 +35,19 @@ class Conductor:
         *,
         pinned: bool = True,
         exclusive: bool = False,
+        turns: Callable[[Sequence[Case]], list[list[Case]]] = lambda cases: [list(cases)],
+        beside: Callable[[Sequence[int]], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """`nursery` is entered anew for each restart, and gives what starts a worker.
 
-        If `pinned`, a worker runs on as many cores as its case has devices, drawn anew for each restart.
-        If `exclusive`, one worker is alive at a time: a restart takes the cases one after another.
+        If `pinned`, a worker runs on as many cores as its case has devices, drawn anew for each start; who asks
+        is kept by `beside` on those that are left.
+        If `exclusive`, one worker is alive at a time: a restart takes the cases one after another, and their rounds
+        count as the same.
+        Else `turns` divides cases into what may be alive at once; a case may be in several of its turns.
         """
+        self._turns = turns
+        self._beside = beside
         self._pinned = pinned
         self._exclusive = exclusive
         self._nursery = nursery
@@ -48,6 +58,12 @@ class Conductor:
         self._end = self._finish = clock() + schedule.budget_s
         self._workers: dict[Case, PartsWorker] = {}
         self._broken: set[Case] = set()
+        self._known: set[Case] = set()
+        """Compared with `single`, and taken apart if that was asked for."""
+        self._starts: dict[Case, int] = {}
+        """How often a restart starts the case."""
+        self._rounds_before = 0
+        """This turn, in its restart."""
         self._step_s: dict[Case, dict[Kind, float]] = {}
         self._start_s: dict[Case, float] = {}
         self._round_s: dict[Case, float] = {}
@@ -71,22 +87,37 @@ class Conductor:
                 alive = self._affordable(alive, deadline - self._clock(), restarts_left + 1)
             if not alive:
                 return
-            turns = [[case] for case in self._shuffled(alive)] if self._exclusive else [alive]
+            turns = self._divided(alive)
+            self._starts |= {case: sum(case in turn for turn in turns) for case in alive}
+            self._rounds_before = 0
             with self._nursery() as self._start:
                 for turn, some in enumerate(turns, start=1):
                     later = len(turns) - turn + restarts_left * len(turns)
                     yield from self._turn(some, restart, later, deadline)
 
+    def _divided(self, cases: Sequence[Case]) -> list[list[Case]]:
+        """What is alive at once, in an order drawn anew."""
+        drawn = self._shuffled(cases)
+        return [[case] for case in drawn] if self._exclusive else self._shuffled(self._turns(drawn))
+
     def _turn(self, cases: Sequence[Case], restart: int, later: int, deadline: float) -> Iterator[Event]:
         """One start of workers that are alive at once, and their rounds; so many such starts come later."""
         with ExitStack() as stack:
             stack.callback(self._close_all)
-            yield from self._bring_up(cases, restart)
-            if restart == 0:
-                yield from self._check()
+            drawn = self._shuffled(self._cores)
+            whole = [case for case in cases if case not in self._broken]  # in an earlier turn
+            yield from self._bring_up(whole, restart, drawn)
+            yield from self._check([case for case in self._workers if case not in self._known])
             for case in list(self._workers):
                 yield from self._size_up(case, restart)
-            yield from self._rounds(restart, later, deadline)
+            self._known.update(self._workers)
+            with self._beside(self._left(drawn)):
+                yield from self._rounds(restart, later, deadline)
+
+    def _left(self, drawn: Sequence[int]) -> list[int]:
+        """The cores that no worker has; where there are none, the one that the fewest have."""
+        most = max((case.devices for case in self._workers), default=0)
+        return sorted(drawn[most:] or drawn[-1:])
 
     def _affordable(self, cases: Sequence[Case], seconds: float, restarts: int) -> list[Case]:
         """The cases that can be started and asked once more in that time: `single`, then the quickest first.
@@ -109,12 +140,12 @@ class Conductor:
         return [] if parted else chosen
 
     def _again_s(self, case: Case) -> float:
-        """How long another start and a round of a case will take, from what the last ones took."""
-        return self._start_s[case] + self._round_s.get(case, 0.0)
+        """How long a case will take in another restart with a round a turn, from what it took in the last one."""
+        return self._starts[case] * (self._start_s[case] + self._round_s.get(case, 0.0))
 
-    def _bring_up(self, cases: Sequence[Case], restart: int) -> Iterator[Event]:
-        """A worker for each case, in a new order: prepared side by side, compiled one by one."""
-        drawn = self._shuffled(self._cores)
+    def _bring_up(self, cases: Sequence[Case], restart: int, drawn: Sequence[int]) -> Iterator[Event]:
+        """A worker for each case, in a new order: prepared side by side, compiled one by one. It has the first of
+        the cores that were drawn, so that what is compared stands on the same ones."""
         order = self._shuffled(cases)
         cores = {case: tuple(sorted(drawn[: case.devices] if self._pinned else drawn)) for case in cases}
 
@@ -136,8 +167,8 @@ class Conductor:
             else:
                 yield Started(case, restart, compiled, cores[case])
 
-    def _check(self) -> Iterator[Event]:
-        """Every case that is alive, against `single`."""
+    def _check(self, cases: Sequence[Case]) -> Iterator[Event]:
+        """Cases that are alive, against `single`."""
         certificates: dict[Case, Certificate] = {}
 
         def end(case: Case) -> None:
@@ -146,7 +177,7 @@ class Conductor:
         def begin(case: Case) -> None:
             self._workers[case].begin_check()
 
-        yield from self._side_by_side(list(self._workers), 0, begin, end)
+        yield from self._side_by_side(cases, 0, begin, end)
         for case, certificate in certificates.items():
             yield Certified(case, certificate)
             if certificate.failures:
@@ -177,7 +208,7 @@ class Conductor:
             yield rough
             return
         self._step_s[case] = rough
-        if parts and not restart:
+        if parts and case not in self._known:
             yield TakenApart(case, parts)
 
     def _taken_apart(self, case: Case) -> Parts | None:
@@ -189,15 +220,17 @@ class Conductor:
         """One round, and more of them while time is left; later starts are left as much time as their rounds."""
         began = self._clock()
         until = began + (deadline - began) / (2 * later + 1)
+        first = 0 if self._exclusive else self._rounds_before
         for number in range(self._schedule.rounds):
             if not self._workers or (number and self._clock() + self._last_round_s() > until):
                 return
             self._round_s |= dict.fromkeys(self._workers, 0.0)
             for kind in self._shuffled(self._schedule.kinds):
                 for case in self._shuffled([c for c in self._workers if kind in self._step_s[c]]):
-                    yield self._block(case, restart, number, kind)
+                    yield self._block(case, restart, first + number, kind)
             self._foresee(number, later, deadline)
-            yield RoundEnded(restart, number)
+            self._rounds_before = first + number + 1
+            yield RoundEnded(restart, first + number)
 
     def _block(self, case: Case, restart: int, number: int, kind: Kind) -> Sampled | Broke:
         steps = max(STEPS_AT_LEAST[kind], round(self._schedule.block_s / self._step_s[case][kind]))

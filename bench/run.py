@@ -20,6 +20,8 @@ from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule
 from bench.live import PRELOAD, WorkerFailed, nursery
 from bench.record import CaseResult, Record, absorb, write
+from bench.room import Room
+from bench.turns import Turns
 from bench.workers import LIMIT_S
 from toynet.config import PRESETS
 from toynet.errors import UsageError
@@ -63,6 +65,10 @@ def measure(plan: Plan, watch: Watch) -> Record:
     check_dtype(cases, backend)
     cases = taken(cases, backend.platform)
     cases = available(cases, backend, cut=plan.selection.devices is None and plan.selection.meshes is None)
+    gpus = backend.gpus[: max(case.devices for case in cases)]
+    library = nvml.library() if gpus else None
+    free = room(backend, nvml.free_bytes(library, gpus), parts=plan.schedule.parts)
+    turns = Turns(cases, free, exclusive=backend.exclusive)
     began = time.monotonic()
     record = Record(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -77,10 +83,8 @@ def measure(plan: Plan, watch: Watch) -> Record:
         alternation="restarts" if backend.exclusive else "rounds",
         cases=tuple(CaseResult(case) for case in cases),
     )
-    gpus = backend.gpus[: max(case.devices for case in cases)]
-    library = nvml.library() if gpus else None
     pinned = backend.simulated and environment.CAN_PIN
-    with conducting(plan, cases, pinned=pinned, exclusive=backend.exclusive) as (conductor, events):
+    with conducting(plan, cases, turns, pinned=pinned, exclusive=backend.exclusive) as (conductor, events):
         for event in events:
             record = _now(absorb(record, event), began)
             if isinstance(event, RoundEnded):
@@ -107,7 +111,7 @@ def _beside(out: Path) -> tuple[Path, ...]:
 
 @contextlib.contextmanager
 def conducting(
-    plan: Plan, cases: Sequence[Case], *, pinned: bool, exclusive: bool
+    plan: Plan, cases: Sequence[Case], turns: Turns, *, pinned: bool, exclusive: bool
 ) -> Iterator[tuple[Conductor, Iterable[Event]]]:
     """A conductor of live workers and what happens; workers and the folder that they share are gone when it ends."""
     presets = any(case.workload in PRESETS for case in cases)
@@ -120,6 +124,8 @@ def conducting(
             environment.usable_cores(),
             pinned=pinned,
             exclusive=exclusive,
+            turns=turns,
+            beside=environment.beside if pinned else lambda _: contextlib.nullcontext(),
         )
         with contextlib.closing(conductor.run(groups(cases))) as events:
             yield conductor, events
@@ -128,6 +134,11 @@ def conducting(
 def groups(cases: Sequence[Case]) -> list[list[Case]]:
     """What is compared stays together: the cases of one workload."""
     return [[case for case in cases if case.workload == name] for name in dict.fromkeys(c.workload for c in cases)]
+
+
+def room(backend: Backend, device_bytes: int | None, *, parts: bool = False) -> Room:
+    """What workers may take together, with the memory that is free on a device that isn't the host."""
+    return Room.here(backend, len(environment.usable_cores()), environment.free_bytes(), device_bytes, parts=parts)
 
 
 def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Case]:

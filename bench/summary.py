@@ -71,10 +71,15 @@ def _summary(record: Record, result: CaseResult) -> Summary:
 
 def baseline(record: Record, case: Case) -> CaseResult | None:
     """`single` with the case's workload, network, batch and dtypes, if it was measured."""
-    wanted = dataclasses.replace(
+    wanted = single_of(case)
+    return next((r for r in record.cases if r.case == wanted and r.status == "measured"), None)
+
+
+def single_of(case: Case) -> Case:
+    """`single` with the case's workload, network, batch and dtypes, computed plainly."""
+    return dataclasses.replace(
         case, mode="single", member_shards=1, data_shards=1, members=1, deterministic=False, path="plain"
     )
-    return next((r for r in record.cases if r.case == wanted and r.status == "measured"), None)
 
 
 def speedups(result: CaseResult, base: CaseResult) -> dict[Kind, Estimate]:
@@ -123,6 +128,12 @@ def medians(rounds: Mapping[tuple[int, int], float]) -> list[float]:
     for (restart, _), value in rounds.items():
         restarts[restart].append(value)
     return [statistics.median(values) for values in restarts.values()]
+
+
+def in_turns(record: Record, workload: str) -> bool:
+    """Whether not all of a workload's cases were alive at once: later turns number their rounds on."""
+    measured = [r for r in record.cases if r.case.workload == workload and r.status == "measured"]
+    return record.alternation == "rounds" and any((0, 0) not in by_round(result, "latency") for result in measured)
 
 
 def fair_devices(record: Record) -> int:

@@ -16,11 +16,12 @@ import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import cli, noise
-from bench.ab import Plan, _available, check_alive_at_once, paired
-from bench.cases import Selection
+from bench.ab import Plan, _available, check_alive_at_once, check_room, paired
+from bench.cases import Case, Selection
 from bench.commands.comparing import status
 from bench.comparison import PairResult, read
 from bench.duet import Pace
@@ -353,6 +354,17 @@ def test_sides_that_cannot_be_alive_at_once_are_refused() -> None:
     check_alive_at_once((cpu, cpu))
     with pytest.raises(UsageError, match="one process at a time may hold this tpu; run each side by itself"):
         check_alive_at_once((tpu, tpu))
+
+
+def test_a_pair_whose_sides_have_no_place_beside_each_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = Case(workload="wide", mode="ensemble", members=64, batch=512)  # 1.2 GB each
+    pair = PairResult(many.name, many, many, "latency", "inconclusive", None)
+    cpu, gpu = (Backend(name, "a device", 1, name == "cpu", {}, "3", {}) for name in ("cpu", "gpu"))
+    monkeypatch.setattr("bench.environment.free_bytes", lambda: 2 * 10**9)
+    with pytest.raises(UsageError, match=r"m64/b512 takes 1\.2 GB at least, and 2\.3 GB with what it is compared with"):
+        check_room([pair], (cpu, cpu))
+    check_room([pair], (cpu, gpu))  # another memory
+    check_room([msgspec.structs.replace(pair, verdict="not comparable")], (cpu, cpu))
 
 
 def test_a_threshold_below_the_noise_floor_is_refused_with_the_floor(

@@ -1,9 +1,10 @@
 """The order of things: with workers that only count, and a clock that they move."""
 
+import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,9 @@ from bench.conductor import Conductor
 from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.live import WorkerFailed
 from bench.measured import KINDS, Block, Certificate, Check, Compiled, Cost, Kind, Parts, Stages
+from bench.room import Room
+from bench.summary import single_of
+from bench.turns import Turns
 from toynet.errors import UsageError
 
 SINGLE = Case(workload="tutorial", mode="single")
@@ -29,6 +33,9 @@ STAGES = Stages(0.1, 0.2, 0.3, False, 0.4, 0.5)
 GOOD = Certificate((Check("raw gradients", True, "off by 1e-7", "1e-4"),), (0,))
 PART_S = 0.002
 BAD = Certificate((GOOD.checks[0], Check("collectives", False, "none", "all-reduce")), (0,))
+
+
+WHOLE, HALVES = Parts((), 0.0, 0.0), Parts(("compute", "collectives", "product"), 1.0, 0.0)
 
 
 @dataclass
@@ -51,6 +58,10 @@ class World:
     asked: list[tuple[str, Case]] = field(default_factory=list)
     busy: Counter[str] = field(default_factory=Counter)
     busiest: Counter[str] = field(default_factory=Counter)
+    waits_on: tuple[int, ...] = ()
+    """Where the conductor is kept."""
+    waited: list[tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+    """At each block, the conductor's cores and the worker's."""
 
     def start(self) -> "Fake":
         self.start_error(len(self.workers))
@@ -61,9 +72,22 @@ class World:
     def alive(self) -> int:
         return sum(not worker.closed for worker in self.workers)
 
-    def conductor(self, cores: Sequence[int] = (0, 1), *, exclusive: bool = False, **schedule: Any) -> Conductor:
-        nursery = nullcontext(self.start)
-        return Conductor(lambda: nursery, lambda: self.now, Schedule(**schedule), cores, exclusive=exclusive)
+    def conductor(
+        self,
+        cores: Sequence[int] = (0, 1),
+        *,
+        exclusive: bool = False,
+        turns: Callable[[Sequence[Case]], list[list[Case]]] = lambda cases: [list(cases)],
+        **schedule: Any,
+    ) -> Conductor:
+        nursery, how = nullcontext(self.start), {"exclusive": exclusive, "turns": turns, "beside": self.beside}
+        return Conductor(lambda: nursery, lambda: self.now, Schedule(**schedule), cores, **how)
+
+    @contextmanager
+    def beside(self, cores: Sequence[int]) -> Iterator[None]:
+        self.waits_on = tuple(cores)
+        yield
+        self.waits_on = ()
 
     def run(self, groups: Sequence[Sequence[Case]], cores: Sequence[int] = (0, 1), **options: Any) -> list[Event]:
         events = list(self.conductor(cores, **options).run(groups))
@@ -131,6 +155,7 @@ class Fake:
 
     def block(self, kind: Kind, steps: int) -> Block:
         self._asked("block")
+        self.world.waited.append((self.world.waits_on, self.cores))
         self.world.now += steps * self.world.rough.get(kind, PART_S)
         return Block(steps, steps * self.world.rough.get(kind, PART_S))
 
@@ -435,6 +460,105 @@ def test_the_time_left_is_never_more_than_the_budget_has() -> None:
             assert conductor.left_s() <= 100 - world.now
 
 
+def test_the_conductor_waits_on_cores_that_no_worker_has() -> None:
+    world = World()
+    world.run([CASES], range(6), restarts=3)
+    assert world.waited
+    for conductor, worker in world.waited:
+        assert len(conductor) == 6 - 4  # the largest case has four devices
+        assert not set(conductor) & set(worker)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4])
+def test_where_a_case_takes_all_cores_the_conductor_waits_on_one_that_the_smaller_cases_leave(cores: int) -> None:
+    world = World()
+    world.run([CASES], range(cores), restarts=3)
+    for conductor, worker in world.waited:
+        assert len(conductor) == 1
+        assert len(worker) == cores or not set(conductor) & set(worker)
+
+
+def test_the_conductor_is_kept_on_its_cores_for_blocks_only() -> None:
+    world = World()
+    for event in world.conductor(range(8)).run([CASES]):
+        assert bool(world.waits_on) == isinstance(event, (Sampled, RoundEnded))
+
+
+# Cases that take turns
+
+MANY = [
+    dataclasses.replace(of, batch=batch, members=of.members * times)
+    for batch in range(32, 43)
+    for of in (SINGLE, ENSEMBLE, TWO, FOUR, MESH)
+    for times in ((1,) if of.members == 1 else (1, 2, 3, 4, 5, 6, 7, 8))
+][:200]
+
+
+def test_two_hundred_cases_are_never_more_than_the_bound_alive_at_once_and_all_are_measured() -> None:
+    world = World()
+    assert len(set(MANY)) == 200
+    events = world.run([MANY], turns=Turns(MANY, Room(24)), restarts=2, rounds=2, budget_s=1e6)
+    assert world.most_alive == 24
+    assert {(e.case, e.restart, e.kind) for e in sampled(events)} == set(itertools.product(MANY, range(2), KINDS))
+    assert Counter(e.case for e in events if isinstance(e, Certified)) == Counter(MANY)
+    # A case has two blocks of a kind a restart, its `single` more, and no two have the same number.
+    blocks = Counter((e.case, e.restart, e.round, e.kind) for e in sampled(events))
+    assert set(blocks.values()) == {1}
+    assert set(Counter(e.case for e in sampled(events) if e.case.mode != "single").values()) == {2 * 2 * 3}
+
+
+def test_what_shares_a_round_was_alive_at_once_and_every_ratio_has_all_rounds_of_its_case() -> None:
+    world = World()
+    alive: dict[tuple[int, int], set[int]] = {}
+    asked: dict[tuple[Case, int], list[tuple[int, int]]] = {}
+    conductor = world.conductor(turns=Turns(MANY, Room(24)), restarts=2, rounds=2, budget_s=1e6)
+    for event in conductor.run([MANY]):
+        if isinstance(event, Sampled):
+            living = alive.setdefault((event.restart, event.round), {id(w) for w in conductor._workers.values()})
+            assert {id(w) for w in conductor._workers.values()} == living
+            asked.setdefault((event.case, event.restart), []).append((event.restart, event.round))
+    for (case, restart), rounds_of_case in asked.items():
+        assert set(rounds_of_case) <= set(asked[single_of(case), restart])
+
+
+def test_cases_take_turns_with_others_and_in_another_order_after_a_restart() -> None:
+    events = World().run([MANY], turns=Turns(MANY, Room(24)), restarts=3, rounds=1, budget_s=1e6)
+    first = [{e.case for e in sampled(events) if (e.restart, e.round) == (restart, 0)} for restart in range(3)]
+    assert len({frozenset(cases) for cases in first}) == 3
+
+
+def test_turns_share_the_budget() -> None:
+    world = World(rough={"latency": 1.0})
+    events = world.run([CASES], turns=Turns(CASES, Room(3)), restarts=3, rounds=1000, budget_s=300)
+    had = Counter((e.case, e.restart) for e in sampled(events) if e.case != SINGLE)
+    assert set(had) == set(itertools.product(set(CASES) - {SINGLE}, range(3)))
+    # 4 cases in turns of 2 with `single`, 3 restarts: 6 turns of 3 workers, 300 / 18 rounds each if they were equal.
+    assert min(had.values()) >= 300 / 18 / 2
+    assert 290 <= world.now <= 300
+
+
+def test_a_restart_is_reckoned_with_all_the_turns_of_a_case() -> None:
+    world = World(rough={"latency": 1.0}, compile_s=dict.fromkeys(CASES, 10.0))
+    events = world.run([CASES], turns=Turns(CASES, Room(2)), restarts=2, rounds=1, budget_s=130)
+    # The first takes 4 turns of 2 x (10 + 1) s, 88 s. Of the 42 s left `single` would take 44 in another like it.
+    assert {e.restart for e in sampled(events)} == {0}
+
+
+def test_a_reference_that_breaks_in_one_turn_is_not_started_in_the_next() -> None:
+    world = World(failing={(SINGLE, "check", 0): WorkerFailed("boom")})
+    events = world.run([CASES], turns=Turns(CASES, Room(2)), restarts=1, rounds=1)
+    assert broken(events) == [Broke(SINGLE, 0, "boom")]
+    assert Counter(e.case for e in events if isinstance(e, Started)) == Counter(CASES)
+
+
+def test_a_reference_is_taken_apart_once_and_its_parts_are_timed_in_all_turns() -> None:
+    world = World(parts={SINGLE: WHOLE, TWO: HALVES, FOUR: HALVES})
+    turns = Turns([SINGLE, TWO, FOUR], Room(2, parts=True))
+    events = world.run([[SINGLE, TWO, FOUR]], turns=turns, restarts=1, rounds=1, parts=True)
+    assert Counter(e.case for e in events if isinstance(e, TakenApart)) == Counter([SINGLE, TWO, FOUR])
+    assert Counter(e.case for e in sampled(events) if e.kind == "latency") == Counter({SINGLE: 2, TWO: 1, FOUR: 1})
+
+
 # Devices that one process at a time may hold
 
 
@@ -502,9 +626,6 @@ def test_one_after_another_a_closed_iterator_ends_the_worker() -> None:
     assert world.alive() == 1
     events.close()
     assert world.alive() == 0
-
-
-WHOLE, HALVES = Parts((), 0.0, 0.0), Parts(("compute", "collectives", "product"), 1.0, 0.0)
 
 
 def test_parts_of_a_step_are_timed_in_the_rounds_of_the_step() -> None:

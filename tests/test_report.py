@@ -212,6 +212,16 @@ def test_the_needs_of_a_case_are_its_devices_cores_and_state() -> None:
 # The sentences
 
 
+def test_cases_that_took_turns_are_told_and_others_are_not() -> None:
+    alive = record(measured(case("single"), around(1e-4)), measured(case("data_parallel", 2), around(1e-4)))
+    assert "took turns" not in said(alive)
+    single, two = alive.cases
+    later = tuple(msgspec.structs.replace(sample, round=sample.round + 2) for sample in two.samples)
+    turns = msgspec.structs.replace(alive, cases=(single, msgspec.structs.replace(two, samples=later)))
+    assert "tutorial: not all of its cases could be alive at once, so they took turns" in said(turns)
+    assert "took turns" not in said(msgspec.structs.replace(turns, alternation="restarts"))
+
+
 def test_the_fastest_case_is_named_with_how_it_was_run() -> None:
     lines = said(everything())
     assert "tutorial: fastest here is ensemble with 8 members, many steps in one program: 10 M/s ±33% samples." in lines

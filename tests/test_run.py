@@ -1,4 +1,4 @@
-"""A run on devices of which the tests have none: what is measured is a CPU that is told to be a card."""
+"""Runs of real workers: in turns, and on a CPU that is told to be a card."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 from test_nvml import Library
 
-from bench import run
+from bench import environment, run
 from bench.cases import Selection
 from bench.conductor import Conductor
 from bench.environment import Backend
-from bench.events import Event, RoundEnded, Schedule
+from bench.events import Event, RoundEnded, Schedule, Started
 from bench.nvml import Gpu
 from bench.record import read
 from bench.report import markdown, table
+from bench.room import Room
+from bench.summary import in_turns, summaries
+from toynet.errors import UsageError
 
 
 def test_on_a_card_for_one_process_workers_alternate_and_the_record_has_power_and_clocks(
@@ -43,3 +46,43 @@ def test_on_a_card_for_one_process_workers_alternate_and_the_record_has_power_an
     # 53 degrees are the fourth card's, the only one in use.
     assert [(r.round, r.device, r.temperature_c) for r in record.gpu_readings] == [(0, 0, 53.0)] * 2
     assert "SM clock 1.98 GHz" in markdown.render(table.build(record))
+
+
+def test_cases_that_cannot_all_be_alive_take_turns_and_each_is_compared_with_single(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "room", lambda *_, **__: Room(2))
+    alive: list[int] = []
+    cores = environment.usable_cores()
+
+    def watch(event: Event, conductor: Conductor) -> None:
+        if isinstance(event, Started):
+            assert environment.usable_cores() == cores
+            pinned.update(event.cores)
+        if isinstance(event, RoundEnded):
+            alive.append(len(conductor._workers))
+            if environment.CAN_PIN and len(cores) > 1:  # this process isn't where its workers are
+                assert not pinned & set(environment.usable_cores())
+            pinned.clear()
+
+    pinned: set[int] = set()
+    selection = Selection(workloads=("tutorial",), modes=("single", "ensemble"), members=(2, 4), devices=(1,))
+    plan = run.Plan(selection=selection, schedule=Schedule(restarts=1, rounds=1, budget_s=30), out=tmp_path / "r.json")
+    record = run.measure(plan, watch)
+    assert alive == [2, 2]
+    assert in_turns(record, "tutorial")
+    single, *others = summaries(read(plan.out))
+    assert [start.restart for start in single.result.starts] == [0, 0]
+    assert {(s.restart, s.round) for s in single.result.samples} == {(0, 0), (0, 1)}
+    assert all(set(summary.speedup) == {"latency", "throughput", "fused"} for summary in others)
+    assert "took turns" in markdown.render(table.build(record))
+
+
+def test_a_case_for_which_there_is_no_memory_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.environment.free_bytes", lambda: 10**9)
+    selection = Selection(workloads=("wide",), modes=("single", "ensemble"), members=(64,), devices=(1,))
+    with pytest.raises(UsageError, match=r"wide/ensemble-1/m64/b512 takes 1\.2 GB at least, .* 1\.0 GB of memory"):
+        run.measure(run.Plan(selection=selection, schedule=Schedule(), out=tmp_path / "run.json"), lambda *_: None)
+    assert not list(tmp_path.iterdir())

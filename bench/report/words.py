@@ -13,7 +13,7 @@ from bench.report.paths import path_sentences
 from bench.report.scaling import not_apart_sentences, parts_sentences, scaling_sentences
 from bench.scaling import Series
 from bench.stats import Estimate
-from bench.summary import Summary, ratio
+from bench.summary import Summary, in_turns, ratio
 
 # Of cases whose intervals overlap.
 NAMED = 3
@@ -61,6 +61,7 @@ def sentences(
     said += path_sentences(record.cases)
     said += scaling_sentences(scaled) + parts_sentences(apart) + not_apart_sentences(record.cases)
     said += _cores(record, [s for s in cases if s.result.status == "measured"])
+    said += _turns(record, cases)
     said += accelerators.sentences(record)
     said += [] if scaled else _without_single(cases)
     said += _oversubscribed(record, cases)
@@ -180,6 +181,16 @@ def _cores(record: Record, measured: Sequence[Summary]) -> list[str]:
     return [
         f"Each case has as many cores as devices, so single has one of {cores} here. By itself XLA would use them all "
         "for a large step: more devices on a CPU show what scales, not what would be quicker than single on every core."
+    ]
+
+
+def _turns(record: Record, cases: Sequence[Summary]) -> list[str]:
+    return [
+        f"{name}: not all of its cases could be alive at once, so they took turns, each with what it is compared with, "
+        "in an order drawn anew for each restart. Ratios are of workers asked in the same rounds; between times of "
+        "different cases lies what changed in the meantime, and their intervals have it."
+        for name in dict.fromkeys(summary.case.workload for summary in cases)
+        if in_turns(record, name)
     ]
 
 
