@@ -257,3 +257,45 @@ def test_any_batch_can_grow_with_the_devices() -> None:
     assert "tutorial/data_parallel-2/m1/b66" in of_tutorial(
         modes=("data_parallel",), devices=(2,), batch=(33,), scaling=("weak",)
     )
+
+
+def test_one_device_is_measured_on_both_paths_where_they_differ() -> None:
+    names = [case.name for case in expand(Selection(modes=("single", "data_parallel"), devices=(1, 2)))]
+    assert names[:2] == ["tutorial/single-1/m1/b32", "tutorial/single-1/m1/b32/fast"]
+    assert [name for name in names if name.endswith("fast")] == ["tutorial/single-1/m1/b32/fast"]
+    assert "wide/single-1/m1/b512" in names
+
+
+def test_paths_asked_for_are_those_measured_as_far_as_they_differ() -> None:
+    asked = Selection(workloads=("tutorial", "wide"), modes=("data_parallel",), devices=(2,), paths=("fast",))
+    assert [case.name for case in expand(asked)] == ["tutorial/data_parallel-2/m1/b32/fast"]
+    both = Selection(workloads=("tutorial",), modes=("single",), devices=(1,), paths=("plain", "fast"))
+    assert [case.path for case in expand(both)] == ["plain", "fast"]
+    scaled = Selection(workloads=("tutorial",), modes=("data_parallel",), devices=(1, 2), scaling=("strong",))
+    assert {case.path for case in expand(scaled)} == {"plain"}
+
+
+@pytest.mark.parametrize(
+    ("selection", "why"),
+    [
+        (Selection(workloads=("wide",), modes=("single",), paths=("fast",)), "the fast path of wide/single-1/m1/b512"),
+        (Selection(workloads=("own:step",), paths=("fast",)), "--paths fast"),
+    ],
+)
+def test_a_fast_path_that_there_isnt_is_refused(selection: Selection, why: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(why)):
+        expand(selection, {"wide": 512, "own:step": 32})
+
+
+def test_a_path_that_is_none_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no path is called 'quick'; there are: plain, fast"):
+        Selection(paths=("quick",))
+
+
+def test_elsewhere_than_on_a_cpu_no_path_but_the_plain_one_is_measured() -> None:
+    cases = expand(Selection(workloads=("tutorial",), modes=("single",), devices=(1,)))
+    assert [case.path for case in taken(cases, "cpu")] == ["plain", "fast"]
+    assert [case.path for case in taken(cases, "gpu")] == ["plain"]
+    assert path_of(cases[1], "gpu").plain
+    with pytest.raises(UsageError, match="measured on CPUs only, and this is gpu"):
+        taken(cases[1:], "gpu")

@@ -25,24 +25,30 @@ def test_layers_that_are_worth_a_matrix_products_call_have_it(preset: str) -> No
     assert chosen(PRESETS[preset]).plain
 
 
-def test_the_product_of_a_devices_own_part_of_the_batch_decides() -> None:
-    batch = paths.BROADCAST_AT_MOST // 20  # the tutorial's largest weights are 2 x 10
-    assert chosen(batch=batch).product == "broadcast"
-    assert chosen(batch=batch + 1).plain
-    assert chosen(mode="data_parallel", batch=2 * batch, data_shards=2).product == "broadcast"
-    assert chosen(mode="data_parallel", batch=2 * batch + 2, data_shards=2).plain
+def test_few_weights_are_broadcast_at_any_batch_and_more_at_small_ones() -> None:
+    assert chosen(batch=4096).product == "broadcast"
+    wide = Config(hidden_dim=64)  # 256 weights, which is over BROADCAST_WEIGHTS
+    batch = paths.BROADCAST_MULTIPLICATIONS // 256
+    assert chosen(wide, batch=batch).product == "broadcast"
+    assert chosen(wide, batch=batch + 1).plain
+    assert chosen(wide, mode="data_parallel", batch=2 * batch, data_shards=2).product == "broadcast"
+    assert chosen(wide, mode="data_parallel", batch=2 * batch + 2, data_shards=2).plain
 
 
 def test_members_that_fill_lanes_are_stepped_in_blocks_of_equal_size() -> None:
     few, many = (chosen(mode="ensemble", members=n) for n in (paths.LANES_AT_LEAST - 1, paths.LANES_AT_LEAST))
     assert few.plain
     assert many.block == paths.LANES_AT_LEAST
-    block = chosen(mode="ensemble", members=paths.BLOCK_AT_MOST * 3 - 3).block
-    assert block == paths.BLOCK_AT_MOST - 1
+    assert chosen(mode="ensemble", members=paths.BLOCK_AT_MOST * 3 - 3).block == paths.BLOCK_AT_MOST - 1
     assert chosen(mode="ensemble_data", members=4096, member_shards=2).block == paths.BLOCK_AT_MOST
 
 
-@pytest.mark.parametrize(("batch", "chunk"), [(32, 4), (30, 3), (31, 1), (2, 2)])
+def test_layers_too_large_for_lanes_are_left_to_matrix_products() -> None:
+    assert not chosen(Config(hidden_layers=2, hidden_dim=22), "ensemble", members=64).plain  # 484 weights
+    assert chosen(Config(hidden_layers=2, hidden_dim=23), "ensemble", members=64).plain  # 529
+
+
+@pytest.mark.parametrize(("batch", "chunk"), [(32, 8), (30, 6), (31, 1), (2, 2)])
 def test_chunks_divide_the_batch(batch: int, chunk: int) -> None:
     assert chosen(mode="ensemble", members=64, batch=batch).chunk == chunk
 
@@ -54,7 +60,7 @@ def test_chunks_divide_the_batch(batch: int, chunk: int) -> None:
         (Config(virtual_shards=8), "single", "cpu", "a fixed order"),
         (Config(compute_dtype="bfloat16"), "single", "cpu", "of bfloat16"),
         (TUTORIAL, "fsdp", "cpu", "fsdp takes its step apart"),
-        (Config(hidden_layers=2, hidden_dim=128), "ensemble", "cpu", "17154 parameters"),
+        (Config(hidden_layers=2, hidden_dim=128), "ensemble", "cpu", "of 16384 weights"),
     ],
 )
 def test_where_no_other_path_is_known_to_be_quicker_the_plain_one_is_taken(
@@ -66,7 +72,7 @@ def test_where_no_other_path_is_known_to_be_quicker_the_plain_one_is_taken(
 
 
 def test_members_are_divided_over_the_cores_that_they_fill() -> None:
-    assert [paths.member_shards(n, 4) for n in (1, 15, 16, 31, 32, 4096)] == [1, 1, 2, 3, 4, 4]
+    assert [paths.member_shards(n, 4) for n in (1, 15, 16, 31, 32, 4096)] == [1, 3, 4, 4, 4, 4]
 
 
 def test_the_plain_path_is_plain() -> None:

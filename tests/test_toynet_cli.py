@@ -122,7 +122,8 @@ def test_plot_writes_the_pictures_and_nothing_else(
         (["--mode", "data_parallel", "--devices", "1000"], "1 to 256 devices, got 1000"),
         (["--mode", "data_parallel", "--devices", "3", "--deterministic"], "8 parts, which 3 devices can't share"),
         (["--mode", "fsdp", "--devices", "2", "--deterministic"], "a fixed order, which mode 'fsdp' doesn't keep"),
-        (["--seeds", "4"], "mode 'single' trains 1 member, got 4"),
+        (["--mode", "single", "--seeds", "4"], "mode 'single' trains 1 member, got 4"),
+        (["--path", "slow"], "invalid choice 'slow'"),
         (["--mode", "ensemble", "--seeds", "0"], "members must be at least 1, got 0"),
         (["--mode", "ensemble", "--seed", "4294967290"], "the last would be 4294967297"),
         (["--mesh", "2x2"], "--mesh is for mode 'ensemble_data', got mode 'single'"),
@@ -204,6 +205,30 @@ def test_an_environment_that_jax_cannot_start_in_gets_one_sentence(variable: str
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("error: JAX can't ")
     assert "Traceback" not in run.stderr
+
+
+def test_seeds_alone_are_divided_over_the_cores_and_explained(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toynet.__main__.usable_cores", lambda: 2)
+    printed = lines(capsys, *FAST, "--seeds", "9", "--explain", "--quiet")
+    assert printed[0].startswith("Mode ensemble_data over 2 devices: ")
+    assert printed[1].startswith("Path lanes, 5 members in a block and 8 examples at a time: 5 members on a device")
+    assert printed[2] == "Epochs in one program: 2 of 2"
+    assert printed[-1].startswith("The members disagree on ")
+
+
+def test_the_plain_path_is_to_be_had_and_says_that_it_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = lines(capsys, *FAST, "--path", "plain", "--explain", "--quiet")
+    assert printed[:2] == [
+        "Mode single: one member on one device (jit)",
+        "Path plain: the plain way was asked for",
+    ]
+
+
+def test_a_mesh_alone_is_an_ensembles(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = lines(capsys, *FAST, "--seeds", "4", "--mesh", "2x2", "--explain", "--quiet")
+    assert printed[0].startswith("Mode ensemble_data over 4 devices: ")
 
 
 def test_an_interrupt_exits_130_without_a_traceback() -> None:

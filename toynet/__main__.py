@@ -115,14 +115,14 @@ def train(options: Train) -> None:
     if options.plot and config.features != 2:
         raise UsageError(f"--plot draws points of 2 features, and preset {options.preset!r} has {config.features}.")
     with _ready(config, layout):
-        import jax
-
+        from toynet.mesh import first_devices
         from toynet.program import bind
         from toynet.train import workload
 
-        if jax.default_backend() != "cpu":  # whose cores say nothing then
+        platform = first_devices(1)[0].platform
+        if platform != "cpu":  # whose cores say nothing then
             mode, layout = mode_of(options), layout_of(options)
-        fast = paths.choose(config, mode, layout, jax.default_backend())
+        fast = paths.choose(config, mode, layout, platform)
         path = paths.PLAIN if options.path == "plain" else fast
         program = bind(workload(options.preset, config, path), mode, layout)
         if options.explain:
@@ -178,7 +178,7 @@ def _devices(options: Train, cores: int) -> int:
 
 
 def _mesh(mode: Mode, options: Train, cores: int) -> tuple[int, int]:
-    if options.mesh is None and options.mode is None:
+    if options.mesh is None and options.mode is None and mode.ensemble:
         return _devices(options, cores), 1
     if options.mesh is None:
         return modes.mesh_for(mode, options.devices or 1)

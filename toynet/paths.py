@@ -6,23 +6,24 @@ switches`; docs/performance.md has what else was tried), on CPUs only: elsewhere
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
 from toynet.config import Config, Product
 from toynet.modes import Layout, Mode
 
-# A lone member's products of so few multiplications (batch x in x out) take less time than the call of a matrix
-# product.
-BROADCAST_AT_MOST = 2**14
-# From so many members on a device, of so few parameters each, lanes that are filled by members win.
-LANES_AT_LEAST = 8
-LANES_PARAMETERS_AT_MOST = 4096
-# Members in a block, so that what a block's step holds fits a core's caches, and fills whole registers.
+# A lone member's layers have so few weights, or multiply so little for a whole batch, that the multiplications and
+# sums take less time than the calls of matrix products.
+BROADCAST_WEIGHTS = 200
+BROADCAST_MULTIPLICATIONS = 4096
+# From so many members on a device, whose largest layer has so few weights, lanes that members fill win.
+LANES_AT_LEAST = 4
+LANES_WEIGHTS = 512
+# Members in a block, so that what a block's step holds fits a core's caches.
 BLOCK_AT_MOST = 128
-LANES = 16
-# Examples whose gradients are summed at a time, in registers.
-CHUNK = 4
+# Examples whose gradients are summed at a time.
+CHUNK_AT_MOST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +57,20 @@ def choose(config: Config, mode: Mode, layout: Layout, platform: str) -> Path:
     """The quickest path of a mode at those sizes, on a platform of JAX (`cpu`, `gpu`, `tpu`)."""
     if why := _why_plain(config, mode, platform):
         return Path(why=why)
-    members = layout.padded_members // layout.member_shards
-    if mode.ensemble:
-        return _of_members(config, members, layout)
-    largest = _largest_product(config, layout)
-    if largest > BROADCAST_AT_MOST:
-        return Path(why=f"its largest product, of {largest} multiplications, is worth a matrix product's call")
+    other = alternative(config, mode, layout)
+    quicker, why = _lanes_win(config, layout) if mode.ensemble else _broadcast_wins(config, layout)
+    return dataclasses.replace(other if quicker else PLAIN, why=why)
+
+
+def alternative(config: Config, mode: Mode, layout: Layout) -> Path:
+    """What `choose` chooses from, besides the plain path."""
+    if not mode.ensemble:
+        return Path(product="broadcast")
+    members = _members(layout)
+    batch = layout.padded_batch() // layout.data_shards
     return Path(
-        product="broadcast",
-        why=f"its largest product, of {largest} multiplications, takes less than a matrix product's call",
+        block=math.ceil(members / math.ceil(members / BLOCK_AT_MOST)),
+        chunk=max(n for n in range(1, CHUNK_AT_MOST + 1) if batch % n == 0),
     )
 
 
@@ -85,22 +91,27 @@ def _why_plain(config: Config, mode: Mode, platform: str) -> str:
     return ""
 
 
-def _of_members(config: Config, members: int, layout: Layout) -> Path:
+def _lanes_win(config: Config, layout: Layout) -> tuple[bool, str]:
+    members, largest = _members(layout), max(_weights(config))
     if members < LANES_AT_LEAST:
-        return Path(why=f"{members} members on a device fill too few lanes")
-    if config.parameters > LANES_PARAMETERS_AT_MOST:
-        return Path(why=f"a member's products are worth a call, with its {config.parameters} parameters")
-    blocks = math.ceil(members / BLOCK_AT_MOST)
-    block = math.ceil(members / blocks)
-    batch = layout.padded_batch() // layout.data_shards
-    return Path(
-        block=block,
-        chunk=max(n for n in range(1, CHUNK + 1) if batch % n == 0),
-        why=f"{members} members on a device, of {config.parameters} parameters each, fill vector lanes in "
-        f"{blocks} {'block' if blocks == 1 else 'blocks'}",
-    )
+        return False, f"of members in vector lanes it takes {LANES_AT_LEAST} on a device, and there are {members}"
+    if largest > LANES_WEIGHTS:
+        return False, f"its largest layer, of {largest} weights, is worth a matrix product's call"
+    return True, f"{members} members on a device, whose largest layer has {largest} weights, fill vector lanes"
 
 
-def _largest_product(config: Config, layout: Layout) -> int:
-    weights = max(math.prod(shape) for shape in config.shapes)
-    return weights * layout.padded_batch() // layout.data_shards
+def _broadcast_wins(config: Config, layout: Layout) -> tuple[bool, str]:
+    weights, batch = sum(_weights(config)), layout.padded_batch() // layout.data_shards
+    layers = f"its layers, of {weights} weights for {batch} examples on a device,"
+    if weights <= BROADCAST_WEIGHTS or weights * batch <= BROADCAST_MULTIPLICATIONS:
+        return True, f"{layers} multiply in less time than the calls of matrix products take"
+    return False, f"{layers} are worth the calls of matrix products"
+
+
+def _members(layout: Layout) -> int:
+    return layout.padded_members // layout.member_shards
+
+
+def _weights(config: Config) -> list[int]:
+    """Of each layer, without its biases."""
+    return [math.prod(shape) for shape in config.shapes if len(shape) > 1]
