@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cases import Case, Own, Selection, check_divides, config, expand
+from bench.cases import Case, Own, Selection, check_divides, config, expand, path_of, taken
 from toynet.errors import UsageError
 from toynet.modes import MODES
 
