@@ -236,3 +236,11 @@ def test_members_in_one_program_differ_from_each_other() -> None:
     bound = program(Config(), "ensemble_data", 8, (8, 1))
     kernels = bound.members(bound.init(bound.keys(0))).params["params"]["Dense_0"]["kernel"]
     assert len({kernel.tobytes() for kernel in np.asarray(kernels)}) == 8
+
+
+def test_each_member_has_the_key_of_its_seed_however_many_there_are() -> None:
+    # A key takes the lower half of a seed; the last member is repeated where members don't divide.
+    for seed in (42, 2**31 - 2, 2**32 - 2):
+        keys = program(Config(), "ensemble_data", 3, (4, 1)).keys(seed)
+        assert np.array_equal(keys, [jax.random.PRNGKey(seed + i) for i in (0, 1, 2, 2)])
+    assert program(Config(), "ensemble", 16_384, (1, 1)).keys(0).shape == (16_384, 2)
