@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -111,8 +112,8 @@ class Selection:
     """(member shards, data shards) for ensemble_data; None: the squarest mesh for each number of devices."""
     dtype: str = "float32"
     compute_dtype: str | None = None
-    hidden_layers: int | None = None
-    hidden_dim: int | None = None
+    hidden_layers: tuple[int, ...] | None = None
+    hidden_dim: tuple[int, ...] | None = None
     """None: the preset's own."""
     paths: tuple[str, ...] | None = None
     """Of PATHS; None: plain, and on one device fast beside it."""
@@ -171,9 +172,10 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
     cases = [
         case
         for workload in selection.workloads
+        for network in _networks(selection, workload)
         for mode in chosen
         for batch in selection.batch or (own_batch[workload],)
-        for plain in (_scaled if selection.scaling else _of_mode)(selection, workload, mode, batch)
+        for plain in (_scaled if selection.scaling else _of_mode)(selection, network, mode, batch)
         for case in _on_paths(selection, plain)
     ]
     if not cases:
@@ -234,16 +236,15 @@ def _on_paths(selection: Selection, plain: Case) -> list[Case]:
     return [dataclasses.replace(plain, path=name) for name in PATHS if name in paths and name in own]
 
 
-def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) -> list[Case]:
+def _of_mode(selection: Selection, network: Mapping[str, Any], mode: modes.Mode, batch: int) -> list[Case]:
     cases = [
         Case(
-            workload=workload,
             mode=mode.name,
             member_shards=member_shards,
             data_shards=data_shards,
             members=members,
             batch=batch,
-            **_network(selection, workload),
+            **network,
         )
         for member_shards, data_shards in _meshes(selection, mode)
         for members in (selection.members if mode.ensemble else (1,))
@@ -254,12 +255,12 @@ def _of_mode(selection: Selection, workload: str, mode: modes.Mode, batch: int) 
     return cases
 
 
-def _scaled(selection: Selection, workload: str, mode: modes.Mode, batch: int) -> list[Case]:
+def _scaled(selection: Selection, network: Mapping[str, Any], mode: modes.Mode, batch: int) -> list[Case]:
     """A mode's cases on one device, and those that they scale to."""
     cases = []
     for members in selection.members if mode.ensemble else (1,):
         lone = "ensemble" if mode.ensemble else "single"
-        base = Case(workload=workload, mode=lone, members=members, batch=batch, **_network(selection, workload))
+        base = Case(mode=lone, members=members, batch=batch, **network)
         cases.append(base)
         if mode.sharded:
             more = [n for n in selection.numbers_of_devices if n > 1]
@@ -281,14 +282,22 @@ def _grown(base: Case, mode: modes.Mode, devices: int, scaling: str) -> Case:
     return dataclasses.replace(base, mode=mode.name, **shards, **total)
 
 
-def _network(selection: Selection, workload: str) -> dict[str, Any]:
-    """What tells a case's network from the workload's own; raises UsageError for one that can't be."""
+def _networks(selection: Selection, workload: str) -> list[dict[str, Any]]:
+    """The workload, and what tells its networks of the sizes that are asked for from its own."""
     if workload not in PRESETS:
-        return {}
+        return [{"workload": workload}]
+    sizes = itertools.product(selection.hidden_layers or (None,), selection.hidden_dim or (None,))
+    return [_network(selection, workload, layers, width) for layers, width in sizes]
+
+
+def _network(selection: Selection, workload: str, layers: int | None, width: int | None) -> dict[str, Any]:
+    """One network of a preset; raises UsageError for one that can't be."""
     own = PRESETS[workload]
-    config = preset(workload, **{name: getattr(selection, name) for name in CHANGES})
+    dtypes = {"dtype": selection.dtype, "compute_dtype": selection.compute_dtype}
+    config = preset(workload, **dtypes, hidden_layers=layers, hidden_dim=width)
     resized = (config.hidden_layers, config.hidden_dim) != (own.hidden_layers, own.hidden_dim)
     return {
+        "workload": workload,
         "dtype": config.dtype,
         # A preset that says so itself must be told when it is to compute as dtype.
         "compute_dtype": config.products if own.compute_dtype or config.products != config.dtype else None,

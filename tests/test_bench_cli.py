@@ -93,6 +93,8 @@ def test_list_takes_lists_separated_by_commas(capsys: pytest.CaptureFixture[str]
     printed = lines(capsys, "list", "--modes=data_parallel,single", "--devices=1,4,", "--batch=7,9", "--deterministic")
     assert sum("/data_parallel-4/m1/b9/deterministic" in line for line in printed) == 2  # of both workloads
     assert sum("/single-1/" in line for line in printed) == 4
+    printed = lines(capsys, "list", "--modes=single", "--hidden-layers=1,2", "--hidden-dim=16,64,256")
+    assert sum("/b32/h2x" in line for line in printed) == 3
 
 
 def test_a_pipe_gets_no_colour(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,9 +157,9 @@ def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
         (["--mesh", "0x2"], "a mesh needs at least 1 device on each axis, got 0x2."),
         (["--dtype", "float16"], "invalid choice 'float16' for argument '--dtype'; expected one of"),
         (["--compute-dtype", "half"], "invalid choice 'half' for argument '--compute-dtype'; expected one of"),
-        (["--hidden-dim", "wide"], "--hidden-dim: a whole number was expected, got 'wide'"),
+        (["--hidden-dim", "wide"], "--hidden-dim: whole numbers separated by commas were expected, got 'wide'"),
         (["--hidden-dim", "0"], "hidden_dim must be at least 1, got 0."),
-        (["--hidden-layers", "9999"], "hidden_layers must be at most 1000, got 9999."),
+        (["--hidden-layers", "1,9999"], "hidden_layers must be at most 1000, got 9999."),
         (["--workloads", "xl", "--dtype", "float64"], "compute_dtype must be float64, as dtype is, or bfloat16 with"),
         (["--membres", "3"], "Unrecognized options: --membres, 3; did you mean --members?"),
         (["--nope"], "Unrecognized options: --nope; see python -m bench"),

@@ -76,21 +76,42 @@ def test_batch_and_dtype_are_those_asked_for() -> None:
 
 def test_a_network_of_other_sizes_or_products_is_told_by_its_name_and_by_its_case() -> None:
     asked: dict[str, Any] = {"workloads": ("wide",), "modes": ("data_parallel",), "devices": (2,)}
-    (resized,) = expand(Selection(**asked, hidden_dim=2048, compute_dtype="bfloat16"))
+    (resized,) = expand(Selection(**asked, hidden_dim=(2048,), compute_dtype="bfloat16"))
     assert resized.name == "wide/data_parallel-2/m1/b512/h2x2048/bfloat16"
     assert (resized.hidden_layers, resized.hidden_dim, resized.products) == (2, 2048, "bfloat16")
     its = config(resized)
     assert (its.hidden_layers, its.hidden_dim, its.products) == (2, 2048, "bfloat16")
     assert its.parameters == 4349962  # (64 + 1) 2048 + (2048 + 1) 2048 + (2048 + 1) 10
-    assert names(**asked, hidden_layers=5, deterministic=True)[1] == (
+    assert names(**asked, hidden_layers=(5,), deterministic=True)[1] == (
         "wide/data_parallel-2/m1/b512/h5x1024/deterministic"
     )
 
 
 def test_what_a_preset_is_anyway_changes_no_name() -> None:
     plain = names(workloads=("wide",), modes=("single",))
-    assert names(workloads=("wide",), modes=("single",), hidden_layers=2, hidden_dim=1024) == plain
+    assert names(workloads=("wide",), modes=("single",), hidden_layers=(2,), hidden_dim=(1024,)) == plain
     assert names(workloads=("wide",), modes=("single",), compute_dtype="float32") == plain
+
+
+def test_lists_of_depths_and_widths_are_multiplied_and_the_presets_own_size_keeps_its_name() -> None:
+    chosen: dict[str, Any] = {"workloads": ("tutorial", "wide"), "modes": ("single", "ensemble"), "members": (8,)}
+    assert names(**chosen, hidden_layers=(1, 2), hidden_dim=(10, 64)) == [
+        f"{workload}/{placed}/b{batch}{network}"
+        for workload, batch, own in (("tutorial", 32, "h1x10"), ("wide", 512, "h2x1024"))
+        for size in ("h1x10", "h1x64", "h2x10", "h2x64")
+        for network in ("" if size == own else f"/{size}",)
+        for placed in ("single-1/m1", "ensemble-1/m8")
+    ]
+
+
+def test_each_network_scales_by_itself() -> None:
+    chosen: dict[str, Any] = {"modes": ("data_parallel",), "devices": (1, 2), "scaling": ("strong",)}
+    assert of_tutorial(**chosen, hidden_dim=(10, 64)) == [
+        "tutorial/single-1/m1/b32",
+        "tutorial/data_parallel-2/m1/b32",
+        "tutorial/single-1/m1/b32/h1x64",
+        "tutorial/data_parallel-2/m1/b32/h1x64",
+    ]
 
 
 @pytest.mark.parametrize(("asked", "products"), [(None, "bfloat16"), ("bfloat16", "bfloat16"), ("float32", "float32")])
@@ -103,8 +124,8 @@ def test_xl_says_what_it_computes_in_and_can_be_told_to_do_without_bfloat16(aske
 @pytest.mark.parametrize(
     "change",
     [
-        {"hidden_dim": 7},
-        {"hidden_layers": 0},
+        {"hidden_dim": (7,)},
+        {"hidden_layers": (0,)},
         {"compute_dtype": "bfloat16"},
         {"dtype": "float64"},
         {"deterministic": True},
@@ -187,8 +208,8 @@ def test_a_case_knows_its_devices_and_how_its_mode_divides_them() -> None:
         ({"modes": ()}, "modes is empty; name at least one."),
         ({"devices": ()}, "devices is empty; name at least one."),
         ({"members": ()}, "members is empty; name at least one."),
-        ({"hidden_layers": -1}, "hidden_layers can't be negative, got -1."),
-        ({"hidden_dim": 0}, "hidden_dim must be at least 1, got 0."),
+        ({"hidden_layers": (-1,)}, "hidden_layers can't be negative, got -1."),
+        ({"hidden_dim": (4, 0)}, "hidden_dim must be at least 1, got 0."),
         (
             {"dtype": "float64", "compute_dtype": "bfloat16"},
             "compute_dtype must be float64, as dtype is, or bfloat16 with dtype float32, "

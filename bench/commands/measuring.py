@@ -42,9 +42,9 @@ class Cases:
     """What is computed in; float64 needs JAX_ENABLE_X64=1."""
     compute_dtype: Annotated[ComputeDtype | None, own("each preset's own", "{float32,float64,bfloat16}")] = None
     """What layers' products are computed in, as --dtype or bfloat16; parameters and sums keep --dtype."""
-    hidden_layers: Annotated[int | None, own("each preset's own", "N")] = None
+    hidden_layers: Annotated[Counts, own("each preset's own")] = ()
     """Hidden layers of the presets' networks."""
-    hidden_dim: Annotated[int | None, own("each preset's own", "N")] = None
+    hidden_dim: Annotated[Counts, own("each preset's own")] = ()
     """Width of each hidden layer."""
     paths: Annotated[Names, own("plain, and on one device fast")] = ()
     """How steps are computed: 'plain'; 'fast', as is quickest at their sizes ('list --explain' says how)."""
@@ -63,8 +63,8 @@ class Cases:
             meshes=self.mesh or None,
             dtype=self.dtype,
             compute_dtype=self.compute_dtype,
-            hidden_layers=self.hidden_layers,
-            hidden_dim=self.hidden_dim,
+            hidden_layers=self.hidden_layers or None,
+            hidden_dim=self.hidden_dim or None,
             paths=self.paths or None,
             deterministic=self.deterministic,
             scaling=self.scaling,
