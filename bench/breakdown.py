@@ -90,7 +90,7 @@ def _breakdown(record: Record, result: CaseResult) -> Breakdown | None:
     rest = {at: one_program[at] - c - collectives.get(at, 0.0) for at, c in compute.items() if at in one_program}
     rest_s, compute_s = difference(medians(rest)), over_restarts(medians(compute))
     collectives_s = over_restarts(medians(collectives)) if collectives else None
-    product_share, stream_share = _share(result, within, "product"), _share(result, within, "stream")
+    product_share, stream_share = share_of_peak(result, within, "product"), share_of_peak(result, within, "stream")
     arithmetic = _arithmetic(result, product_share, stream_share)
     parts = {
         "collectives": collectives_s.value if collectives_s else 0.0,
@@ -179,10 +179,14 @@ def _amount(result: CaseResult, of: Kind) -> tuple[float, float]:
     return result.cost.accessed_bytes, result.parts.stream_bytes
 
 
-def _share(result: CaseResult, within: Kind, of: Kind) -> Estimate | None:
-    step, peak = _amount(result, of)
+def share_of_peak(result: CaseResult, within: Kind, of: Kind) -> Estimate | None:
+    """Of a step in that kind of block, the time that its products, or its bytes (`of`: product, stream), would take at
+    the rate of the peak's own blocks in the same rounds; None if there are none."""
     ratio = paired(by_round(result, of), by_round(result, within))
-    return ratio.times(step / peak) if ratio and step and peak else None
+    if ratio is None:
+        return None
+    step, peak = _amount(result, of)
+    return ratio.times(step / peak) if step and peak else None
 
 
 def _peak(result: CaseResult, of: Kind) -> Estimate | None:

@@ -18,6 +18,9 @@ KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective
 
 _NUMPY = {"pred": "bool", "bf": "bfloat", "f": "float", "s": "int", "u": "uint", "c": "complex"}
 _INSTRUCTION = re.compile(rf" = (?P<shape>.*?) (?P<kind>{'|'.join(KINDS)})(?P<start>-start)?\(")
+_OPCODE = re.compile(r" = .*? (?P<opcode>[a-z][a-z0-9-]*)\(")
+# They name what is there already, or wait for what was started.
+_FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"}
 _ARRAY = re.compile(r"\b(?P<kind>pred|bf|f|s|u|c)(?P<bits>\d*)(?P<variant>\w*)\[(?P<dims>[\d,]*)\]")
 _LAYOUT_OR_COMMENT = re.compile(r"\{[^{}]*\}|/\*.*?\*/")
 _TUPLE_OR_ARRAY = re.compile(r"\([^()]*\)|\w+\[[\d,]*\]")
@@ -77,6 +80,7 @@ def of(compiled: Any, jaxpr: Any = None) -> Cost:
     """
     analysis = compiled.cost_analysis() or {}
     memory = compiled.memory_analysis()
+    hlo = compiled.as_text() or ""
     cost = Cost(
         flops=float(analysis.get("flops", 0.0)),
         accessed_bytes=float(analysis.get("bytes accessed", 0.0)),
@@ -84,7 +88,8 @@ def of(compiled: Any, jaxpr: Any = None) -> Cost:
         output_bytes=getattr(memory, "output_size_in_bytes", 0),
         temporary_bytes=getattr(memory, "temp_size_in_bytes", 0),
         aliased_bytes=getattr(memory, "alias_size_in_bytes", 0),
-        collectives=collectives(compiled.as_text() or ""),
+        collectives=collectives(hlo),
+        instructions=instructions(hlo),
     )
     return cost if jaxpr is None else _with_loops(cost, jaxpr)
 
@@ -118,6 +123,13 @@ def _operation(found: re.Match[str], line: str) -> Operation:
 def collectives(hlo: str) -> tuple[Collective, ...]:
     """The collectives in the text of a compiled program (XLA's HLO), by kind and group size."""
     return summed(operations(hlo))
+
+
+def instructions(hlo: str) -> int:
+    """What the text of a compiled program runs one after another; the body of a loop, or of a fusion, as one."""
+    entry = hlo.partition("\nENTRY ")[2].partition("\n}")[0]
+    opcodes = [found["opcode"] for line in entry.splitlines() if (found := _OPCODE.search(line))]
+    return sum(opcode not in _FREE and not opcode.endswith("-done") for opcode in opcodes)
 
 
 def summed(found: Sequence[Operation]) -> tuple[Collective, ...]:

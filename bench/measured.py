@@ -47,6 +47,8 @@ class Cost:
     Products that `jax.checkpoint` makes again are among them. 0: not counted, in records of before."""
     unknown_loops: int = 0
     """Loops whose number of iterations isn't known before they run: their bodies are counted once, in all counts."""
+    instructions: int = 0
+    """What the compiled step runs one after another: fusions, products, copies. 0: not counted, in older records."""
 
     @property
     def peak_bytes(self) -> int:

@@ -18,6 +18,7 @@ from bench.choosing import chosen
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule
+from bench.growth import QUANTITIES, Quantity
 from bench.live import PRELOAD, WorkerFailed, nursery
 from bench.record import CaseResult, Record, absorb, write
 from bench.room import Room
@@ -106,7 +107,13 @@ def keep(record: msgspec.Struct, out: Path) -> None:
 
 def _beside(out: Path) -> tuple[Path, ...]:
     """A record's report and its pictures."""
-    return out.with_suffix(".md"), out.with_suffix(".png"), out.with_suffix(".scaling.png")
+    grown = [growth_beside(out, quantity) for quantity in QUANTITIES]
+    return out.with_suffix(".md"), out.with_suffix(".png"), out.with_suffix(".scaling.png"), *grown
+
+
+def growth_beside(out: Path, quantity: Quantity) -> Path:
+    """Where the picture is of how a record's cost grows with that quantity."""
+    return out.with_suffix(f".growth-{quantity.replace('_', '-')}.png")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 import pytest
+from records import case, measured
+from records import record as of_cases
 from test_verdicts_report import comparison, pair
 
 from bench.cli import main
@@ -353,6 +355,18 @@ def test_a_quiet_run_prints_nothing_and_a_case_that_broke_exits_4(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.md", "run.png"]
     assert main(["run", "--out", str(tmp_path / "run.json")]) == exit_status
     assert "Step time by mode and devices" in capsys.readouterr().out
+
+
+def test_a_run_leaves_a_picture_of_what_grows_and_none_of_an_earlier_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = of_cases(*(measured(case("ensemble", members=n), [[1e-3 * n], [1e-3 * n]]) for n in (1, 2, 4)))
+    monkeypatch.setattr("bench.run.measure", lambda *_: grown)
+    (tmp_path / "run.growth-hidden-dim.png").write_text("of an earlier run")
+    assert main(["run", "--quiet", "--out", str(tmp_path / "run.json")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.growth-members.png", "run.md"]
+    keep(grown, tmp_path / "run.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
 @pytest.mark.parametrize("command", ["list", "run", "report"])

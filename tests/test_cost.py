@@ -286,3 +286,33 @@ def test_what_is_gathered_and_scattered_is_read_from_a_compiled_program(n: int, 
     (scatter,) = on_devices(n, lambda x: lax.psum_scatter(x, DATA, scatter_dimension=axis, tiled=True), x)
     assert scatter == Operation("reduce-scatter", n, (F32(part),), axis)
     assert scatter.operands == (F32(whole),)
+
+
+def test_instructions_are_what_the_entry_runs_and_not_what_names_it() -> None:
+    hlo = """HloModule jit_step
+
+%fused_computation (p: f32[8]) -> f32[8] {
+  %p = f32[8]{0} parameter(0)
+  ROOT %exp = f32[8]{0} exponential(%p)
+}
+
+ENTRY %main.9 (a.1: f32[8], b.1: f32[8,8]) -> (f32[8], f32[8]) {
+  %a.1 = f32[8]{0} parameter(0), metadata={op_name="call(x)"}
+  %b.1 = f32[8,8]{1,0:T(8,128)} parameter(1)
+  %zero = f32[] constant(0)
+  %dot.1 = f32[8]{0} dot(%b.1, %a.1), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  %pair = (f32[8]{0}, /*index=1*/s32[8]{0}) fusion(%dot.1), kind=kLoop, calls=%fused_computation
+  %first = f32[8]{0} get-tuple-element(%pair), index=0
+  %sent = f32[8]{0} all-reduce-start(%first), replica_groups={{0,1}}, to_apply=%add
+  %summed = f32[8]{0} all-reduce-done(%sent)
+  %same = f32[8]{0} bitcast(%summed)
+  ROOT %both = (f32[8]{0}, f32[8]{0}) tuple(%same, %first)
+}
+"""
+    assert cost.instructions(hlo) == 3  # dot, fusion, all-reduce-start
+    assert cost.instructions("") == 0
+
+
+def test_a_compiled_step_has_instructions() -> None:
+    compiled = jax.jit(lambda a, b: jnp.sin(a @ b) @ b).lower(jnp.ones((64, 64)), jnp.ones((64, 64))).compile()
+    assert 2 <= cost.of(compiled).instructions <= 4  # two products and a sine, which may be fused into one of them

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -158,12 +159,19 @@ def _report_of(out: Path) -> None:
 
 
 def _report_beside(record: Any, out: Path) -> None:
-    from bench.report import markdown, picture, scaling_picture
+    from bench.growth import QUANTITIES
+    from bench.report import growth_picture, markdown, picture, scaling_picture
     from bench.report.table import build
+    from bench.run import growth_beside
 
     out.with_suffix(".md").write_text(markdown.render(build(record)), encoding="utf-8")
-    for drawn, path in ((picture, out.with_suffix(".png")), (scaling_picture, out.with_suffix(".scaling.png"))):
-        if not drawn.save(record, path):
+    drawn = {
+        out.with_suffix(".png"): picture.save,
+        out.with_suffix(".scaling.png"): scaling_picture.save,
+        **{growth_beside(out, over): partial(growth_picture.save, over=over) for over in QUANTITIES},
+    }
+    for path, save in drawn.items():
+        if not save(record, path):
             path.unlink(missing_ok=True)  # of an earlier run
 
 

@@ -12,12 +12,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.measured import Kind
 from bench.record import Record
 from bench.report import names
+from bench.report.drawing import COLOURS, limits, reaches
 from bench.summary import Summary, summaries
 
-# Okabe and Ito's palette, told apart by the colour-blind; the markers differ as well.
 STYLES: dict[Kind, tuple[str, str, str]] = {
-    "latency": ("o", "#0072B2", "each step waited for"),
-    "fused": ("D", "#D55E00", "many steps in one program"),
+    "latency": ("o", COLOURS[0], "each step waited for"),
+    "fused": ("D", COLOURS[1], "many steps in one program"),
 }
 
 
@@ -51,17 +51,16 @@ def _draw(ax: Axes, workload: str, group: list[Summary]) -> None:
     for kind, (marker, colour, label) in STYLES.items():
         offset = -0.14 if kind == "latency" else 0.14
         rows = [(i, s.speedup[kind]) for i, s in enumerate(group) if kind in s.speedup]
-        values = [e.value for _, e in rows]
-        below = [e.value - (e.low or e.value) for _, e in rows]
-        above = [(e.high or e.value) - e.value for _, e in rows]
-        places = [i + offset for i, _ in rows]
-        ax.errorbar(values, places, xerr=(below, above), fmt=marker, color=colour, ms=5, capsize=2, label=label)
+        values, places = [e.value for _, e in rows], [i + offset for i, _ in rows]
+        ax.errorbar(
+            values, places, xerr=reaches([e for _, e in rows]), fmt=marker, color=colour, ms=5, capsize=2, label=label
+        )
     for i, summary in enumerate(group):
         if summary.oversubscribed:
             ax.axhspan(i - 0.5, i + 0.5, color="0.9", lw=0)
     ax.axvline(1, color="0.4", lw=1)
     ax.set_xscale("log")
-    low, high = _limits(group)
+    low, high = limits([estimate for s in group for kind, estimate in s.speedup.items() if kind in STYLES])
     ax.set_xlim(low, high)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 7, 8)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}x"))
@@ -70,12 +69,3 @@ def _draw(ax: Axes, workload: str, group: list[Summary]) -> None:
     ax.set_ylim(len(group) - 0.5, -0.5)
     ax.grid(axis="x", color="0.85", lw=0.6)
     ax.set_axisbelow(True)
-
-
-def _limits(group: list[Summary]) -> tuple[float, float]:
-    """Room for every value, and for its interval as far as that is no wider than the values are apart."""
-    found = [estimate for summary in group for kind, estimate in summary.speedup.items() if kind in STYLES]
-    least, most = min(e.value for e in found), max(e.value for e in found)
-    room = max(most / least, 2.0) ** 0.5
-    low, high = min(e.low or e.value for e in found), max(e.high or e.value for e in found)
-    return 0.93 * max(low, least / room), 1.07 * min(high, most * room)

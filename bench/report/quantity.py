@@ -81,6 +81,11 @@ def size(count: int | None) -> str:
     return "" if count is None else _in_units(count, DIGITS_WITHOUT_INTERVAL, _BYTES)
 
 
+def on_axis(value: float, unit: str) -> str:
+    """A tick of seconds (unit `s`) or bytes (`B`), such as `10 us`."""
+    return _in_units(value, 1, {"s": _SECONDS, "B": _BYTES}[unit])
+
+
 def digits(estimate: Estimate) -> int:
     """Significant digits that the interval supports: one more than those that it leaves certain."""
     if estimate.spread is None:

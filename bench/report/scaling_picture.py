@@ -14,12 +14,11 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from bench.breakdown import Breakdown, breakdowns
 from bench.record import Record
 from bench.report import names
+from bench.report.drawing import COLOURS, MARKERS, grey_beyond, reaches
 from bench.scaling import Series, series
+from bench.stats import Estimate
 from bench.summary import fair_devices
 
-# Okabe and Ito's palette; markers and hatches differ as well.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX*"
 # From an axis down to its legend.
 LEGEND_INCHES = 0.55
 PARTS = (
@@ -54,21 +53,15 @@ def _efficiency(ax: Axes, workload: str, some: Sequence[Series], fair: int, belo
     """Efficiency of each series with its interval; grey where devices share cores."""
     ax.set_title(f"{workload}: parallel efficiency", loc="left", fontsize=11)
     counts = sorted({1, *(point.devices for one in some for point in one.points)})
-    fair_counts, others = [n for n in counts if n <= fair], [n for n in counts if n > fair]
-    if others:
-        ax.axvspan((fair_counts[-1] * others[0]) ** 0.5, counts[-1] * 1.3, color="0.92", lw=0)
-        at = {"x": 0.97, "y": 0.97, "ha": "right", "va": "top", "transform": ax.transAxes}
-        ax.text(s="oversubscribed: not hardware scaling", fontsize=8, color="0.35", **at)
+    grey_beyond(ax, counts, fair)
     for i, one in enumerate(some):
         devices = [1, *(point.devices for point in one.points)]
-        found = [point.efficiency for point in one.points]
-        values = [1.0, *(e.value for e in found)]
-        below = [0.0, *(e.value - (e.low or e.value) for e in found)]
-        above = [0.0, *((e.high or e.value) - e.value for e in found)]
+        found = [Estimate(1.0, None, None, 1), *(point.efficiency for point in one.points)]
+        values = [e.value for e in found]
         style = "-" if one.scaling == "strong" else "--"
         marker, colour = MARKERS[i % len(MARKERS)], COLOURS[i % len(COLOURS)]
         ax.errorbar(
-            devices, values, (below, above), fmt=marker + style, color=colour, ms=5, capsize=2, label=_series(one)
+            devices, values, reaches(found), fmt=marker + style, color=colour, ms=5, capsize=2, label=_series(one)
         )
     ax.axhline(1, color="0.4", lw=1)
     ax.set_xscale("log", base=2)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bench.breakdown import breakdowns
+from bench.growth import growths
 from bench.record import Record
-from bench.report import accelerators, quantity, scaling
+from bench.report import accelerators, growth, quantity, scaling
 from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines, sentences
 from bench.scaling import series
@@ -41,20 +42,22 @@ LEGEND = (
 
 def build(record: Record) -> Report:
     """The report of a record."""
-    cases, scaled, apart = summaries(record), series(record), breakdowns(record)
+    cases, scaled, apart, grown = summaries(record), series(record), breakdowns(record), growths(record)
     workloads = dict.fromkeys(summary.case.workload for summary in cases)
     tables = [_table(name, [s for s in cases if s.case.workload == name]) for name in workloads]
     if not record.schedule.parts:  # the ratios to `single` stand in the table already
         scaled = []
+    growing = growth.growth_tables(grown)
     return Report(
         title="Step time by mode and devices",
         environment=environment_lines(record),
-        tables=(*tables, *scaling.scaling_tables(scaled), *scaling.parts_tables(apart)),
-        sentences=sentences(record, cases, scaled, apart),
+        tables=(*tables, *scaling.scaling_tables(scaled), *scaling.parts_tables(apart), *growing),
+        sentences=sentences(record, cases, scaled, apart, grown),
         legend=(
             *(line.replace("{how}", accelerators.how_compared(record)) for line in LEGEND),
             *[scaling.SCALING_LEGEND] * bool(scaled),
             *[scaling.PARTS_LEGEND] * bool(apart),
+            *[growth.LEGEND] * bool(growing),
         ),
     )
 

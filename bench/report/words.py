@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from bench.breakdown import Breakdown
 from bench.environment import Host
+from bench.growth import Growth
 from bench.measured import Certificate, Kind
 from bench.record import Record
 from bench.report import accelerators, names, quantity
+from bench.report.growth import growth_sentences
 from bench.report.paths import path_sentences
 from bench.report.scaling import not_apart_sentences, parts_sentences, scaling_sentences
 from bench.scaling import Series
@@ -48,9 +50,13 @@ def host_line(host: Host) -> str:
 
 
 def sentences(
-    record: Record, cases: Sequence[Summary], scaled: Sequence[Series] = (), apart: Sequence[Breakdown] = ()
+    record: Record,
+    cases: Sequence[Summary],
+    scaled: Sequence[Series] = (),
+    apart: Sequence[Breakdown] = (),
+    grown: Sequence[Growth] = (),
 ) -> tuple[str, ...]:
-    """What is fastest, what scales, where the time goes, what is oversubscribed, what broke."""
+    """What is fastest, what scales, where the time goes, how cost grows, what is oversubscribed, what broke."""
     said: list[str] = []
     for workload in dict.fromkeys(summary.case.workload for summary in cases):
         measured = [s for s in cases if s.case.workload == workload and s.result.status == "measured"]
@@ -60,6 +66,7 @@ def sentences(
         said += _deterministic(workload, measured)
     said += path_sentences(record.cases)
     said += scaling_sentences(scaled) + parts_sentences(apart) + not_apart_sentences(record.cases)
+    said += growth_sentences(record, grown)
     said += _cores(record, [s for s in cases if s.result.status == "measured"])
     said += _turns(record, cases)
     said += accelerators.sentences(record)
