@@ -244,3 +244,13 @@ def test_each_member_has_the_key_of_its_seed_however_many_there_are() -> None:
         keys = program(Config(), "ensemble_data", 3, (4, 1)).keys(seed)
         assert np.array_equal(keys, [jax.random.PRNGKey(seed + i) for i in (0, 1, 2, 2)])
     assert program(Config(), "ensemble", 16_384, (1, 1)).keys(0).shape == (16_384, 2)
+
+
+def test_the_losses_of_a_large_ensemble_are_those_of_its_members() -> None:
+    members, some = 2048, 8
+    whole, part = program(CONFIG, "ensemble", members, (1, 1)), program(CONFIG, "ensemble", some, (1, 1))
+    state = whole.init(whole.keys(CONFIG.seed))
+    last = jax.tree.map(lambda leaf: leaf[-some:].copy(), state)
+    batch = first_batch(CONFIG)
+    losses = whole.step(state, whole.place(batch))[1].loss[-some:]
+    np.testing.assert_allclose(losses, part.step(last, part.place(batch))[1].loss, rtol=1e-5)
