@@ -26,7 +26,6 @@ from toynet.config import PRESETS
 Quantity = Literal["members", "hidden_layers", "hidden_dim", "batch", "devices"]
 QUANTITIES: tuple[Quantity, ...] = ("members", "hidden_layers", "hidden_dim", "batch", "devices")
 Limit = Literal["arithmetic", "memory", "dispatch"]
-LIMITS: tuple[Limit, ...] = ("arithmetic", "memory", "dispatch")
 # Fewer show no law.
 VALUES_AT_LEAST = 3
 # A limit bounds a step of which it is this share at least.

@@ -271,9 +271,12 @@ def test_the_picture_has_a_line_and_a_key_for_each_series_and_for_each_kind_of_l
     time, memory = figure.axes
     assert (time.get_title(loc="left"), memory.get_xlabel()) == ("tutorial (batch 32)", "members")
     assert [time.get_yscale(), memory.get_yscale(), memory.get_xscale()] == ["log"] * 3
+    assert time.get_ylabel() == "time of a step, many in one program\n95% intervals"
+    ticks = [tick.get_text() for tick in time.get_yticklabels()]
+    assert ticks == ["100 ns", "1 us", "10 us", "100 us"]
     keys = [text.get_text() for text in figure.legends[0].get_texts()]
     assert keys == [
-        "ensemble, many steps in one program",
+        "ensemble",
         "limit: its products at the measured peak FLOP/s",
         "limit: its bytes at the measured bandwidth",
         "limit of a step that is waited for: one dispatch",
@@ -291,11 +294,18 @@ def test_lines_differ_by_their_markers_too_and_are_told_apart_by_what_differs() 
     handles = [handle for handle in figure.legends[0].legend_handles if isinstance(handle, Line2D)]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [
-        "ensemble, batch 32, each step waited for",
-        "ensemble, batch 64, each step waited for",
+        "ensemble, batch 32",
+        "ensemble, batch 64",
         "no limit lines: measured without --parts",
     ]
     assert handles[0].get_marker() != handles[1].get_marker()
+
+
+def test_what_is_the_same_everywhere_is_drawn_on_an_axis_with_ticks() -> None:
+    of = plain(*(case("ensemble", members=n) for n in (1, 2, 4)))
+    time, memory = growth_picture.draw(growths(of), fair_devices(of)).axes
+    assert [tick.get_text() for tick in time.get_yticklabels()] == ["500 us", "1 ms", "2 ms"]
+    assert [tick.get_text() for tick in memory.get_yticklabels()] == ["20 kB", "50 kB"]
 
 
 def test_what_does_not_grow_has_no_picture(tmp_path: Path) -> None:

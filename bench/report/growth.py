@@ -94,6 +94,11 @@ def fixed(one: Growth) -> tuple[str, ...]:
     return (*said, *case.variant, *["deterministic"] * case.deterministic)
 
 
+def in_brackets(what: str, said: Sequence[str]) -> str:
+    """What, and in brackets what is said of it, if anything is."""
+    return f"{what} ({', '.join(said)})" if said else what
+
+
 def _told(found: Sequence[Growth]) -> list[Growth]:
     """Where devices share cores, growth is no law of theirs."""
     return [one for one in found if len(one.fair) >= VALUES_AT_LEAST]
@@ -126,7 +131,7 @@ def _sentence(one: Growth) -> str:
     noun, case = NOUNS[one.quantity], last.result.case
     compared = grown(first, last, one.kind)
     how = "a step of one program" if one.kind == "fused" else "a waited step"
-    what = f"{case.workload}: {one.mode} ({', '.join(fixed(one))}) from {first.value} to {last.value} {noun}"
+    what = f"{case.workload}: {in_brackets(one.mode, fixed(one))} from {first.value} to {last.value} {noun}"
     if compared is None:
         return f"{what}: {how} takes {quantity.seconds(first.step_s)} and {quantity.seconds(last.step_s)}."
     times, exponent = compared

@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from bench.growth import Growth, Limit, Point, Quantity, growths
 from bench.measured import Kind
 from bench.record import Record
 from bench.report import quantity
 from bench.report.drawing import COLOURS, MARKERS, grey_beyond, limits, reaches
-from bench.report.growth import fixed
+from bench.report.growth import fixed, in_brackets
 from bench.stats import Estimate
 from bench.summary import fair_devices
 
@@ -34,11 +34,11 @@ LIMIT_STYLES: dict[Limit, tuple[str, str]] = {
     "memory": (":", "limit: its bytes at the measured bandwidth"),
     "dispatch": ("-.", "limit of a step that is waited for: one dispatch"),
 }
-HOW: dict[Kind, str] = {"fused": "many steps in one program", "latency": "each step waited for"}
+HOW: dict[Kind, str] = {"fused": "many in one program", "latency": "each waited for"}
 # Labels nearer to each other than this share of the axis would overlap.
 TICKS_APART = 0.065
-# Of an axis, so that one of 1, 2 or 5 is on it.
-LEAST_SPAN = 3.0
+# Of an axis, so that two of 1, 2 and 5 are on it.
+LEAST_SPAN = 6.0
 
 
 def save(record: Record, path: Path, over: Quantity) -> bool:
@@ -61,7 +61,7 @@ def draw(found: Sequence[Growth], fair: int) -> Figure:
     FigureCanvasAgg(figure)
     grid = figure.subplots(2, len(columns), squeeze=False, sharex="col", height_ratios=(3, 2))
     for time, memory, name, some in zip(*grid, workloads, columns, strict=True):
-        time.set_title(f"{name} ({', '.join(_common(some))})", loc="left", fontsize=11)
+        time.set_title(in_brackets(name, _common(some)), loc="left", fontsize=11)
         for one in some:
             _draw(time, memory, one, numbers[labels[id(one)]])
         _scales(time, memory, some, fair)
@@ -73,7 +73,8 @@ def _label(one: Growth, some: Sequence[Growth]) -> str:
     """The mode, and what not all of the series drawn together have."""
     own = [said for said in fixed(one) if said not in _common(some)]
     shared = ["oversubscribed"] * (one.quantity != "devices" and not one.fair)
-    return ", ".join([one.mode, *own, HOW[one.kind], *shared])
+    how = [] if _how(some) else [HOW[one.kind]]
+    return ", ".join([one.mode, *own, *how, *shared])
 
 
 def _common(some: Sequence[Growth]) -> list[str]:
@@ -111,27 +112,43 @@ def _draw(time: Axes, memory: Axes, one: Growth, number: int) -> None:
 def _scales(time: Axes, memory: Axes, some: Sequence[Growth], fair: int) -> None:
     """Logarithmic axes with units; grey where devices share cores."""
     points = [point for one in some for point in one.points]
+    limits_s = [_exact(s) for point in points for limit in LIMIT_STYLES if (s := _limit_s(point, limit))]
+    _scale(time, [*limits_s, *(point.step_s for point in points)], "s")
+    _scale(memory, [_exact(point.peak_bytes) for point in points], "B")
     values = sorted({point.value for point in points})
-    drawn_s = [_exact(s) for point in points for limit in LIMIT_STYLES if (s := _limit_s(point, limit))]
-    drawn_s += [point.step_s for point in points]
-    for ax, unit, drawn in ((time, "s", drawn_s), (memory, "B", [_exact(point.peak_bytes) for point in points])):
-        low, high = limits(drawn, least=LEAST_SPAN)
-        ax.set_ylim(low, high)
-        ax.set_yscale("log")
+    shown, margin = _apart(values), (values[-1] / values[0]) ** 0.05
+    for ax in (time, memory):
         ax.set_xscale("log", base=2)
-        ax.yaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _, unit=unit: quantity.on_axis(y, unit)))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.set_xlim(values[0] / margin, values[-1] * margin)
+        ax.set_xticks(shown, [str(value) for value in shown])
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.tick_params(labelbottom=ax is memory)
         ax.grid(color="0.88", lw=0.6)
         ax.set_axisbelow(True)
     if some[0].quantity == "devices":
         grey_beyond(time, values, fair)
-    shown = _apart(values)
-    memory.set_xticks(shown, [str(value) for value in shown])
-    memory.xaxis.set_minor_locator(NullLocator())
     memory.set_xlabel(AXES[some[0].quantity])
-    time.set_ylabel("time of a step, 95% intervals")
-    memory.set_ylabel("memory of one device, at its peak")
+    intervals = any(point.step_s.low is not None for point in points)
+    time.set_ylabel(f"time of a step{_how(some)}" + "\n95% intervals" * intervals)
+    memory.set_ylabel("peak memory of one device")
+
+
+def _scale(ax: Axes, drawn: Sequence[Estimate], unit: str) -> None:
+    """A logarithmic axis of seconds or bytes with room for what is drawn; ticks at 1, 2 and 5, or at 1 alone."""
+    low, high = limits(drawn, least=LEAST_SPAN)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [n * 10.0**k for k in decades for n in ((1,) if high > 100 * low else (1, 2, 5))]
+    ax.set_ylim(low, high)
+    ax.set_yscale("log")
+    ax.set_yticks([tick for tick in ticks if low <= tick <= high])
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: quantity.on_axis(y, unit)))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _how(some: Sequence[Growth]) -> str:
+    """What steps all series are of; empty if that differs."""
+    same = all(one.kind == some[0].kind for one in some)
+    return f", {HOW[some[0].kind]}" if same else ""
 
 
 def _exact(value: float) -> Estimate:
