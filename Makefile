@@ -48,7 +48,8 @@ format: setup
 report: setup
 	$(BIN)/python -m bench report results/latest.json
 
+# Not the extra `peers`: PyTorch's CPU build comes from an index of its own, and one command alone uses it.
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	echo "# Versions that are installed, for every Python from 3.11 on; made by 'make lock'." > constraints.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header pyproject.toml >> constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cuda --extra tpu --extra dev --no-annotate --no-header pyproject.toml >> constraints.txt

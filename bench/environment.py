@@ -7,7 +7,7 @@ import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,7 +167,7 @@ def backend() -> Backend:
         device_kind=devices[0].device_kind,
         device_count=1 if cpu else len(devices),
         simulated=cpu,
-        packages={name: version for name in PACKAGES if (version := _version(name))},
+        packages=versions(PACKAGES),
         python=platform.python_version(),
         settings={
             name: str(getattr(jax.config, name))
@@ -177,6 +177,11 @@ def backend() -> Backend:
         driver=nvml.driver(library),
         gpus=nvml.gpus(library, [device.local_hardware_id for device in devices], os.environ) if library else (),
     )
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Of those packages that are installed."""
+    return {name: version for name in packages if (version := _version(name))}
 
 
 def _cpu_model() -> str:

@@ -136,7 +136,7 @@ class Nursery:
 
     def _ending(self) -> str:
         try:
-            return _how_it_ended(self._process.wait(ENDING_S))
+            return how_it_ended(self._process.wait(ENDING_S))
         except subprocess.TimeoutExpired:
             self._process.kill()
             return "it closed its socket and didn't end"
@@ -272,7 +272,7 @@ class LiveWorker:
     def _ending(self) -> str:
         """How the process ended; it has closed its pipe, so it is ending if it hasn't yet."""
         status = self._wait()
-        return "it closed its pipe and didn't end" if status is None else _how_it_ended(status)
+        return "it closed its pipe and didn't end" if status is None else how_it_ended(status)
 
     def _wait(self) -> int | None:
         deadline = time.monotonic() + self._limit_s
@@ -294,7 +294,8 @@ def _understood(message: bytes) -> Any:
     return reply["answer"]
 
 
-def _how_it_ended(status: int) -> str:
+def how_it_ended(status: int) -> str:
+    """An exit code in words; below 0: the signal that ended the process."""
     return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 

@@ -41,6 +41,14 @@ def comparing(*, quiet: bool) -> Iterator[ab.Watch]:
 
 
 @contextmanager
+def racing(*, quiet: bool) -> Iterator[Callable[[str, float], None]]:
+    """Gives what shows, between blocks, where contenders are, and the seconds left."""
+    with _bar(quiet=quiet) as (show, _):
+        show("starting contenders", 0.0, "not known yet, at least")
+        yield lambda description, left_s: show(description, left_s, "about")
+
+
+@contextmanager
 def _bar(*, quiet: bool) -> Iterator[tuple[Callable[[str, float, str], None], Callable[[str], None]]]:
     """What shows a description with the seconds left, and how surely; and what says a line that stays."""
     to = console(error=True)

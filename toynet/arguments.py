@@ -7,11 +7,13 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import tyro
 
 from toynet.errors import UsageError, unknown
+
+T = TypeVar("T")
 
 
 def parsed(program: str, argv: Sequence[str], commands: Mapping[str, Callable[..., Any]]) -> Any:
@@ -22,14 +24,23 @@ def parsed(program: str, argv: Sequence[str], commands: Mapping[str, Callable[..
     app = tyro.extras.SubcommandApp()
     for name, command in commands.items():
         app.command(name=name)(command)
+    return _understood(lambda: app.cli(prog=program, args=argv), f"{program} {argv[0]}" if named else program)
+
+
+def parsed_alone(program: str, argv: Sequence[str], command: Callable[..., T]) -> T:
+    """The same of a program that is one command."""
+    return _understood(lambda: tyro.cli(command, prog=program, args=argv), program)
+
+
+def _understood(parse: Callable[[], Any], command: str) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return app.cli(prog=program, args=argv)
+            return parse()
     except SystemExit as left:
         if not left.code:  # --help
             raise
-        raise UsageError(_sentence(said.getvalue(), f"{program} {argv[0]}" if named else program)) from None
+        raise UsageError(_sentence(said.getvalue(), command)) from None
 
 
 def _is_rule(line: str) -> bool:

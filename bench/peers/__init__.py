@@ -1,0 +1,1 @@
+"""The training itself against what a user would pick instead, held against bars."""
