@@ -75,7 +75,7 @@ ROWS = {
         Row(
             name="torch",
             work=TUTORIAL,
-            against="eager PyTorch, same net, batches made beforehand",
+            against="eager PyTorch, same net, on one thread, its batches made beforehand",
             how="live",
             bar=60,
             ours="ours-1",
