@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from records import case, measured, record, reducing, taken_apart
 
+from bench.cli import main as bench_main
 from bench.events import Schedule
 from bench.live import WorkerFailed
 from bench.peers import others, ours, report, scaled
@@ -160,6 +161,14 @@ def test_the_report_has_a_row_for_each_and_a_sentence_for_each_missed_bar(tmp_pa
     assert "| slow | 20.00 s ±0% | 24 | 0.9500 | 16 |" in text
     assert "torch 2.13.0+cpu" in text
     assert report.sentences(last) == ("quicker misses its bar: 25.00x (25.00 to 25.00), where at least 30x is wanted.",)
+
+
+def test_bench_report_shows_a_record_of_peers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    race(tmp_path, [])
+    assert bench_main(["report", str(tmp_path / "peers.json")]) == 0
+    said = capsys.readouterr().out
+    assert "The training against its peers" in said
+    assert "The run was ended early" in said
 
 
 def test_rows_that_need_torch_or_more_cores_are_left_out_with_a_sentence(
@@ -332,8 +341,8 @@ def test_a_step_over_its_parts_is_of_a_record_of_run_with_its_collectives() -> N
     assert not twice.kept
     last = Peers(**{**msgspec.structs.asdict(begun_with(twice)), "complete": True})
     assert report.sentences(last)[0] == (
-        "data-parallel-tutorial misses its bar: 1.040x (1.040 to 1.040), and its compiled step has 2 all-reduce, where "
-        "at most 1.05x, 1 all-reduce is wanted."
+        "data-parallel-tutorial misses its bar: 1.040x (1.040 to 1.040), its compiled step with 2 all-reduce, where "
+        "at most 1.05x and 1 all-reduce is wanted."
     )
 
 

@@ -27,7 +27,7 @@ class ReportCommand:
     """
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Files that `run`, `ab` or `gate` wrote."""
+    """Files that `run`, `ab`, `gate` or `bench.peers` wrote."""
     format: Literal["terminal", "markdown"] = "terminal"
     """How."""
 
@@ -66,6 +66,11 @@ def _report(path: Path) -> Report:
         from bench.report import verdicts
 
         return verdicts.build(comparison.read(path))
+    if kind == "peers":
+        from bench.peers import record as peers
+        from bench.peers import report
+
+        return report.build(peers.read(path))
     if kind is not None:
         raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
     return table.build(record.read(path))

@@ -126,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return refused(error)
     except KeyboardInterrupt:
+        print("interrupted; if a round had ended, the record has it", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -28,7 +28,7 @@ LEGEND = (
     "ratio: how many times as long theirs takes as ours; of a data-parallel step, how many times as long it takes as "
     "its compute and its collectives alone. All processes of a ratio were alive at once and asked in turn, in an order "
     "reversed every round, one at work at a time and with all cores; in brackets the 95% interval, which comes from "
-    "the restarts of all of them.",
+    "the restarts of all of them. Steps on devices, of `bench run`, are pinned to a core each instead.",
     "a training: of one member, from its first weights, which are drawn in it, to its last; of a process, from its "
     "start to its exit, without a compilation cache. Whoever trains in less than 20 ms trains again within a block.",
     "held, not surely: the interval has the bar in it, or there is none. test accuracy: of trainings that weren't "
@@ -70,6 +70,11 @@ def sentences(record: Peers) -> tuple[str, ...]:
         said.append("Every bar is kept, of what was measured.")
     reasons = {result.row.name: result.why for result in record.results if result.status == "left out"}
     said += [f"{sentence}." for sentence in by_reason(reasons)]
+    said += [
+        f"{one.row.name}: its compiled step has {_counted(one.collectives)}."
+        for one in record.results
+        if one.kept and one.collectives is not None
+    ]
     for file in dict.fromkeys(result.file for result in record.results if result.file):
         names = ", ".join(result.row.name for result in record.results if result.file == file)
         said.append(f"{names}: of the record {file}, which `python -m bench report` shows whole.")
@@ -82,8 +87,9 @@ def _missed(result: Result) -> str:
     assert result.ratio is not None
     found = quantity.between(result.ratio)
     counts = result.collectives
-    compiled = "" if counts is None else f", and its compiled step has {_counted(counts)}"
-    return f"{result.row.name} misses its bar: {found}{compiled}, where {_bar(result.row)} is wanted."
+    compiled = "" if counts is None else f", its compiled step with {_counted(counts)}"
+    alone = "" if counts is None else " and 1 all-reduce"
+    return f"{result.row.name} misses its bar: {found}{compiled}, where {_bar(result.row)}{alone} is wanted."
 
 
 def _counted(collectives: dict[str, int]) -> str:
@@ -93,14 +99,13 @@ def _counted(collectives: dict[str, int]) -> str:
 def _bar(row: Row) -> str:
     if row.bar is None:
         return "none"
-    return f"{'at most' if row.at_most else 'at least'} {row.bar:g}x" + ", 1 all-reduce" * (row.how == "parts")
+    return f"{'at most' if row.at_most else 'at least'} {row.bar:g}x"
 
 
 def _row(result: Result) -> tuple[str, ...]:
     row = result.row
     found = quantity.between(result.ratio) if result.ratio else ""
-    counts = f", {_counted(result.collectives)}" if result.collectives is not None else ""
-    return row.name, row.work, row.against, found + counts, _bar(row), held(result)
+    return row.name, row.work, row.against, found, _bar(row), held(result)
 
 
 def _contender(record: Peers, name: str) -> tuple[str, ...]:

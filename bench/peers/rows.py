@@ -56,7 +56,7 @@ ROWS = {
         Row(
             name="loop",
             work=TUTORIAL,
-            against="the tutorial's own loop: a jitted step, batch by batch, from its torch DataLoader",
+            against="the tutorial's own loop (jitted step, its DataLoader)",
             how="live",
             bar=40,
             ours="ours-1",
@@ -75,7 +75,7 @@ ROWS = {
         Row(
             name="torch",
             work=TUTORIAL,
-            against="eager PyTorch, same net, on one thread, its batches made beforehand",
+            against="eager PyTorch, same net, one thread",
             how="live",
             bar=60,
             ours="ours-1",
@@ -84,8 +84,8 @@ ROWS = {
         ),
         Row(
             name="cold",
-            work="tutorial, 100 epochs, a whole process from cold, imports and compile in",
-            against="the tutorial's script as a process, without its plots",
+            work="tutorial, the whole process from cold",
+            against="the tutorial's script as a process, without plots",
             how="cold",
             bar=2,
             ours="ours-process",
@@ -96,7 +96,7 @@ ROWS = {
         Row(
             name="one-by-one",
             work=MEMBERS,
-            against="the same trained one after another, fused (lax.map over members)",
+            against="the same one after another, fused (lax.map)",
             how="live",
             bar=6,
             ours="ours-512",
@@ -106,7 +106,7 @@ ROWS = {
         Row(
             name="sklearn-512",
             work=MEMBERS,
-            against="scikit-learn, 512 fits one after another, of which 16 are timed in a block; the ratio is per fit",
+            against="scikit-learn, 512 fits (16 a block; the ratio is per fit)",
             how="live",
             bar=100,
             ours="ours-512",
@@ -116,7 +116,7 @@ ROWS = {
         Row(
             name="sklearn-512-all-cores",
             work=MEMBERS,
-            against="the same fits by joblib on all cores (n_jobs=-1), 16 in a block",
+            against="the same by joblib on all cores (n_jobs=-1)",
             how="live",
             bar=None,
             ours="ours-512",
@@ -126,7 +126,7 @@ ROWS = {
         Row(
             name="vmap",
             work="4,096 members, all 100 epochs",
-            against="plain jit(vmap) of the step, fused, with all cores",
+            against="plain jit(vmap) of the step, fused, all cores",
             how="live",
             bar=5,
             ours="ours-4096",
@@ -136,8 +136,8 @@ ROWS = {
         ),
         Row(
             name="data-parallel-wide",
-            work="data-parallel step of wide, 2 devices, batch 512",
-            against="its compute plus its one all-reduce, each timed alone",
+            work="wide, data-parallel step, batch 512",
+            against="its compute plus its one all-reduce",
             how="parts",
             bar=1.05,
             at_most=True,
@@ -146,8 +146,8 @@ ROWS = {
         ),
         Row(
             name="data-parallel-tutorial",
-            work="data-parallel step of tutorial, 2 devices, batch 32",
-            against="its compute plus its one all-reduce, each timed alone",
+            work="tutorial, data-parallel step, batch 32",
+            against="its compute plus its one all-reduce",
             how="parts",
             bar=1.05,
             at_most=True,
