@@ -63,7 +63,7 @@ class Program:
         if not self.mode.ensemble:
             return jax.random.PRNGKey(seed)
         seeds = seed + np.minimum(np.arange(self.layout.padded_members), self.layout.members - 1)
-        return jax.vmap(jax.random.PRNGKey)(seeds.astype(np.uint32))
+        return jax.vmap(jax.random.PRNGKey)(seeds.astype(np.uint32))  # one by one takes thousands of calls
 
     def place(self, batch: Batch) -> Batch:
         """One batch, padded with zeros where it doesn't divide, on its devices."""
