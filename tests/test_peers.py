@@ -204,6 +204,12 @@ def test_a_run_that_could_measure_nothing_is_refused(tmp_path: Path, monkeypatch
     assert status(left) == 2
 
 
+def test_devices_that_one_process_may_hold_are_refused(tmp_path: Path) -> None:
+    plan = Plan(rows=chosen(["sklearn"]), restarts=1, rounds=1, out=tmp_path / "x.json")
+    with pytest.raises(UsageError, match="one process at a time may hold this tpu; JAX_PLATFORMS=cpu"):
+        begun(plan, record(platform="tpu").backend, cores=2)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

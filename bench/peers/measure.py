@@ -52,6 +52,11 @@ class Plan:
 
 def begun(plan: Plan, backend: Backend, cores: int) -> Peers:
     """Nothing measured yet; raises UsageError if no row can be measured here."""
+    if backend.exclusive:
+        raise UsageError(
+            "contenders are alive at once, and one process at a time may hold this "
+            f"{backend.platform}; JAX_PLATFORMS=cpu has them on the CPU."
+        )
     has_torch = importlib.util.find_spec("torch") is not None
     missing = {row.name: left_out(row, cores, has_torch=has_torch) for row in plan.rows}
     if all(missing.values()):

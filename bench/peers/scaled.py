@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,8 +44,10 @@ def result(row: Row, measured: record.Record, file: str) -> Result:
     ratio = _explained(measured, found.case) if row.how == "parts" else _speedup(measured, found.case)
     if ratio is None:
         return Result(row, "broken", "what it is held against was not measured", file=file)
-    counts = {one.kind: one.count for one in found.cost.collectives} if found.cost and row.how == "parts" else None
-    return Result(row, "measured", ratio=ratio, collectives=counts, file=file)
+    counts: Counter[str] = Counter()
+    for one in found.cost.collectives if found.cost else ():
+        counts[one.kind] += one.count
+    return Result(row, "measured", ratio=ratio, collectives=dict(counts) if row.how == "parts" else None, file=file)
 
 
 def _explained(measured: record.Record, case: Case) -> Estimate | None:
