@@ -374,7 +374,7 @@ def test_rows_of_one_workload_are_one_run_with_parts(tmp_path: Path) -> None:
     plan = scaled.plan(rows, 4, 2, tmp_path / "x.wide.json", 60.0)
     assert plan.selection.batch == (512, 4096)
     assert plan.selection.scaling == ("strong",)
-    assert plan.schedule == Schedule(restarts=4, rounds=2, budget_s=200.0, parts=True)
+    assert plan.schedule == Schedule(restarts=4, rounds=2, budget_s=480.0, parts=True)
 
 
 def test_our_contenders_and_the_plain_ones_train_the_same_members() -> None:
