@@ -14,13 +14,16 @@ from toynet import fit, mesh
 from toynet.config import Config
 from toynet.data import Batch, train_and_test
 from toynet.modes import Layout, Mode, by_name
+from toynet.paths import choose
 from toynet.program import Program, bind
-from toynet.train import Metrics, TrainState, threefry, training_batches, workload
+from toynet.sums import Metrics
+from toynet.train import TrainState, threefry, training_batches, workload
 
 
 def fastest(config: Config, mode: Mode, layout: Layout) -> Program:
     """The program that a user of this project gets."""
-    return plain(config, mode, layout)
+    path = choose(config, mode, layout, jax.default_backend())
+    return bind(workload("tutorial", config, path), mode, layout)
 
 
 def plain(config: Config, mode: Mode, layout: Layout) -> Program:
