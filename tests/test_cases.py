@@ -14,8 +14,8 @@ from toynet.modes import MODES
 
 
 def names(**lists: Any) -> list[str]:
-    """The names of the cases that a selection makes."""
-    return [case.name for case in expand(Selection(**lists))]
+    """The names of the cases that a selection makes, on the plain path unless others are asked for."""
+    return [case.name for case in expand(Selection(**{"paths": ("plain",), **lists}))]
 
 
 def test_the_default_is_two_workloads_in_four_modes_on_1_2_4_and_8_devices_with_8_and_64_members() -> None:
@@ -69,7 +69,8 @@ def test_the_bit_equal_variant_stands_beside_each_plain_case_whose_devices_divid
 
 
 def test_batch_and_dtype_are_those_asked_for() -> None:
-    cases = expand(Selection(workloads=("tutorial",), modes=("single",), batch=(7, 64), dtype="float64"))
+    asked: dict[str, Any] = {"batch": (7, 64), "dtype": "float64"}
+    cases = expand(Selection(workloads=("tutorial",), modes=("single",), paths=("plain",), **asked))
     assert [(case.batch, case.dtype) for case in cases] == [(7, "float64"), (64, "float64")]
     assert [case.name for case in cases] == ["tutorial/single-1/m1/b7/float64", "tutorial/single-1/m1/b64/float64"]
 
@@ -281,10 +282,10 @@ def test_any_batch_can_grow_with_the_devices() -> None:
 
 
 def test_one_device_is_measured_on_both_paths_where_they_differ() -> None:
-    names = [case.name for case in expand(Selection(modes=("single", "data_parallel"), devices=(1, 2)))]
-    assert names[:2] == ["tutorial/single-1/m1/b32", "tutorial/single-1/m1/b32/fast"]
-    assert [name for name in names if name.endswith("fast")] == ["tutorial/single-1/m1/b32/fast"]
-    assert "wide/single-1/m1/b512" in names
+    chosen = names(modes=("single", "data_parallel"), devices=(1, 2), paths=None)
+    assert chosen[:2] == ["tutorial/single-1/m1/b32", "tutorial/single-1/m1/b32/fast"]
+    assert [name for name in chosen if name.endswith("fast")] == ["tutorial/single-1/m1/b32/fast"]
+    assert "wide/single-1/m1/b512" in chosen
 
 
 def test_paths_asked_for_are_those_measured_as_far_as_they_differ() -> None:
@@ -309,7 +310,7 @@ def test_a_fast_path_that_there_isnt_is_refused(selection: Selection, why: str) 
 
 
 def test_a_path_that_is_none_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="no path is called 'quick'; there are: plain, fast"):
+    with pytest.raises(UsageError, match="no path is called 'quick'; there are: fast, plain"):
         Selection(paths=("quick",))
 
 

@@ -67,7 +67,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_the_file_is_json_for_people_and_ends_its_last_line(tmp_path: Path) -> None:
     write(happened(), tmp_path / "run.json")
     text = (tmp_path / "run.json").read_text(encoding="utf-8")
-    assert text.startswith('{\n "schema": 2,\n "created": "2026-11-25T08:00:00Z",\n')
+    assert text.startswith('{\n "schema": 3,\n "created": "2026-11-25T08:00:00Z",\n')
     assert text.endswith("}\n")
     assert json.loads(text)["cases"][1]["cost"]["collectives"] == [
         {"kind": "all-reduce", "count": 1, "bytes": 220, "group_size": 2}
@@ -155,7 +155,7 @@ NOT_A_RECORD = "not a record of `python -m bench`: "
         (b'{"schema": 1}', NOT_A_RECORD + "Object missing required field `created`."),
         (b'{"schema": "1"}', NOT_A_RECORD + "Expected `int`, got `str` - at `$.schema`."),
         (b'{"schema": 0}', NOT_A_RECORD + "Expected `int` >= 1 - at `$.schema`."),
-        (b'{"schema": 3}', "its schema is 3, and this version reads up to 2; update bench."),
+        (b'{"schema": 4}', "its schema is 4, and this version reads up to 3; update bench."),
         (b"\x89PNG\r\n\x1a\n\x00\xff", NOT_A_RECORD + "JSON is malformed: invalid character"),
         (b'{"schema": 1, "created": "\xff"}', NOT_A_RECORD),
         (changed(lambda r: r.pop("cases")), NOT_A_RECORD + "Object missing required field `cases`."),
@@ -227,6 +227,16 @@ def test_a_record_of_version_2_is_still_read_and_reported() -> None:
     text = markdown.render(table.build(record))
     assert "| strong | data_parallel | 2 | 1 | 32 | " in text
     assert "where the time goes" in text
+
+
+def test_a_record_of_version_3_is_still_read_and_reported() -> None:
+    # A real run of 25 November 2026, of the tutorial's single on both paths, kept as it was written then.
+    record = read(GOLDEN.parent / "record-3.json")
+    assert record.schema == 3
+    assert [result.case.path for result in record.cases] == ["plain", "fast"]
+    text = markdown.render(table.build(record))
+    assert "tutorial: fast single makes a fused step " in text
+    assert "as fast as the plain path" in text
 
 
 def test_the_version_in_use_has_a_golden_record() -> None:

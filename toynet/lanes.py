@@ -6,6 +6,7 @@ vmap puts them first, where a small network's rows of 2 or 10 fill none, and mak
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, cast
 
 import jax
@@ -57,3 +58,9 @@ def chunked_sums(config: Config, params: Any, batch: Batch, *, chunk: int) -> Su
         return jax.tree.map(jnp.add, total, local_sums(config, params, part)), None
 
     return lax.scan(plus, nothing, chunks)[0]
+
+
+def together(update: Callable[[Any, Any], Any], state: Any, grads: Any) -> Any:
+    """An optimizer's update of members who have all taken as many steps: what counts them is one number for all."""
+    one = jax.tree.map(lambda leaf: leaf[0] if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf, state)
+    return jax.tree.map(lambda new, old: jnp.broadcast_to(new, old.shape), update(one, grads), state)

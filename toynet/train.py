@@ -120,11 +120,9 @@ def update(config: Config, state: TrainState, grads: Any) -> TrainState:
     return TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1)
 
 
-def step(
-    config: Config, state: TrainState, batch: Batch, axis_name: str | None = None, local: LocalSums = local_sums
-) -> tuple[TrainState, Metrics]:
+def step(config: Config, state: TrainState, batch: Batch, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
     """One step of adam on the mean loss of the global batch: the one function that every mode runs."""
-    grads, metrics = mean_gradients(config, state, batch, axis_name, local)
+    grads, metrics = mean_gradients(config, state, batch, axis_name)
     return update(config, state, grads), metrics
 
 
@@ -171,7 +169,11 @@ def lanes_of(config: Config, path: Path) -> Lanes:
     def gradients(state: TrainState, batch: Batch, axis_name: str | None = None) -> Any:
         return mean_gradients(config, state, batch, axis_name, local)[0]
 
-    return Lanes(step=functools.partial(step, config, local=local), gradients=gradients, block=path.block)
+    def step(state: TrainState, batch: Batch, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
+        grads, metrics = mean_gradients(config, state, batch, axis_name, local)
+        return lanes.together(functools.partial(update, config), state, grads), metrics
+
+    return Lanes(step=step, gradients=gradients, block=path.block)
 
 
 def workload(name: str, config: Config, path: Path = PLAIN) -> Workload:
