@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from bench.commands.status import DONE, UNUSABLE
+from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,6 +113,23 @@ def while_read() -> Iterator[None]:
     except OSError as error:
         _print_nowhere()
         raise UsageError(f"standard output can't be written: {error.strerror}.") from None
+
+
+def finished(execute: Callable[[], int]) -> int:
+    """The exit status of a command line, whatever ends it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers as Ctrl-C does
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
+    try:
+        return execute()
+    except UsageError as error:
+        return refused(error)
+    except BrokenPipeError:  # whoever read the help has left
+        _print_nowhere()
+        return DONE
+    except KeyboardInterrupt:
+        print("interrupted; if a round had ended, the record has it", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _print_nowhere() -> None:

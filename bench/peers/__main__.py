@@ -5,8 +5,6 @@ Exit status: 0 every bar is kept, 1 one isn't, 2 unusable input, 4 a row is brok
 
 from __future__ import annotations
 
-import io
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from bench.arguments import Names, Switch, own
-from bench.commands.reporting import refused, reported, while_read
-from bench.commands.status import BROKEN, DONE, INTERRUPTED, SLOWER, UNUSABLE
+from bench.commands.reporting import finished, reported, while_read
+from bench.commands.status import BROKEN, DONE, SLOWER, UNUSABLE
 from bench.peers.rows import chosen
 from toynet.arguments import parsed_alone
-from toynet.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.peers.measure import Plan
@@ -118,16 +115,8 @@ def report_of(out: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; gives its exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends contenders as Ctrl-C does
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
-    try:
-        return parsed_alone("python -m bench.peers", sys.argv[1:] if argv is None else argv, Command).execute()
-    except UsageError as error:
-        return refused(error)
-    except KeyboardInterrupt:
-        print("interrupted; if a round had ended, the record has it", file=sys.stderr)
-        return INTERRUPTED
+    argv = sys.argv[1:] if argv is None else argv
+    return finished(lambda: parsed_alone("python -m bench.peers", argv, Command).execute())
 
 
 if __name__ == "__main__":

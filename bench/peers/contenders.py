@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.peers import others, ours
+from bench.peers import others, ours, points
 from bench.peers.contender import Contender
 from toynet.config import PRESETS, preset
 
@@ -25,4 +25,5 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     "sklearn-16": lambda: others.scikit_learn(TUTORIAL, FITS),
     "sklearn-16-joblib": lambda: others.scikit_learn(TUTORIAL, FITS, jobs=-1),
     "torch": lambda: others.eager_torch(TUTORIAL),
+    **points.contenders(),
 }

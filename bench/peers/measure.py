@@ -119,6 +119,12 @@ def scaled_up(record: Peers, plan: Plan, watch: run.Watch) -> Peers:
         for result in found:
             record = records.replaced(record, result)
         record = _kept(record, plan, began)
+    return completed(record, plan, began)
+
+
+def completed(record: Peers, plan: Plan, began: float | None = None) -> Peers:
+    """The record of a run that came to its end, written down."""
+    began = time.monotonic() - record.seconds if began is None else began
     return _kept(msgspec.structs.replace(record, complete=True), plan, began)
 
 

@@ -41,13 +41,13 @@ def ours(config: Config, members: int) -> Contender:
         shards = min(cores, jax.device_count(), members)
         layout = Layout(members=members, batch=config.batch_size, member_shards=shards)
         program = fastest(config, by_name("ensemble_data"), layout)
-    return _contender(config, program, program.epoch)
+    return trained_by(config, program, program.epoch)
 
 
 def vmapped(config: Config, members: int) -> Contender:
     """jit(vmap) of the step, all epochs in one program, on one device that has all cores."""
     program = plain(config, by_name("ensemble"), Layout(members=members, batch=config.batch_size))
-    return _contender(config, program, program.epoch)
+    return trained_by(config, program, program.epoch)
 
 
 def one_by_one(config: Config, members: int) -> Contender:
@@ -65,10 +65,10 @@ def one_by_one(config: Config, members: int) -> Contender:
 
         return lax.map(member, states)
 
-    return _contender(config, program, train)
+    return trained_by(config, program, train)
 
 
-def _contender(config: Config, program: Program, epochs: Any) -> Contender:
+def trained_by(config: Config, program: Program, epochs: Any) -> Contender:
     """Of a program whose epochs are run by that function of a state, batches, and their number."""
     batches, test = training_batches(config), train_and_test(config)[1]
 

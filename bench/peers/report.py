@@ -43,7 +43,7 @@ def build(record: Peers) -> Report:
     if contenders:
         rows = tuple(_contender(record, name) for name in contenders)
         tables.append(Table("Who trained", CONTENDERS, rows))
-    return Report("The training against its peers", _environment(record), tuple(tables), sentences(record), LEGEND)
+    return Report("The training against its peers", environment_lines(record), tuple(tables), sentences(record), LEGEND)
 
 
 def held(result: Result) -> str:
@@ -114,7 +114,8 @@ def _contender(record: Peers, name: str) -> tuple[str, ...]:
     return name, quantity.seconds(training_s(record, name)), f"{trainings(record, name):,}", accuracy, seeds
 
 
-def _environment(record: Peers) -> tuple[str, ...]:
+def environment_lines(record: Peers) -> tuple[str, ...]:
+    """The command, the machine and the software, a line each."""
     host, backend = record.host, record.backend
     packages = " ".join(f"{name} {version}" for name, version in {**backend.packages, **record.packages}.items())
     commit = "not a git checkout" if host.commit is None else host.commit[:12] + (" (dirty)" if host.dirty else "")

@@ -1,6 +1,6 @@
 """`python -m bench.validate`: holds verdicts, scaling and start times against bars, and keeps what it found.
 
-Exit status: 0 every bar is kept, 1 one isn't, 2 unusable input.
+Exit status: 0 every bar is kept, 1 one isn't, 2 unusable input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from bench.arguments import Command, Names
-from bench.commands.reporting import refused
+from bench.commands.reporting import finished
 from toynet.arguments import parsed
 from toynet.config import preset
 from toynet.errors import UsageError
@@ -147,10 +147,8 @@ COMMANDS: dict[str, Callable[..., Command]] = {"simulate": Simulate, "real": Rea
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; gives its exit status."""
-    try:
-        return parsed("python -m bench.validate", sys.argv[1:] if argv is None else argv, COMMANDS).execute()
-    except UsageError as error:
-        return refused(error)
+    argv = sys.argv[1:] if argv is None else argv
+    return finished(lambda: parsed("python -m bench.validate", argv, COMMANDS).execute())
 
 
 if __name__ == "__main__":
