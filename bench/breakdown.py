@@ -129,8 +129,11 @@ def _bound(parts: Mapping[str, float], arithmetic: Bound | None) -> Bound | None
 
 
 def _arithmetic(result: CaseResult, product_share: Estimate | None, stream_share: Estimate | None) -> Bound | None:
-    """What compute is bound by: the peak that it comes nearer to; never memory where caches answer."""
-    if not by_round(result, "product"):
+    """What compute is bound by: the peak that it comes nearer to; never memory where caches answer.
+
+    A fast path has no matrix products to come near to their peak, and loops whose bytes are counted once.
+    """
+    if not by_round(result, "product") or result.case.path == "fast":
         return None
     products, stream = (share.value if share else 0.0 for share in (product_share, stream_share))
     return "memory-bound" if products < stream <= 1 else "compute-bound"
@@ -170,22 +173,23 @@ def _explained(result: CaseResult, within: Kind) -> Estimate | None:
     return paired(by_round(result, within), both)
 
 
-def _amount(result: CaseResult, of: Kind) -> tuple[float, float]:
-    """What a step does and what one pass of the peak's block does: FLOPs of products, or bytes; on one device."""
+def _amount(result: CaseResult, of: Kind, *, all_flops: bool = False) -> tuple[float, float]:
+    """What a step does and what one pass of the peak's block does: FLOPs (of products), or bytes; on one device."""
     assert result.cost is not None
     assert result.parts is not None
     if of == "product":
-        return result.cost.product_flops, result.parts.product_flops
+        return result.cost.flops if all_flops else result.cost.product_flops, result.parts.product_flops
     return result.cost.accessed_bytes, result.parts.stream_bytes
 
 
-def share_of_peak(result: CaseResult, within: Kind, of: Kind) -> Estimate | None:
+def share_of_peak(result: CaseResult, within: Kind, of: Kind, *, all_flops: bool = False) -> Estimate | None:
     """Of a step in that kind of block, the time that its products, or its bytes (`of`: product, stream), would take at
-    the rate of the peak's own blocks in the same rounds; None if there are none."""
+    the rate of the peak's own blocks in the same rounds; None if there are none. With `all_flops`, that all its
+    floating-point operations would take at the rate of products."""
     ratio = paired(by_round(result, of), by_round(result, within))
     if ratio is None:
         return None
-    step, peak = _amount(result, of)
+    step, peak = _amount(result, of, all_flops=all_flops)
     return ratio.times(step / peak) if step and peak else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import math
 import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
@@ -88,16 +87,9 @@ def host(root: Path) -> Host:
 
 def usable_cores() -> tuple[int, ...]:
     """The cores that this process may run on, no more of them than a container's quota pays for."""
-    cores = sorted(os.sched_getaffinity(0)) if CAN_PIN else range(os.cpu_count() or 1)
-    return tuple(cores)[: _quota()]
+    from toynet import xla  # that of a side, in a worker, may be older, and have no such function
 
-
-def _quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
-    """Cores that a container may keep busy (Linux, cgroup version 2); None where there is no such limit."""
-    if not path.exists():
-        return None
-    quota, _, period = path.read_text().partition(" ")
-    return None if quota == "max" else max(1, math.ceil(int(quota) / int(period)))
+    return xla.usable_cores()
 
 
 def free_bytes(

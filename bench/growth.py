@@ -181,8 +181,15 @@ def _point(quantity: Quantity, result: CaseResult, kind: Kind, apart: Breakdown 
 
 
 def _shares(result: CaseResult, kind: Kind) -> dict[Limit, Estimate]:
-    """Of each limit; none without a peak. Memory is none where caches answer, faster than a large array is read."""
-    arithmetic, memory = share_of_peak(result, kind, "product"), share_of_peak(result, kind, "stream")
+    """Of each limit; none without a peak. Memory is none where caches answer, faster than a large array is read.
+
+    Of a fast path arithmetic is all of XLA's FLOPs, for it has no matrix products; memory is none, for the bodies of
+    its loops are counted once.
+    """
+    if result.case.path == "fast":
+        arithmetic, memory = share_of_peak(result, kind, "product", all_flops=True), None
+    else:
+        arithmetic, memory = share_of_peak(result, kind, "product"), share_of_peak(result, kind, "stream")
     if arithmetic is None and memory is None:
         return {}
     found: dict[Limit, Estimate | None] = {

@@ -28,7 +28,7 @@ CURVE = 1e-5
 ORACLE = 1e-12
 
 MEMBERS = 5
-BROADCAST, LANES = Path(product="broadcast"), Path(block=2, chunk=2)
+BROADCAST, LANES = Path(product="broadcast"), Path(block=2, chunk=5)
 DATA_PARALLEL = [("data_parallel", 1, (1, n)) for n in (2, 4, 8)]
 # Over 2 devices each leaf of the net divides; over 5 its output bias doesn't, and its first kernel along axis 1.
 DIVIDED = [(mode, 1, (1, n)) for mode in ("fsdp", "zero1") for n in (2, 5)]
@@ -43,7 +43,7 @@ ENSEMBLES = [
 CASES = [(*case, 30) for case in DATA_PARALLEL + DIVIDED + ENSEMBLES]
 CASES += [(*DIVIDED[1], 7)]
 CASES += [(*case, batch) for batch in (32, 7) for case in DATA_PARALLEL[::2]]
-# Of 3 or 5 members the second or third block of 2 is filled up. Chunks of 2 examples divide the shards' parts of 24.
+# Of 3 or 5 members the second or third block of 2 is filled up, and so is the last chunk of 5 examples.
 FAST = [("single", 1, (1, 1), BROADCAST, 30), ("data_parallel", 1, (1, 4), BROADCAST, 30)]
 FAST += [(*ENSEMBLES[i], LANES, 24) for i in (0, 1, 3)] + [(*ENSEMBLES[0], Path(block=3, chunk=30), 30)]
 

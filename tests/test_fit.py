@@ -10,6 +10,7 @@ from toynet import fit
 from toynet.config import PRESETS, Config, preset
 from toynet.data import train_and_test
 from toynet.fit import Decision
+from toynet.modes import Layout
 from toynet.train import log_probabilities, threefry, training_batches
 
 CONFIG = Config(size=200)
@@ -52,11 +53,12 @@ def test_epochs_in_one_program_give_what_they_give_one_by_one(mode: str, members
 
 
 def test_as_many_epochs_are_one_program_as_take_a_second_or_so() -> None:
-    # 6 operations x 52 parameters x 800 examples are 249,600; the wide one's epoch alone is 9.7e9.
-    assert fit.at_once(Config(), 1) == 100
-    assert fit.at_once(Config(epochs=10**6), 1) == 4006
-    assert fit.at_once(Config(), 512) == 7
-    assert fit.at_once(PRESETS["wide"], 1) == 1
+    # 6 operations x 52 parameters x 800 examples are 249,600, and 25 steps count 250,000; wide's epoch alone is 9.7e9.
+    assert fit.at_once(Config(), Layout()) == 100
+    assert fit.at_once(Config(epochs=10**6), Layout()) == 2001
+    assert fit.at_once(Config(epochs=10**6), Layout(data_shards=2)) == 39
+    assert fit.at_once(Config(), Layout(members=512)) == 7
+    assert fit.at_once(PRESETS["wide"], Layout()) == 1
 
 
 def test_a_lone_member_decides_alone() -> None:

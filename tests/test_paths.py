@@ -48,8 +48,8 @@ def test_layers_too_large_for_lanes_are_left_to_matrix_products() -> None:
     assert chosen(Config(hidden_layers=2, hidden_dim=23), "ensemble", members=64).plain  # 529
 
 
-@pytest.mark.parametrize(("batch", "chunk"), [(32, 8), (30, 6), (31, 1), (2, 2)])
-def test_chunks_divide_the_batch(batch: int, chunk: int) -> None:
+@pytest.mark.parametrize(("batch", "chunk"), [(32, 8), (31, 8), (2, 2)])
+def test_chunks_are_no_larger_than_the_batch(batch: int, chunk: int) -> None:
     assert chosen(mode="ensemble", members=64, batch=batch).chunk == chunk
 
 
@@ -78,3 +78,9 @@ def test_members_are_divided_over_the_cores_that_they_fill() -> None:
 def test_the_plain_path_is_plain() -> None:
     assert PLAIN.plain
     assert PLAIN.name == "plain"
+
+
+def test_members_whose_batch_is_divided_are_left_to_one_collective_for_all_of_them() -> None:
+    path = chosen(mode="ensemble_data", members=4096, member_shards=2, data_shards=2)
+    assert path.plain
+    assert "blocks of members would each have a collective" in path.why

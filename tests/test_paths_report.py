@@ -2,10 +2,11 @@
 
 import dataclasses
 
+from records import case, measured
+
 from bench.cases import Case
 from bench.report.names import in_prose, label
 from bench.report.paths import path_sentences
-from records import case, measured
 
 PLAIN = case("ensemble", members=64)
 FAST = dataclasses.replace(PLAIN, path="fast")
@@ -40,3 +41,6 @@ def test_a_case_is_called_by_what_its_workload_leaves_open() -> None:
     assert in_prose(single) == "single at batch 64"
     assert label(single) == "single, batch 64"
     assert in_prose(case("single"), batch=True) == "single at batch 32"
+    resized = dataclasses.replace(case("single"), hidden_layers=2, hidden_dim=64, path="fast")
+    assert in_prose(resized) == "fast single (h2x64)"
+    assert label(resized) == "fast single, h2x64"

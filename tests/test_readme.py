@@ -92,7 +92,11 @@ def test_make_test_runs_the_tests() -> None:
 
 @pytest.mark.parametrize(
     ("section", "report"),
-    [("What it gives", "baseline-cpu.md"), ("How does it scale, and why?", "baseline-scaling-wide-cpu.md")],
+    [
+        ("What it gives", "baseline-cpu.md"),
+        ("How does it scale, and why?", "baseline-scaling-wide-cpu.md"),
+        ("How fast is the training itself?", "peers/training.md"),
+    ],
 )
 def test_the_tables_of_the_readme_are_those_of_committed_reports(section: str, report: str) -> None:
     text = README.partition(f"## {section}")[2].partition("\n## ")[0]

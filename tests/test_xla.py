@@ -1,9 +1,10 @@
 import re
+from pathlib import Path
 
 import pytest
 
 from toynet.errors import UsageError
-from toynet.xla import check_xla_flags
+from toynet.xla import check_xla_flags, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,11 @@ def test_no_flags_and_a_file_of_them_pass(tmp_path_factory: pytest.TempPathFacto
 def test_flags_that_xla_would_abort_on_are_refused(flags: str, message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         check_xla_flags({"XLA_FLAGS": flags})
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("max 100000", None), ("150000 100000", 2), ("1000 100000", 1)])
+def test_a_containers_quota_bounds_the_cores(tmp_path: Path, quota: str, cores: int | None) -> None:
+    file = tmp_path / "cpu.max"
+    every = usable_cores(file)  # there is no such file yet
+    file.write_text(quota)
+    assert usable_cores(file) == every[:cores]

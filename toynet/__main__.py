@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(options: Train) -> None:
     """Trains, prints and draws what the options ask for; raises UsageError before anything is written."""
-    cores = usable_cores()
+    cores = len(usable_cores())
     config, mode, layout = config_of(options), mode_of(options, cores), layout_of(options, cores)
     modes.check(mode, layout)
     last_seed = config.seed + layout.members - 1
@@ -238,7 +238,7 @@ def _train(program: Program, config: Config, options: Train) -> None:
         last_seed = config.seed + program.layout.members - 1
         print(f"Each step: the median of {program.layout.members} members, seeds {config.seed} to {last_seed}")
     state: Any = None
-    at_once, epoch = fit.at_once(config, program.layout.members), 0
+    at_once, epoch = fit.at_once(config, program.layout), 0
     for latest, metrics in fit.epochs(program, config.seed, batches, config.epochs, at_once):
         state = latest
         for each in zip(*(np.moveaxis(np.asarray(leaf), -1, 0) for leaf in metrics), strict=True):
@@ -255,7 +255,7 @@ def _explained(program: Program, config: Config, path: Path) -> str:
 
     mode, layout = program.mode, program.layout
     over = f" over {layout.devices} devices" if layout.devices > 1 else ""
-    at_once = fit.at_once(config, layout.members)
+    at_once = fit.at_once(config, layout)
     return (
         f"Mode {mode.name}{over}: {mode.summary}\n"
         f"Path {path.name}: {path.why}\n"

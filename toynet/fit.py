@@ -13,12 +13,15 @@ from jax import lax
 
 from toynet.config import Config
 from toynet.data import Batch
+from toynet.modes import Layout
 from toynet.program import Program
 from toynet.sums import Metrics
 from toynet.train import TrainState, log_probabilities
 
 # A second or so of a CPU; less on anything else.
 AT_ONCE_OPERATIONS = 10**9
+# As long as a step takes at least, and one that waits for other devices.
+STEP_OPERATIONS, COLLECTIVE_OPERATIONS = 10**4, 10**6
 # Of one example: forward, and twice that backward.
 OPERATIONS_A_PARAMETER = 6
 
@@ -58,9 +61,10 @@ def epochs(
         yield state, jax.tree.map(lambda leaf: leaf[..., :n], program.members(metrics))  # noqa: B023, used at once
 
 
-def at_once(config: Config, members: int) -> int:
+def at_once(config: Config, layout: Layout) -> int:
     """Epochs that are worth one program: what is printed of them must not be long in coming."""
-    operations = OPERATIONS_A_PARAMETER * config.parameters * config.train_size * members
+    operations = OPERATIONS_A_PARAMETER * config.parameters * config.train_size * layout.members
+    operations += config.epoch_steps * (COLLECTIVE_OPERATIONS if layout.data_shards > 1 else STEP_OPERATIONS)
     return max(1, min(config.epochs, AT_ONCE_OPERATIONS // operations))
 
 

@@ -49,7 +49,12 @@ def local_sums(config: Config, params: Any, batch: Batch) -> Sums:
 
 def chunked_sums(config: Config, params: Any, batch: Batch, *, chunk: int) -> Sums:
     """The same, made of chunks of the batch, so that what one holds of all members stays in a core's cache."""
-    chunks = jax.tree.map(lambda leaf: leaf.reshape(-1, chunk, *leaf.shape[1:]), batch)
+
+    def chunked(leaf: jax.Array) -> jax.Array:
+        padding = [(0, -leaf.shape[0] % chunk)] + [(0, 0)] * (leaf.ndim - 1)  # of zeros, which the mask leaves out
+        return jnp.pad(leaf, padding).reshape(-1, chunk, *leaf.shape[1:])
+
+    chunks = jax.tree.map(chunked, batch)
     # Like their like: over the mesh axes where the sums will differ, shard_map wants zeros that count as differing.
     member = jnp.zeros_like(params["params"]["Dense_0"]["bias"][0])
     nothing = Sums(jax.tree.map(jnp.zeros_like, params), member, member, jnp.zeros_like(batch.mask[0]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from toynet.config import Config, Product
 from toynet.modes import Layout, Mode
+from toynet.xla import MAX_SIMULATED
 
 # A lone member's layers have so few weights, or multiply so little for a whole batch, that the multiplications and
 # sums take less time than the calls of matrix products.
@@ -23,7 +24,7 @@ LANES_WEIGHTS = 512
 # Members in a block, so that what a block's step holds fits a core's caches.
 BLOCK_AT_MOST = 128
 # Examples whose gradients are summed at a time.
-CHUNK_AT_MOST = 8
+CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +71,13 @@ def alternative(config: Config, mode: Mode, layout: Layout) -> Path:
     batch = layout.padded_batch() // layout.data_shards
     return Path(
         block=math.ceil(members / math.ceil(members / BLOCK_AT_MOST)),
-        chunk=max(n for n in range(1, CHUNK_AT_MOST + 1) if batch % n == 0),
+        chunk=min(CHUNK, batch),
     )
 
 
 def member_shards(members: int, cores: int) -> int:
     """Devices of a CPU that members are best divided over: as many as it has cores, if each gets its fill of lanes."""
-    return max(1, min(cores, members // LANES_AT_LEAST))
+    return max(1, min(cores, MAX_SIMULATED, members // LANES_AT_LEAST))
 
 
 def _why_plain(config: Config, mode: Mode, platform: str) -> str:
@@ -93,6 +94,8 @@ def _why_plain(config: Config, mode: Mode, platform: str) -> str:
 
 def _lanes_win(config: Config, layout: Layout) -> tuple[bool, str]:
     members, largest = _members(layout), max(_weights(config))
+    if layout.data_shards > 1:
+        return False, "blocks of members would each have a collective, where there is one for all"
     if members < LANES_AT_LEAST:
         return False, f"of members in vector lanes it takes {LANES_AT_LEAST} on a device, and there are {members}"
     if largest > LANES_WEIGHTS:

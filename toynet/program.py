@@ -202,12 +202,15 @@ def _vmapped(function: Callable) -> Callable:
 def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:
     """Rows of an array whose first axis alone may be sharded, on the host, without assembling the whole."""
     wanted = np.asarray(which)
-    rows = np.empty((len(wanted), *leaf.shape[1:]), leaf.dtype)
+    rows, found = np.empty((len(wanted), *leaf.shape[1:]), leaf.dtype), np.zeros(len(wanted), bool)
     for shard in leaf.addressable_shards:
         first, count = shard.index[0].start or 0, shard.data.shape[0]
         here = (wanted >= first) & (wanted < first + count)
         if here.any():
             rows[here] = np.asarray(shard.data)[wanted[here] - first]
+            found |= here
+    if not found.all():
+        raise IndexError(f"no device of this process has row {wanted[~found][0]} of {leaf.shape[0]}.")
     return rows
 
 

@@ -180,7 +180,8 @@ def workload(name: str, config: Config, path: Path = PLAIN) -> Workload:
     """A configuration as a workload that is computed so; raises UsageError if its dtype isn't enabled in JAX."""
     if config.dtype == "float64" and not jax.config.read("jax_enable_x64"):
         raise UsageError("float64 needs JAX_ENABLE_X64=1 in the environment; without it JAX computes in float32.")
-    config = dataclasses.replace(config, product=path.product)
+    if not path.plain:
+        config = dataclasses.replace(config, product=path.product)
     return Workload(
         name=name,
         init=functools.partial(init, config),

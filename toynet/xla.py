@@ -1,7 +1,9 @@
-"""What XLA takes before it starts: its flags, and how many devices a CPU can show. Imports no JAX."""
+"""What XLA takes before it starts: its flags, a CPU's cores, and how many devices it can show. Imports no JAX."""
 
+import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from toynet.errors import UsageError
 
@@ -9,9 +11,13 @@ from toynet.errors import UsageError
 MAX_SIMULATED = 256
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> tuple[int, ...]:
+    """The cores that this process may run on, no more of them than a container's quota pays for (cgroup version 2)."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    if not quota.exists():
+        return tuple(cores)
+    allowed, _, period = quota.read_text().partition(" ")
+    return tuple(cores) if allowed == "max" else tuple(cores)[: max(1, math.ceil(int(allowed) / int(period)))]
 
 
 def check_xla_flags(environment: Mapping[str, str] = os.environ) -> None:

@@ -30,7 +30,7 @@ QUICK = (2, 1)
 class Command:
     """Hold the training against what a user would pick instead: the tutorial's own loop, scikit-learn, PyTorch, others.
 
-    Takes about 25 minutes on two idle cores. PyTorch is needed by some rows, which are left out without it.
+    Takes about 13 minutes on two idle cores. PyTorch is needed by some rows, which are left out without it.
     Example: python -m bench.peers --only loop,sklearn --restarts 3
     """
 

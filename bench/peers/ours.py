@@ -14,14 +14,14 @@ from toynet import fit, mesh
 from toynet.config import Config
 from toynet.data import Batch, train_and_test
 from toynet.modes import Layout, Mode, by_name
-from toynet.paths import choose
+from toynet.paths import choose, member_shards
 from toynet.program import Program, bind
 from toynet.sums import Metrics
 from toynet.train import TrainState, threefry, training_batches, workload
 
 
 def fastest(config: Config, mode: Mode, layout: Layout) -> Program:
-    """The program that a user of this project gets."""
+    """A program on the path that a user of this project gets."""
     path = choose(config, mode, layout, jax.default_backend())
     return bind(workload("tutorial", config, path), mode, layout)
 
@@ -36,9 +36,9 @@ def ours(config: Config, members: int) -> Contender:
     if members == 1:
         program = fastest(config, by_name("single"), Layout(batch=config.batch_size))
     else:
-        cores = len(usable_cores())
+        cores = member_shards(members, len(usable_cores()))
         mesh.simulate(cores)
-        shards = min(cores, jax.device_count(), members)
+        shards = min(cores, jax.device_count())
         layout = Layout(members=members, batch=config.batch_size, member_shards=shards)
         program = fastest(config, by_name("ensemble_data"), layout)
     return trained_by(config, program, program.epoch)

@@ -54,7 +54,8 @@ class Point:
     def row(self) -> Row:
         """What is measured: how many times as long the plain path takes as the other one."""
         ours, theirs = (f"{self.name}/{which}" for which in ("other", "plain"))
-        return Row(name=self.name, work=self.walk, against="plain", how="live", bar=None, ours=ours, theirs=theirs)
+        other = paths.alternative(self.config, self.mode, self.layout).name
+        return Row(name=self.name, work=other, against="plain", how="live", bar=None, ours=ours, theirs=theirs)
 
     def contender(self, path: Path) -> Contender:
         """All epochs in one program, on that path."""
@@ -81,6 +82,13 @@ POINTS = {
             Point(walk="width of 64 members", value=n, config=Config(hidden_layers=2, hidden_dim=n), members=64)
             for n in (10, 16, 22, 23, 28, 40)
         ),
+        # No switch lies on these: what is chosen on their way has to win all along.
+        *(Point(walk="batch", value=n, config=Config(batch_size=n)) for n in (8, 128, 800)),
+        *(
+            Point(walk="batch of 64 members", value=n, config=Config(batch_size=n), members=64)
+            for n in (8, 31, 200, 800)
+        ),
+        *(Point(walk="members in blocks", value=n, config=Config(), members=n) for n in (129, 512)),
     )
 }
 

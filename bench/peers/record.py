@@ -15,8 +15,6 @@ from bench.stats import Estimate, over_restarts
 from bench.summary import medians, paired
 
 SCHEMA = 1
-# Above which two contenders can't have learned the same.
-ACCURACY_TOLERANCE = 0.05
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,10 +96,10 @@ def unlike(record: Peers) -> Peers:
         if result.status not in ("waiting", "measured") or not {row.ours, row.theirs} <= learned.keys():
             continue
         a, b = learned[row.ours].accuracy, learned[row.theirs].accuracy
-        if not abs(a - b) <= ACCURACY_TOLERANCE:
+        if not abs(a - b) <= row.tolerance:
             why = (
                 f"{row.theirs} computes something else: its test accuracy is {b:.4f}, and that of {row.ours} {a:.4f}; "
-                f"they may differ by {ACCURACY_TOLERANCE}"
+                f"they may differ by {row.tolerance}"
             )
             record = replaced(record, Result(row, "broken", why))
     return record

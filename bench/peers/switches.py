@@ -18,6 +18,7 @@ from bench.commands.reporting import finished, reported, while_read
 from bench.commands.status import BROKEN, DONE, SLOWER
 from bench.peers.points import POINTS, REGRET_AT_MOST, regret
 from toynet.arguments import parsed_alone
+from toynet.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.peers.measure import Plan
@@ -55,6 +56,8 @@ def _sentences(record: Peers) -> tuple[str, ...]:
     wrong = [one.row.name for one in record.results if (regret(one) or 1.0) > REGRET_AT_MOST]
     said = [f"The other path would be more than 10% quicker at {', '.join(wrong)}."] if wrong else []
     said += [f"{one.row.name} is broken: {one.why.rstrip('.')}." for one in record.results if one.status == "broken"]
+    if not record.complete:
+        said.append("The run was ended early: what stands here is what there was by then.")
     return tuple(said or ["Every choice is within 10% of the better one."])
 
 
@@ -110,11 +113,16 @@ def measured(plan: Plan, *, quiet: bool) -> Peers:
     from bench.run import probe
     from toynet.xla import usable_cores
 
-    record = begun(plan, probe(plan.limit_s), usable_cores())
+    backend = probe(plan.limit_s)
+    if backend.platform != "cpu":
+        raise UsageError(
+            f"paths are chosen by size on CPUs only, and this is {backend.platform}; set JAX_PLATFORMS=cpu."
+        )
+    record = begun(plan, backend, len(usable_cores()))
     with racing(quiet=quiet) as show, closing(raced(record, plan)) as rounds:
         for record in rounds:
-            last = record.samples[-1]
-            show(f"{last.contender}, start {last.restart + 1}, round {last.round + 1}", left_s(record))
+            last = record.samples[-1:]
+            show("".join(f"{s.contender}, start {s.restart + 1}, round {s.round + 1}" for s in last), left_s(record))
     return completed(record, plan)
 
 

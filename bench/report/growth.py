@@ -158,7 +158,7 @@ def _why(point: Point) -> str:
     if point.limit is None:
         return ""
     assert point.result.cost is not None
-    n = point.result.cost.instructions
+    n = 0 if point.result.case.path == "fast" else point.result.cost.instructions  # a fast one's are in loops
     each = f": {n} instructions of about {quantity.plain_seconds(point.step_s.value / n)} each" if n else ""
     return f"none of them{each}"
 

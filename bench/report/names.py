@@ -10,15 +10,21 @@ def in_prose(case: Case, *, batch: bool = False) -> str:
     members = f" with {case.members} members" if case.members > 1 else ""
     devices = f" on {case.mesh} devices" if case.devices > 1 else ""
     at = f" at batch {case.batch}" if batch or not case.usual_batch else ""
-    return f"{_mode(case)}{members}{devices}{at}"
+    network = f" ({', '.join(own)})" if (own := _network(case)) else ""
+    return f"{_mode(case)}{network}{members}{devices}{at}"
 
 
 def label(case: Case, *, batch: bool = False) -> str:
     """The same between commas, such as `fast ensemble, 2x1 devices, 8 members`."""
-    parts = [_mode(case)]
+    parts = [_mode(case), *_network(case)]
     parts += [f"{case.mesh} devices"] * (case.devices > 1) + [f"{case.members} members"] * (case.members > 1)
     parts += [f"batch {case.batch}"] * (batch or not case.usual_batch)
     return ", ".join(parts + ["deterministic"] * case.deterministic)
+
+
+def _network(case: Case) -> list[str]:
+    """What tells its network from the workload's own."""
+    return [said for said in case.variant if said != "fast"]
 
 
 def _mode(case: Case) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.breakdown import Breakdown
+from bench.cases import Case
 from bench.environment import Host
 from bench.growth import Growth
 from bench.measured import Certificate, Kind
@@ -60,7 +61,8 @@ def sentences(
     said: list[str] = []
     for workload in dict.fromkeys(summary.case.workload for summary in cases):
         measured = [s for s in cases if s.case.workload == workload and s.result.status == "measured"]
-        said += _fastest(workload, measured)
+        for network in dict.fromkeys(_network(s.case) for s in measured):
+            said += _fastest(workload, [s for s in measured if _network(s.case) == network])
         said += [] if scaled else _data_parallel(workload, measured)
         said += _ensembles(workload, measured)
         said += _deterministic(workload, measured)
@@ -78,6 +80,11 @@ def sentences(
     ]
     said += _unfinished(record, cases)
     return tuple(said)
+
+
+def _network(case: Case) -> tuple[object, ...]:
+    """What cases have in common whose examples a second can be ranked."""
+    return case.hidden_layers, case.hidden_dim, case.dtype, case.compute_dtype
 
 
 def _fastest(workload: str, measured: Sequence[Summary]) -> list[str]:
