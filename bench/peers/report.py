@@ -26,9 +26,10 @@ CONTENDERS = (
 
 LEGEND = (
     "ratio: how many times as long theirs takes as ours; of a data-parallel step, how many times as long it takes as "
-    "its compute and its collectives alone. All processes of a ratio, but those from cold, were alive at once and asked "
-    "in turn, in an order reversed every round, one at work at a time and with all cores; in brackets the 95% interval, "
-    "which comes from the restarts of all of them. Steps on devices, of `bench run`, are pinned to a core each instead.",
+    "its compute and its collectives alone. All processes of a ratio, but those from cold, were alive at once and "
+    "asked in turn, in an order reversed every round, one at work at a time and with all cores; in brackets the 95% "
+    "interval, which comes from the restarts of all of them. Steps on devices, of `bench run`, are pinned to a core "
+    "each instead.",
     "a training: of one member, from its first weights, which are drawn in it, to its last; of a process, from its "
     "start to its exit, without a compilation cache. Whoever trains in less than 20 ms trains again within a block.",
     "held, not surely: the interval has the bar in it, or there is none. test accuracy: of trainings that weren't "
