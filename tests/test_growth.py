@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from matplotlib.lines import Line2D
@@ -162,6 +163,23 @@ def test_memory_is_no_limit_of_a_step_that_is_quicker_than_it() -> None:
     for point in only(record(*quick)).points:
         assert (point.limit, point.bound) == ("arithmetic", "compute-bound")
         assert "memory" not in point.shares
+
+
+def test_a_fast_paths_limit_is_all_its_flops_for_it_has_no_matrix_products_and_its_bytes_are_in_loops() -> None:
+    def fast(members: int, fused_s: float) -> CaseResult:
+        result = of_members(members, fused_s, 0.0, 1e-6)
+        assert result.cost is not None
+        cost = dataclasses.replace(result.cost, flops=0.25 * fused_s / 0.1 * PRODUCT_FLOPS)
+        return msgspec.structs.replace(result, case=dataclasses.replace(result.case, path="fast"), cost=cost)
+
+    found = only(record(fast(8, 1e-5), fast(64, 4e-5), fast(512, 3e-4), parts=True))
+    last = found.points[-1]
+    assert last.limit == "arithmetic"
+    assert last.distance is not None
+    assert last.distance.value == pytest.approx(4)
+    assert last.bound is None
+    (said,) = growth.growth_sentences(record(parts=True), [found])
+    assert "instructions" not in said
 
 
 def test_the_distance_has_an_interval_from_restarts() -> None:
