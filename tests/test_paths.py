@@ -25,14 +25,13 @@ def test_layers_that_are_worth_a_matrix_products_call_have_it(preset: str) -> No
     assert chosen(PRESETS[preset]).plain
 
 
-def test_few_weights_are_broadcast_at_any_batch_and_more_at_small_ones() -> None:
-    assert chosen(batch=4096).product == "broadcast"
-    wide = Config(hidden_dim=64)  # 256 weights, which is over BROADCAST_WEIGHTS
-    batch = paths.BROADCAST_MULTIPLICATIONS // 256
-    assert chosen(wide, batch=batch).product == "broadcast"
-    assert chosen(wide, batch=batch + 1).plain
-    assert chosen(wide, mode="data_parallel", batch=2 * batch, data_shards=2).product == "broadcast"
-    assert chosen(wide, mode="data_parallel", batch=2 * batch + 2, data_shards=2).plain
+def test_little_is_multiplied_without_matrix_products_and_up_to_128_examples_a_little_more() -> None:
+    wide = Config(hidden_dim=64)  # 256 weights: 6,144 multiplications at 24 examples
+    batches = (24, 25, 32, 33, 128, 129)
+    assert [chosen(wide, batch=n).plain for n in batches] == [False, True, True, False, False, True]
+    assert [chosen(Config(hidden_dim=65), batch=n).plain for n in batches] == [True] * 6
+    assert chosen(wide, mode="data_parallel", batch=48, data_shards=2).product == "broadcast"
+    assert chosen(wide, mode="data_parallel", batch=50, data_shards=2).plain
 
 
 def test_members_that_fill_lanes_are_stepped_in_blocks_of_equal_size() -> None:
@@ -44,8 +43,8 @@ def test_members_that_fill_lanes_are_stepped_in_blocks_of_equal_size() -> None:
 
 
 def test_layers_too_large_for_lanes_are_left_to_matrix_products() -> None:
-    assert not chosen(Config(hidden_layers=2, hidden_dim=22), "ensemble", members=64).plain  # 484 weights
-    assert chosen(Config(hidden_layers=2, hidden_dim=23), "ensemble", members=64).plain  # 529
+    assert not chosen(Config(hidden_layers=2, hidden_dim=24), "ensemble", members=64).plain  # 576 weights
+    assert chosen(Config(hidden_layers=2, hidden_dim=25), "ensemble", members=64).plain  # 625
 
 
 @pytest.mark.parametrize(("batch", "chunk"), [(32, 8), (31, 8), (2, 2)])
@@ -72,7 +71,7 @@ def test_where_no_other_path_is_known_to_be_quicker_the_plain_one_is_taken(
 
 
 def test_members_are_divided_over_the_cores_that_they_fill() -> None:
-    assert [paths.member_shards(n, 4) for n in (1, 15, 16, 31, 32, 4096)] == [1, 3, 4, 4, 4, 4]
+    assert [paths.member_shards(n, 4) for n in (1, 15, 16, 31, 32, 4096)] == [1, 1, 2, 3, 4, 4]
 
 
 def test_the_plain_path_is_plain() -> None:

@@ -14,13 +14,16 @@ from toynet.config import Config, Product
 from toynet.modes import Layout, Mode
 from toynet.xla import MAX_SIMULATED
 
-# A lone member's layers have so few weights, or multiply so little for a whole batch, that the multiplications and
-# sums take less time than the calls of matrix products.
-BROADCAST_WEIGHTS = 200
-BROADCAST_MULTIPLICATIONS = 4096
+# So few multiplications, of all layers for a whole batch, take less time than the calls of matrix products. LLVM unrolls
+# sums over 32 examples and fewer, which is slow where there are many; sums over more are quick for as many weights as
+# this, until products of so large a batch are worth their calls.
+BROADCAST_MULTIPLICATIONS = 6144
+UNROLLED_BATCH = 32
+BROADCAST_WEIGHTS = 256
+BROADCAST_BATCH = 128
 # From so many members on a device, whose largest layer has so few weights, lanes that members fill win.
-LANES_AT_LEAST = 4
-LANES_WEIGHTS = 512
+LANES_AT_LEAST = 8
+LANES_WEIGHTS = 576
 # Members in a block, so that what a block's step holds fits a core's caches.
 BLOCK_AT_MOST = 128
 # Examples whose gradients are summed at a time.
@@ -106,7 +109,8 @@ def _lanes_win(config: Config, layout: Layout) -> tuple[bool, str]:
 def _broadcast_wins(config: Config, layout: Layout) -> tuple[bool, str]:
     weights, batch = sum(_weights(config)), layout.padded_batch() // layout.data_shards
     layers = f"its layers, of {weights} weights for {batch} examples on a device,"
-    if weights <= BROADCAST_WEIGHTS or weights * batch <= BROADCAST_MULTIPLICATIONS:
+    looped = UNROLLED_BATCH < batch <= BROADCAST_BATCH and weights <= BROADCAST_WEIGHTS
+    if looped or weights * batch <= BROADCAST_MULTIPLICATIONS:
         return True, f"{layers} multiply in less time than the calls of matrix products take"
     return False, f"{layers} are worth the calls of matrix products"
 

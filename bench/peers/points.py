@@ -75,15 +75,15 @@ POINTS = {
         *(Point(walk="depth", value=n, config=Config(hidden_layers=n)) for n in (1, 2, 3, 4)),
         *(
             Point(walk="batch at width 64", value=n, config=Config(hidden_dim=64, batch_size=n))
-            for n in (8, 16, 32, 64)
+            for n in (8, 16, 24, 32, 48, 128)
         ),
-        *(Point(walk="members", value=n, config=Config(), members=n) for n in (2, 3, 4, 6, 8, 16)),
+        *(Point(walk="members", value=n, config=Config(), members=n) for n in (2, 4, 6, 8, 12, 16)),
         *(
             Point(walk="width of 64 members", value=n, config=Config(hidden_layers=2, hidden_dim=n), members=64)
-            for n in (10, 16, 22, 23, 28, 40)
+            for n in (10, 16, 22, 24, 25, 28, 40)
         ),
+        *(Point(walk="batch", value=n, config=Config(batch_size=n)) for n in (8, 32, 128, 800)),
         # No switch lies on these: what is chosen on their way has to win all along.
-        *(Point(walk="batch", value=n, config=Config(batch_size=n)) for n in (8, 128, 800)),
         *(
             Point(walk="batch of 64 members", value=n, config=Config(batch_size=n), members=64)
             for n in (8, 31, 200, 800)
