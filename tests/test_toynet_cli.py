@@ -211,9 +211,9 @@ def test_seeds_alone_are_divided_over_the_cores_and_explained(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("toynet.__main__.usable_cores", lambda: (0, 1))
-    printed = lines(capsys, *FAST, "--seeds", "9", "--explain", "--quiet")
+    printed = lines(capsys, *FAST, "--seeds", "17", "--explain", "--quiet")
     assert printed[0].startswith("Mode ensemble_data over 2 devices: ")
-    assert printed[1].startswith("Path lanes, 5 members in a block and 8 examples at a time: 5 members on a device")
+    assert printed[1].startswith("Path lanes, 9 members in a block and 8 examples at a time: 9 members on a device")
     assert printed[2] == "Epochs in one program: 2 of 2"
     assert printed[-1].startswith("The members disagree on ")
 

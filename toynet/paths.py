@@ -14,11 +14,10 @@ from toynet.config import Config, Product
 from toynet.modes import Layout, Mode
 from toynet.xla import MAX_SIMULATED
 
-# So few multiplications, of all layers for a whole batch, take less time than the calls of matrix products. LLVM unrolls
-# sums over 32 examples and fewer, which is slow where there are many; sums over more are quick for as many weights as
-# this, until products of so large a batch are worth their calls.
+# So few multiplications, of all layers for a whole batch, take less time than the calls of matrix products. From 33 to
+# 128 examples so many weights do, too: what XLA makes of sums over 32 examples is slower than of sums over some more.
 BROADCAST_MULTIPLICATIONS = 6144
-UNROLLED_BATCH = 32
+SLOW_BATCH = 32
 BROADCAST_WEIGHTS = 256
 BROADCAST_BATCH = 128
 # From so many members on a device, whose largest layer has so few weights, lanes that members fill win.
@@ -109,8 +108,8 @@ def _lanes_win(config: Config, layout: Layout) -> tuple[bool, str]:
 def _broadcast_wins(config: Config, layout: Layout) -> tuple[bool, str]:
     weights, batch = sum(_weights(config)), layout.padded_batch() // layout.data_shards
     layers = f"its layers, of {weights} weights for {batch} examples on a device,"
-    looped = UNROLLED_BATCH < batch <= BROADCAST_BATCH and weights <= BROADCAST_WEIGHTS
-    if looped or weights * batch <= BROADCAST_MULTIPLICATIONS:
+    more = SLOW_BATCH < batch <= BROADCAST_BATCH and weights <= BROADCAST_WEIGHTS
+    if more or weights * batch <= BROADCAST_MULTIPLICATIONS:
         return True, f"{layers} multiply in less time than the calls of matrix products take"
     return False, f"{layers} are worth the calls of matrix products"
 
