@@ -70,9 +70,10 @@ def _report(path: Path) -> Report:
         return verdicts.build(comparison.read(path))
     if kind == "peers":
         from bench.peers import record as peers
-        from bench.peers import report
+        from bench.peers import report, switches
 
-        return report.build(peers.read(path))
+        found = peers.read(path)
+        return switches.build(found) if switches.is_one(found) else report.build(found)
     if kind is not None:
         raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
     return table.build(record.read(path))

@@ -43,6 +43,11 @@ def build(record: Peers) -> Report:
     return Report("Which path is quicker", environment_lines(record), (table,), _sentences(record), (LEGEND,))
 
 
+def is_one(record: Peers) -> bool:
+    """Whether a record is of points around switches, and not of peers."""
+    return all(result.row.name in POINTS for result in record.results)
+
+
 def _row(result: Result) -> tuple[str, ...]:
     from bench.report import quantity
 
