@@ -3,8 +3,10 @@
 import itertools
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from bench.cli import main as bench
 from bench.peers.points import POINTS, REGRET_AT_MOST, contenders, regret
 from bench.peers.record import Result, read
 from bench.peers.switches import build, main
@@ -53,6 +55,18 @@ def test_the_report_names_the_walks_and_what_the_chosen_path_takes() -> None:
     text = markdown.render(build(RECORD))
     assert "| width of 64 members | 22 | lanes | " in text
     assert "Every choice is within 10% of the better one." in text
+
+
+def test_bench_report_shows_it_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parent.parent / "results" / "peers" / "switches.json"
+    assert bench(["report", str(path), "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.strip() == path.with_suffix(".md").read_text(encoding="utf-8").strip()
+
+
+def test_a_run_that_was_ended_early_claims_nothing() -> None:
+    waiting = [Result(one.row) for one in RECORD.results[1:]]
+    early = msgspec.structs.replace(RECORD, complete=False, results=(RECORD.results[0], *waiting))
+    assert build(early).sentences == ("The run was ended early: what stands here is what there was by then.",)
 
 
 def test_a_wrong_argument_gets_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
