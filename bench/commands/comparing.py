@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from bench.arguments import Counts, Names, Percent, Switch
+from bench.arguments import Counts, Names, Percent, Switch, own
 from bench.commands.measuring import NOISE, Cases
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE, INCONCLUSIVE, SLOWER
-from bench.verdict import LOOKS, Rule
 from bench.workers import LIMIT_S
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.comparison import Comparison, PairResult
     from bench.report.document import Report
+    from bench.verdict import Rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Comparing(Cases):
     """What is compared: steps that are waited for, a chain of them, or many in one program."""
     budget: float = 300.0
     """Seconds to spend, about, where verdicts aren't clear before."""
-    restarts: int = LOOKS[-1]
+    restarts: Annotated[int | None, own("as many as the last look has, 60", "N")] = None
     """Restarts of both sides, at most."""
     rounds_s: float = 1.0
     """Seconds of each restart to spend on asking both sides in turn, about."""
@@ -59,14 +59,16 @@ class Comparing(Cases):
         from bench.ab import Plan, compare
         from bench.duet import Pace
         from bench.progress import comparing
+        from bench.verdict import LOOKS
 
+        restarts = LOOKS[-1] if self.restarts is None else self.restarts
         plan = Plan(
             a=sides.side(a),
             b=sides.side(b),
             selection=self.selection(),
             kind=self.kind,
             rule=rule,
-            pace=Pace(rounds_s=self.rounds_s, restarts=self.restarts, budget_s=self.budget, seed=self.seed),
+            pace=Pace(rounds_s=self.rounds_s, restarts=restarts, budget_s=self.budget, seed=self.seed),
             out=self.out,
             noise=self.noise,
             limit_s=self.time_limit,
@@ -97,6 +99,8 @@ class Ab(Comparing):
     """How much longer, or shorter by the same factor, a step may be and still count as the same."""
 
     def execute(self) -> int:
+        from bench.verdict import Rule
+
         return self.compared(self.a, self.b, Rule(threshold=self.threshold))
 
 
@@ -121,6 +125,8 @@ class Gate(Comparing):
                 "and name that commit."
             )
         base = self.base if "=" in self.base else f"rev={self.base}"
+        from bench.verdict import Rule
+
         return self.compared(base, self.head, Rule(threshold=self.slower_than, only_slower=True))
 
 

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from bench import lookup
 from bench.arguments import Counts, Meshes, Names, Switch, own
 from bench.cases import DEFAULT_MODES, Case, Selection, path_of
 from bench.commands.reporting import reported, while_read
@@ -83,6 +82,7 @@ class List(Cases):
     """Say how the fast path of each case computes its steps on a CPU, and why so."""
 
     def execute(self) -> int:
+        from bench import lookup
         from bench.choosing import chosen
         from bench.environment import usable_cores
         from bench.report import needs, terminal

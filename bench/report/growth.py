@@ -31,8 +31,9 @@ COLUMNS = (
 LEGEND = (
     "how cost grows: a step (of one program where every case of the series has it, else waited for) and the memory of "
     "one device, at the least and the greatest value; exponent: time grows like the value to this power. limit: the "
-    "largest of what the step's products would take at the FLOP/s of a large one, what the bytes that the compiler "
-    "counts would take at the bandwidth of a large array (caches may be faster: where the step is, it's no limit), and "
+    "largest of what the step's products (of a fast path, all its operations) would take at the FLOP/s of a large one, "
+    "what the bytes that the compiler counts would take at the bandwidth of a large array (caches may be faster: where "
+    "the step is, it's no limit; of a fast path they aren't counted), and "
     "what waiting for a step costs, where it is waited for; of the greatest value. bound by: a limit that is half of "
     "the step or more, or dispatch or collectives, where they are its largest part."
 )
