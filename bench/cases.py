@@ -115,7 +115,7 @@ class Selection:
     hidden_layers: tuple[int, ...] | None = None
     hidden_dim: tuple[int, ...] | None = None
     """None: the preset's own."""
-    paths: tuple[str, ...] | None = None
+    paths: tuple[str, ...] | None = ("plain",)
     """Of PATHS; None: plain, and on one device fast beside it."""
     deterministic: bool = False
     """Measure the bit-equal variant of each data_parallel case beside the plain one."""

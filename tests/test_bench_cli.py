@@ -65,7 +65,9 @@ def test_list_shows_the_cases_and_what_each_needs(capsys: pytest.CaptureFixture[
     rows = [line.split() for line in printed if line.startswith("  tutorial/")]
     assert [row[0] for row in rows] == [
         "tutorial/single-1/m1/b32",
+        "tutorial/single-1/m1/b32/fast",
         "tutorial/ensemble-1/m8/b32",
+        "tutorial/ensemble-1/m8/b32/fast",
         "tutorial/data_parallel-1/m1/b32",
         "tutorial/data_parallel-2/m1/b32",
         "tutorial/data_parallel-4/m1/b32",
@@ -75,8 +77,8 @@ def test_list_shows_the_cases_and_what_each_needs(capsys: pytest.CaptureFixture[
     cores = len(os.sched_getaffinity(0))
     # 3 arrays (parameters, adam's two moments) of 52 float32; for 8 members, 8 times as many bytes.
     assert rows[0][1:] == ["1", "1", "620", "B"]
-    assert rows[1][1:] == ["1", "1", "5.0", "kB"]
-    assert rows[6][1:3] == ["128x2", str(min(256, cores))]
+    assert rows[2][1:] == ["1", "1", "5.0", "kB"]
+    assert rows[8][1:3] == ["128x2", str(min(256, cores))]
     assert ("oversubscribed" in printed[-2]) == (cores < 256)
 
 
@@ -94,9 +96,22 @@ def test_list_shows_a_network_of_any_size_and_what_it_needs(capsys: pytest.Captu
 def test_list_takes_lists_separated_by_commas(capsys: pytest.CaptureFixture[str]) -> None:
     printed = lines(capsys, "list", "--modes=data_parallel,single", "--devices=1,4,", "--batch=7,9", "--deterministic")
     assert sum("/data_parallel-4/m1/b9/deterministic" in line for line in printed) == 2  # of both workloads
-    assert sum("/single-1/" in line for line in printed) == 4
+    assert sum("/single-1/" in line for line in printed) == 6
+    assert sum("/single-1/" in line and "/fast" in line for line in printed) == 2  # of tutorial
     printed = lines(capsys, "list", "--modes=single", "--hidden-layers=1,2", "--hidden-dim=16,64,256")
     assert sum("/b32/h2x" in line for line in printed) == 3
+
+
+def test_list_explains_the_fast_path_of_each_case(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = lines(capsys, "list", "--modes", "single,ensemble", "--members", "64", "--explain")
+    said = [line for line in printed if "/fast: " in line]
+    assert [line.partition(": ")[2].partition(":")[0] for line in said] == [
+        "broadcast",
+        "lanes, 64 members in a block and 8 examples at a time",
+        "plain",
+        "plain",
+    ]
+    assert "64 members on a device, whose largest layer has 20 weights, fill vector lanes" in said[1]
 
 
 def test_a_pipe_gets_no_colour(capsys: pytest.CaptureFixture[str]) -> None:

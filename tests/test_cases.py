@@ -14,8 +14,8 @@ from toynet.modes import MODES
 
 
 def names(**lists: Any) -> list[str]:
-    """The names of the cases that a selection makes, on the plain path unless others are asked for."""
-    return [case.name for case in expand(Selection(**{"paths": ("plain",), **lists}))]
+    """The names of the cases that a selection makes."""
+    return [case.name for case in expand(Selection(**lists))]
 
 
 def test_the_default_is_two_workloads_in_four_modes_on_1_2_4_and_8_devices_with_8_and_64_members() -> None:
@@ -69,8 +69,7 @@ def test_the_bit_equal_variant_stands_beside_each_plain_case_whose_devices_divid
 
 
 def test_batch_and_dtype_are_those_asked_for() -> None:
-    asked: dict[str, Any] = {"batch": (7, 64), "dtype": "float64"}
-    cases = expand(Selection(workloads=("tutorial",), modes=("single",), paths=("plain",), **asked))
+    cases = expand(Selection(workloads=("tutorial",), modes=("single",), batch=(7, 64), dtype="float64"))
     assert [(case.batch, case.dtype) for case in cases] == [(7, "float64"), (64, "float64")]
     assert [case.name for case in cases] == ["tutorial/single-1/m1/b7/float64", "tutorial/single-1/m1/b64/float64"]
 
@@ -293,7 +292,7 @@ def test_paths_asked_for_are_those_measured_as_far_as_they_differ() -> None:
     assert [case.name for case in expand(asked)] == ["tutorial/data_parallel-2/m1/b32/fast"]
     both = Selection(workloads=("tutorial",), modes=("single",), devices=(1,), paths=("plain", "fast"))
     assert [case.path for case in expand(both)] == ["plain", "fast"]
-    scaled = Selection(workloads=("tutorial",), modes=("data_parallel",), devices=(1, 2), scaling=("strong",))
+    scaled = Selection(modes=("data_parallel",), devices=(1, 2), scaling=("strong",), paths=None)
     assert {case.path for case in expand(scaled)} == {"plain"}
 
 
@@ -315,7 +314,7 @@ def test_a_path_that_is_none_is_refused_with_those_there_are() -> None:
 
 
 def test_elsewhere_than_on_a_cpu_no_path_but_the_plain_one_is_measured() -> None:
-    cases = expand(Selection(workloads=("tutorial",), modes=("single",), devices=(1,)))
+    cases = expand(Selection(workloads=("tutorial",), modes=("single",), devices=(1,), paths=None))
     assert [case.path for case in taken(cases, "cpu")] == ["plain", "fast"]
     assert [case.path for case in taken(cases, "gpu")] == ["plain"]
     assert path_of(cases[1], "gpu").plain
