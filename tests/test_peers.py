@@ -428,7 +428,7 @@ def test_the_tutorials_loop_prints_its_lines_and_has_our_losses(capsys: pytest.C
         script.train_model(script.created(), script.loaders()[0], 3, lambda _, loss, __: losses.append(float(loss)))
         program = ours.fastest(TUTORIAL, ours.by_name("single"), ours.Layout())
         epochs = fit.epochs(program, TUTORIAL.seed, train.training_batches(TUTORIAL), 3)
-        assert losses == pytest.approx([float(metrics.loss) for _, metrics in epochs], rel=1e-5)
+        assert losses == pytest.approx([float(metrics.loss[0]) for _, metrics in epochs], rel=1e-5)
     assert capsys.readouterr().out.splitlines() == [
         f"step: {g['epoch']:03d}, loss: {g['last_batch_loss']:.4f}, accuracy: {g['last_batch_accuracy']:.4f}"
         for g in GOLDEN["epochs"][:3]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from programs import first_batch, program
 
-from toynet import fit, train
+from toynet import fit, paths, train
 from toynet.config import PRESETS, preset
 from toynet.data import nested_classes, split, torch_permutation, train_and_test
 
@@ -18,15 +18,25 @@ GOLDEN = json.loads((Path(__file__).parent / "golden" / "tutorial.json").read_te
 TUTORIAL = PRESETS["tutorial"]
 
 
-@pytest.fixture(scope="module")
-def run() -> tuple[list[train.Metrics], float]:
-    """Metrics of each epoch's last batch, and the accuracy on the test set."""
-    bound = program(TUTORIAL)
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("single", paths.PLAIN),
+        ("single", paths.Path(product="broadcast")),
+        ("ensemble", paths.Path(block=1, chunk=8)),
+    ],
+    ids=["plain", "broadcast", "lanes"],
+)
+def run(request: pytest.FixtureRequest) -> tuple[list[train.Metrics], float]:
+    """Metrics of each epoch's last batch, and the accuracy on the test set, on every path."""
+    mode, path = request.param
+    bound = program(TUTORIAL, mode, path=path)
     test = train_and_test(TUTORIAL)[1]
     metrics, state = [], None
     with train.threefry(TUTORIAL):
-        for latest, last in fit.epochs(bound, TUTORIAL.seed, train.training_batches(TUTORIAL), TUTORIAL.epochs):
-            metrics.append(last)
+        batches = train.training_batches(TUTORIAL)
+        for latest, last in fit.epochs(bound, TUTORIAL.seed, batches, TUTORIAL.epochs, at_once=30):
+            metrics += [train.Metrics(*each) for each in zip(*map(np.ravel, last), strict=True)]
             state = latest
     assert state is not None
     decision = fit.decide(TUTORIAL, bound, state, test.inputs)
