@@ -1,7 +1,7 @@
 """How a step is computed: plainly, or in the way that is quickest at its sizes. Imports no JAX.
 
-Every path computes the same numbers but for roundings. Which is quickest was measured (`python -m bench.peers
-switches`; docs/performance.md has what else was tried), on CPUs only: elsewhere the plain one is taken.
+Every path computes the same numbers but for roundings. Which is quickest was measured on CPUs, and elsewhere
+the plain one is taken (`python -m bench.peers.switches`; docs/performance.md has what else was tried).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Path:
 
     product: Product = "dot"
     block: int = 0
-    """0: members are stepped by vmap, who leads every array with them. n: n at a time, at the end of every array."""
+    """0: members are stepped by vmap, and come first in every array. n: n of them at a time, last in every array."""
     chunk: int = 0
     """Where members are in the last axis: examples whose gradients are summed at a time."""
     why: str = "the plain way was asked for"

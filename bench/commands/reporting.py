@@ -79,6 +79,13 @@ def _report(path: Path) -> Report:
     return table.build(record.read(path))
 
 
+def report_beside(record: Path) -> None:
+    """Writes the report of a record as Markdown beside it."""
+    from bench.report import markdown
+
+    record.with_suffix(".md").write_text(markdown.render(_report(record)), encoding="utf-8")
+
+
 @contextlib.contextmanager
 def reported(out: Path, report: Callable[[Path], None]) -> Iterator[None]:
     """An interrupt in here leaves a report of what the record has by then, if it was written in here."""

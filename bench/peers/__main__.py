@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from bench.arguments import Names, Switch, own
-from bench.commands.reporting import finished, reported, while_read
+from bench.commands.reporting import finished, report_beside, reported, while_read
 from bench.commands.status import BROKEN, DONE, SLOWER, UNUSABLE
 from bench.peers.rows import chosen
 from toynet.arguments import parsed_alone
@@ -53,7 +53,7 @@ class Command:
     def execute(self) -> int:
         from bench.peers.measure import Plan
         from bench.peers.report import build
-        from bench.report import markdown, terminal
+        from bench.report import terminal
         from bench.run import check_writable
 
         restarts, rounds = QUICK if self.quick else (RESTARTS, ROUNDS)
@@ -66,10 +66,10 @@ class Command:
             command=("python", "-m", "bench.peers", *sys.argv[1:]),
         )
         check_writable(self.out)
-        with reported(self.out, report_of):
+        with reported(self.out, report_beside):
             found = measured(plan, quiet=self.quiet)
         report = build(found)
-        self.out.with_suffix(".md").write_text(markdown.render(report), encoding="utf-8")
+        report_beside(self.out)
         if not self.quiet:
             with while_read():
                 terminal.show(report, terminal.console())
@@ -102,15 +102,6 @@ def status(record: Peers) -> int:
     if "measured" not in statuses:
         return UNUSABLE
     return SLOWER if missed(record) else DONE
-
-
-def report_of(out: Path) -> None:
-    """Writes the report beside a record that was left."""
-    from bench.peers.record import read
-    from bench.peers.report import build
-    from bench.report import markdown
-
-    out.with_suffix(".md").write_text(markdown.render(build(read(out))), encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

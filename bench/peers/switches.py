@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.arguments import Switch
-from bench.commands.reporting import finished, reported, while_read
+from bench.commands.reporting import finished, report_beside, reported, while_read
 from bench.commands.status import BROKEN, DONE, SLOWER
 from bench.peers.points import POINTS, REGRET_AT_MOST, regret
 from toynet.arguments import parsed_alone
@@ -87,7 +87,7 @@ class Command:
 
     def execute(self) -> int:
         from bench.peers.measure import Plan
-        from bench.report import markdown, terminal
+        from bench.report import terminal
         from bench.run import check_writable
 
         plan = Plan(
@@ -99,10 +99,10 @@ class Command:
             command=("python", "-m", "bench.peers.switches", *sys.argv[1:]),
         )
         check_writable(self.out)
-        with reported(self.out, report_of):
+        with reported(self.out, report_beside):
             found = measured(plan, quiet=self.quiet)
         report = build(found)
-        self.out.with_suffix(".md").write_text(markdown.render(report), encoding="utf-8")
+        report_beside(self.out)
         if not self.quiet:
             with while_read():
                 terminal.show(report, terminal.console())
@@ -129,14 +129,6 @@ def measured(plan: Plan, *, quiet: bool) -> Peers:
             last = record.samples[-1:]
             show("".join(f"{s.contender}, start {s.restart + 1}, round {s.round + 1}" for s in last), left_s(record))
     return completed(record, plan)
-
-
-def report_of(out: Path) -> None:
-    """Writes the report beside a record that was left."""
-    from bench.peers.record import read
-    from bench.report import markdown
-
-    out.with_suffix(".md").write_text(markdown.render(build(read(out))), encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
