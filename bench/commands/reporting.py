@@ -7,7 +7,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -30,32 +30,38 @@ class ReportCommand:
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files that `run`, `ab`, `gate` or `bench.peers` wrote."""
-    format: Literal["terminal", "markdown"] = "terminal"
-    """How."""
+    format: Literal["terminal", "markdown", "json"] = "terminal"
+    """How; json is for programs, and has all records in one value."""
 
     def execute(self) -> int:
         if not self.records:
             raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
         status = DONE
+        reports: list[Report] = []
         for path in self.records:
             try:
-                report = _report(path)
+                reports.append(_report(path))
             except UsageError as error:
                 status = refused(error)
-                continue
+        if reports:
             with while_read():
-                self._print(report)
+                self._print(reports)
         return status
 
-    def _print(self, report: Report) -> None:
-        if self.format == "markdown":
+    def _print(self, reports: Sequence[Report]) -> None:
+        if self.format == "json":
+            from bench.report import structured
+
+            print(structured.render(reports), end="")
+        elif self.format == "markdown":
             from bench.report import markdown
 
-            print(markdown.render(report))
+            print("\n".join(map(markdown.render, reports)))
         else:
             from bench.report import terminal
 
-            terminal.show(report, terminal.console())
+            for report in reports:
+                terminal.show(report, terminal.console())
 
 
 def _report(path: Path) -> Report:

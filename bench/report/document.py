@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under headings."""
+    """Rows of text under headings; a cell that is a `quantity.Number` knows its value."""
 
     title: str
     columns: tuple[Column, ...]
@@ -32,3 +34,17 @@ class Report:
     tables: tuple[Table, ...]
     sentences: tuple[str, ...]
     legend: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture of what a report says, and what it draws as a table, for who can't see it."""
+
+    key: str
+    """Of letters, digits and hyphens: tells it from the others of its page, or file."""
+    title: str
+    alt: str
+    """What it shows, in a sentence."""
+    drawn: Table
+    spec: Mapping[str, Any]
+    """Vega-Lite, with its data in it."""

@@ -1,10 +1,15 @@
-"""Numbers as text, with no more digits than their interval supports."""
+"""Numbers as text, with no more digits than their interval supports; the text knows its number."""
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 from bench.stats import Difference, Estimate
+
+T = TypeVar("T")
 
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _COUNTS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -15,16 +20,66 @@ _LEAST_S = 1e-10
 DIGITS_AT_MOST = 4
 
 
-def seconds(estimate: Estimate | None) -> str:
+class Number(str):
+    """A text that knows the number behind it, in base units, and the ends of its 95% interval (None: it has none).
+
+    So a table's cell is sorted, and exported, by what it says.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    unit: str
+
+    def __new__(
+        cls, text: str, value: float, low: float | None = None, high: float | None = None, *, unit: str = ""
+    ) -> Number:
+        made = super().__new__(cls, text)
+        made.value, made.low, made.high, made.unit = value, low, high, unit
+        return made
+
+
+def relabelled(number: str, text: str) -> str:
+    """Another text for the same number, if it is one."""
+    if not isinstance(number, Number):
+        return text
+    return Number(text, number.value, number.low, number.high, unit=number.unit)
+
+
+def numbered(unit: str) -> Callable[[Callable[[T], str]], Callable[[T | None], str]]:
+    """Decorates what shows a quantity of that unit as text: the text then knows its number; None is shown as empty."""
+
+    def decorate(show: Callable[[T], str]) -> Callable[[T | None], str]:
+        def shown(of: T | None) -> str:
+            return "" if of is None else Number(show(of), *_numbers(of), unit=unit)
+
+        return functools.wraps(show)(shown)
+
+    return decorate
+
+
+def _numbers(of: object) -> tuple[float, float | None, float | None]:
+    if isinstance(of, Estimate):
+        return of.value, of.low, of.high
+    if isinstance(of, Difference):
+        return (of.value, None, None) if of.half is None else (of.value, of.value - of.half, of.value + of.half)
+    assert isinstance(of, int | float)
+    return of, None, None
+
+
+@numbered("s")
+def seconds(estimate: Estimate) -> str:
     """A time such as `82 us ±5%`."""
     return _scaled(estimate, _SECONDS)
 
 
-def plain_seconds(value: float | None) -> str:
+@numbered("s")
+def plain_seconds(value: float) -> str:
     """A time that has no interval, such as `550 ms`."""
-    return "" if value is None else seconds(Estimate(value, None, None, 1))
+    return seconds(Estimate(value, None, None, 1))
 
 
+@numbered("s")
 def difference(of: Difference) -> str:
     """A time of either sign, such as `-12 us ±3 us`, with no more digits than half of its interval has."""
     largest = max(abs(of.value), of.half or 0.0)
@@ -37,37 +92,39 @@ def difference(of: Difference) -> str:
     return f"{of.value / unit:.{decimals}f} ±{of.half / unit:.{decimals}f} {name}"
 
 
-def bandwidth(estimate: Estimate | None) -> str:
+@numbered("B/s")
+def bandwidth(estimate: Estimate) -> str:
     """Bytes a second, such as `9.1 GB/s ±3%`."""
     return _scaled(estimate, _BYTES, "/s")
 
 
-def flops(estimate: Estimate | None) -> str:
+@numbered("FLOP/s")
+def flops(estimate: Estimate) -> str:
     """Floating-point operations a second, such as `110 GFLOP/s ±3%`."""
     return _scaled(estimate, tuple((unit, f"{name}FLOP") for unit, name in _COUNTS), "/s")
 
 
-def rate(estimate: Estimate | None) -> str:
+@numbered("1/s")
+def rate(estimate: Estimate) -> str:
     """A number a second, such as `5.3 M/s ±2%`."""
     return _scaled(estimate, _COUNTS, "/s")
 
 
-def factor(estimate: Estimate | None) -> str:
+@numbered("")
+def factor(estimate: Estimate) -> str:
     """A ratio such as `1.4x ±3%`."""
-    if estimate is None:
-        return ""
     return f"{rounded(estimate.value, digits(estimate))}x{_interval(estimate)}"
 
 
-def percent(estimate: Estimate | None) -> str:
+@numbered("")
+def percent(estimate: Estimate) -> str:
     """A share with the ends of its interval, such as `91% (89 to 92)`."""
-    if estimate is None:
-        return ""
     n = min(digits(estimate) + 1, DIGITS_AT_MOST)
     value, low, high = (x and rounded(100 * x, n) for x in (estimate.value, estimate.low, estimate.high))
     return f"{value}%" if low is None else f"{value}% ({low} to {high})"
 
 
+@numbered("")
 def between(estimate: Estimate) -> str:
     """A ratio with the ends of its interval, for sentences: `1.41x (1.37 to 1.45)`."""
     n = min(digits(estimate) + 1, DIGITS_AT_MOST)
@@ -76,9 +133,16 @@ def between(estimate: Estimate) -> str:
     return f"{rounded(estimate.value, n)}x ({rounded(estimate.low, n)} to {rounded(estimate.high, n)})"
 
 
-def size(count: int | None) -> str:
+@numbered("")
+def count(number: int) -> str:
+    """As many as there are, such as `4096`."""
+    return str(number)
+
+
+@numbered("B")
+def size(count: int) -> str:
     """Bytes, such as `26 MB`."""
-    return "" if count is None else _in_units(count, DIGITS_WITHOUT_INTERVAL, _BYTES)
+    return _in_units(count, DIGITS_WITHOUT_INTERVAL, _BYTES)
 
 
 def on_axis(value: float, unit: str) -> str:
@@ -104,9 +168,7 @@ def rounded(value: float, significant: int) -> str:
     return f"{nearest:.{max(decimals, 0)}f}"
 
 
-def _scaled(estimate: Estimate | None, units: tuple[tuple[float, str], ...], suffix: str = "") -> str:
-    if estimate is None:
-        return ""
+def _scaled(estimate: Estimate, units: tuple[tuple[float, str], ...], suffix: str = "") -> str:
     return f"{_in_units(estimate.value, digits(estimate), units)}{suffix}{_interval(estimate)}"
 
 

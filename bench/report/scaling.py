@@ -80,7 +80,7 @@ def scaling_tables(found: Sequence[Series]) -> list[Table]:
 
 def _series(series: Series) -> list[tuple[str, ...]]:
     case = series.base.case
-    base = (series.scaling, series.mode, "1", str(case.members), str(case.batch))
+    base = (series.scaling, series.mode, quantity.count(1), quantity.count(case.members), quantity.count(case.batch))
     step = quantity.seconds(in_restarts(series.base, series.kind))
     return [(*base, step, "1x", "100%", "100%", _remarks(case)), *(_point(series, point) for point in series.points)]
 
@@ -90,9 +90,9 @@ def _point(series: Series, point: Point) -> tuple[str, ...]:
     return (
         series.scaling,
         series.mode,
-        case.mesh,
-        str(case.members),
-        str(case.batch),
+        quantity.Number(case.mesh, case.devices),
+        quantity.count(case.members),
+        quantity.count(case.batch),
         quantity.seconds(in_restarts(point.result, series.kind)),
         quantity.factor(point.speedup),
         quantity.percent(point.efficiency),
@@ -125,13 +125,13 @@ def _parts(one: Breakdown) -> tuple[str, ...]:
         if value is None:
             return ""
         shown = quantity.seconds(value) if isinstance(value, Estimate) else quantity.difference(value)
-        return f"{shown} ({100 * value.value / step_s:.0f}%)"
+        return quantity.relabelled(shown, f"{shown} ({100 * value.value / step_s:.0f}%)")
 
     return (
         case.mode + (" deterministic" if case.deterministic else ""),
-        case.mesh,
-        str(case.members),
-        str(case.batch),
+        quantity.Number(case.mesh, case.devices),
+        quantity.count(case.members),
+        quantity.count(case.batch),
         quantity.seconds(one.step_s),
         part(one.compute_s),
         part(one.collectives_s),

@@ -70,9 +70,9 @@ def _row(summary: Summary) -> tuple[str, ...]:
     case, cost = summary.case, summary.result.cost
     return (
         case.mode + (" deterministic" if case.deterministic else ""),
-        case.mesh,
-        str(case.members),
-        str(case.batch),
+        quantity.Number(case.mesh, case.devices),
+        quantity.count(case.members),
+        quantity.count(case.batch),
         quantity.seconds(summary.step_s.get("latency")),
         quantity.seconds(summary.step_s.get("throughput")),
         quantity.seconds(summary.step_s.get("fused")),

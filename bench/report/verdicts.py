@@ -69,7 +69,7 @@ def _row(comparison: Comparison, pair: PairResult) -> tuple[str, ...]:
         "" if ratio is None else quantity.between(ratio),
         quantity.seconds(pair.step_s("A")) if ratio else "",
         quantity.seconds(pair.step_s("B")) if ratio else "",
-        str(len(pair.trial.logs)) if ratio else "",
+        quantity.count(len(pair.trial.logs)) if ratio else "",
         _remarks(comparison, pair),
     )
 
