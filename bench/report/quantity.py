@@ -149,7 +149,7 @@ def size(count: int) -> str:
 
 def on_axis(value: float, unit: str) -> str:
     """A tick of a quantity in that unit, such as `10 us`; `x` is a ratio, and `%` a share."""
-    if unit in ("x", "%"):
+    if unit in ("", "x", "%"):
         return f"{100 * value if unit == '%' else value:.4g}{unit}"
     units, suffix = _TICKS[unit]
     size, name = next(((u, n) for u, n in units if abs(value) >= u * (1 - 1e-9)), units[-1])

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from bench.comparison import Comparison
 from bench.record import Record
-from bench.report.charts import parts, scaling, single
+from bench.report.charts import ensembles, growth, parts, roofline, samples, scaling, single, stages, verdicts
 from bench.report.document import Chart
+
+OF_RECORD = (single, scaling, ensembles, growth, parts, roofline, stages, samples)
 
 
 def of_record(record: Record) -> list[Chart]:
     """Every chart that the record has the data for, one a workload."""
-    drawings = (single, scaling, parts)
-    return [chart for drawing in drawings for chart in drawing.charts(record)]
+    return [chart for drawing in OF_RECORD for chart in drawing.charts(record)]
+
+
+def of_comparison(comparison: Comparison) -> list[Chart]:
+    """Every chart that the comparison has the data for."""
+    return verdicts.charts(comparison)

@@ -21,9 +21,11 @@ ABOVE = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleX": 
 FAR = 8.0
 
 
-def logarithmic(title: str, unit: str, found: Sequence[Estimate], *, least: float = 1.0) -> dict[str, Any]:
+def logarithmic(
+    title: str, unit: str, found: Sequence[Estimate], *, least: float = 1.0, style: Mapping[str, Any] = ABOVE
+) -> dict[str, Any]:
     """A scale that has room for them, and its axis."""
-    return between(title, unit, *limits(found, least))
+    return between(title, unit, *limits(found, least), style)
 
 
 def between(title: str, unit: str, low: float, high: float, style: Mapping[str, Any] = ABOVE) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def same(channel: Axis, field: str) -> Axis:
 def _evenly(low: float, high: float) -> list[float]:
     rough = (high - low) / TICKS_AT_MOST
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
+    step = next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= rough)
     return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import vl_convert
 
+from bench.report.charts import png
 from bench.report.document import Chart
 
 SCALE = 2.0
 GAP = 24
 PADDING = 12
+# Of a line.
+SUBTITLE_LETTERS = 105
 LIGHT: Mapping[str, Any] = {"background": "white", "font": "sans-serif", "padding": PADDING}
 # What a chart defines in its SVG, where another has the same.
 _DEFINED = re.compile(r'(?<=id=")(?=clip|gradient)|(?<=url\(#)(?=clip|gradient)')
@@ -26,12 +30,13 @@ def image(charts: Sequence[Chart], path: Path) -> None:
     if path.suffix == ".svg":
         path.write_text(drawn, encoding="utf-8")
     else:
-        path.write_bytes(vl_convert.svg_to_png(drawn, scale=SCALE))
+        path.write_bytes(png.smaller(vl_convert.svg_to_png(drawn, scale=SCALE)))
 
 
 def svg(chart: Chart, config: Mapping[str, Any] = LIGHT, **changes: Any) -> str:
-    """A chart with its title; `changes` are of its specification, such as its `width`."""
-    title = {"text": chart.title, "anchor": "start", "frame": "group", "fontSize": 14, "offset": 14}
+    """A chart with its title and what it shows; `changes` are of its specification, such as its `width`."""
+    said = textwrap.wrap(chart.alt, SUBTITLE_LETTERS)
+    title = {"text": chart.title, "subtitle": said, "anchor": "start", "frame": "group", "fontSize": 14, "offset": 14}
     return vl_convert.vegalite_to_svg({**chart.spec, "title": title, "config": dict(config), **changes})
 
 

@@ -35,9 +35,9 @@ def _chart(number: int, name: str, own: Sequence[Breakdown]) -> Chart:
     shared = [i for i, one in enumerate(own) if one.oversubscribed]
     layers = [
         *rows.shaded(shared, len(own)),
+        *(drawn([{"x": at}]).mark_rule(color=GREY).encode(x=x) for at in (0, 1)),
         rows.names(labels),
         *rows.bars(stacked, PARTS, x, high - low, TITLES),
-        *(drawn([{"x": at}]).mark_rule(color=GREY).encode(x=x) for at in (0, 1)),
     ]
     said = (
         f"What a waited step of {name} is made of, as shares of it: compute, collectives, dispatch and the rest; what "
@@ -56,22 +56,22 @@ def _chart(number: int, name: str, own: Sequence[Breakdown]) -> Chart:
 
 def _stack(number: int, label: str, one: Breakdown) -> Iterator[Row]:
     """From 0 to the right, one after another; what is below 0, to the left."""
-    begin = 0.0
+    left = right = 0.0
     for part in PARTS:
         share = _share(one, part)
         if share:
-            start = begin if share > 0 else share
+            start, end = (right, right + share) if share > 0 else (left + share, left)
+            left, right = min(left, start), max(right, end)
             yield {
                 "series": part,
                 "case": label,
                 "row": number,
                 "x": start,
-                "end": start + abs(share),
+                "end": end,
                 "text": f"{100 * share:.0f}%",
                 "seconds": _text(one, part),
                 "step": quantity.seconds(one.step_s),
             }
-            begin += max(share, 0.0)
 
 
 def _part(one: Breakdown, part: str) -> Estimate | Difference | None:

@@ -22,13 +22,19 @@ ONE = Estimate(1.0, None, None, 1)
 
 def charts(record: Record) -> list[Chart]:
     """Of each workload that runs on one device and on more: time, speed-up, efficiency."""
+    fair, found = fair_devices(record), _by_workload(record)
+    drawings = (_times, _speedup, _efficiency)
+    return [draw(number, name, own, fair) for number, name, own in found for draw in drawings]
+
+
+def efficiencies(record: Record) -> list[Chart]:
+    """Only those of efficiency."""
     fair = fair_devices(record)
-    found = by_workload(record, series(record), lambda one: one.base.case)
-    return [drawn for number, name, own in found for drawn in _of_workload(number, name, own, fair)]
+    return [_efficiency(number, name, own, fair) for number, name, own in _by_workload(record)]
 
 
-def _of_workload(number: int, name: str, own: Sequence[Series], fair: int) -> list[Chart]:
-    return [_times(number, name, own, fair), _speedup(number, name, own, fair), _efficiency(number, name, own, fair)]
+def _by_workload(record: Record) -> list[tuple[int, str, list[Series]]]:
+    return by_workload(record, series(record), lambda one: one.base.case)
 
 
 def _times(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:

@@ -26,14 +26,13 @@ HEIGHT = 300
 # background swallow. As many shapes more, so that the pairs differ for long.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left")
-DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3), (4, 4), (10, 4), (1, 3), (3, 1))
+DASHES = ([6, 3], [2, 2], [8, 3, 2, 3])
 GREY = "#8C8C8C"
-LEGEND_COLUMNS = 2
 
 
 def drawn(rows: Sequence[Row]) -> alt.Chart:
     """Rows to be marked, but for those of a series that is hidden."""
-    data = alt.InlineData(values=[dict(row) for row in rows])
+    data = alt.InlineData(values=tuple(rows))  # altair would copy a list with each change of the chart
     return alt.Chart(data).transform_filter("indexof(hidden, datum.series) < 0")
 
 
@@ -42,6 +41,7 @@ def chart(key: str, title: str, said: str, table: Table, layers: Sequence[alt.Ch
     view = alt.layer(*layers).properties(width=WIDTH, height=height, description=said)
     spec = view.add_params(alt.param(name="hidden", value=[])).to_dict()
     del spec["config"]  # left to whoever shows it
+    spec["datasets"] = {name: list(rows) for name, rows in spec["datasets"].items()}
     return Chart(key, title, said, table, spec)
 
 
@@ -63,19 +63,19 @@ def bounds(of: Estimate) -> dict[str, float | None]:
     return {"low": of.low, "high": of.high}
 
 
-def colour(series: Sequence[str]) -> alt.Color:
-    """A colour for each series, and their legend."""
-    return alt.Color("series:N", scale=_scale(series, COLOURS), legend=legend())
+def colour(series: Sequence[str], among: Sequence[str] = ()) -> alt.Color:
+    """A colour for each series, by its place `among` all that there may be, and their legend."""
+    return alt.Color("series:N", scale=_scale(series, COLOURS, among), legend=_legend(columns=2, size=70))
 
 
-def shape(series: Sequence[str]) -> alt.Shape:
-    """A shape for each series."""
-    return alt.Shape("series:N", scale=_scale(series, SHAPES), legend=legend())
+def shape(series: Sequence[str], among: Sequence[str] = ()) -> alt.Shape:
+    """A shape for each series, likewise."""
+    return alt.Shape("series:N", scale=_scale(series, SHAPES, among), legend=_legend(columns=2, size=70))
 
 
-def legend() -> alt.Legend:
-    """Below, in whole words."""
-    return alt.Legend(title=None, orient="bottom", columns=LEGEND_COLUMNS, labelLimit=0, symbolSize=70)
+def dashes(field: str, values: Sequence[str]) -> alt.StrokeDash:
+    """Dashes for each value of a field."""
+    return alt.StrokeDash(f"{field}:N", scale=_scale(values, DASHES), legend=_legend(columns=1, size=500))
 
 
 def tips(**titles: str) -> list[alt.Tooltip]:
@@ -83,5 +83,11 @@ def tips(**titles: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 
-def _scale(series: Sequence[str], values: Sequence[Any]) -> alt.Scale:
-    return alt.Scale(domain=list(series), range=[values[i % len(values)] for i in range(len(series))])
+def _legend(columns: int, size: int) -> alt.Legend:
+    """Below, in whole words."""
+    return alt.Legend(title=None, orient="bottom", columns=columns, labelLimit=0, symbolSize=size, symbolOpacity=1)
+
+
+def _scale(series: Sequence[str], values: Sequence[Any], among: Sequence[str] = ()) -> alt.Scale:
+    numbers = [(among or series).index(name) for name in series]
+    return alt.Scale(domain=list(series), range=[values[number % len(values)] for number in numbers])
