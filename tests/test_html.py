@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -109,6 +110,12 @@ def test_names_in_charts_come_back_as_they_are(parsed: Parsed) -> None:
 
 def test_a_name_from_right_to_left_stands_in_a_line_of_its_own_direction(parsed: Parsed) -> None:
     assert parsed.of("bdi").count(RIGHT_TO_LEFT) >= 2 + 2  # the file's, twice; a cell of each report
+
+
+def test_what_would_turn_the_rest_of_a_line_is_shown_as_a_question_mark() -> None:
+    sentences = ("a \u202eb is broken: \x00c.",)
+    text = page.render([Section("r.json", dataclasses.replace(report(), sentences=sentences))])
+    assert "<strong>a \ufffdb is broken: \ufffdc.</strong>" in text
 
 
 def test_a_page_of_one_report_has_its_title_and_no_contents() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pages import EVIL, NAMES, POINTS, RIGHT_TO_LEFT, report, section
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -119,6 +120,15 @@ def test_names_are_shown_as_texts(opened: webdriver.Chrome) -> None:
     assert first.find_element(By.CSS_SELECTOR, "h2").text == report().title
     figure = opened.find_element(By.ID, "report-1-points")
     assert [button.text for button in figure.find_elements(By.CSS_SELECTOR, ".legend button")] == list(NAMES)
+
+
+def test_a_point_under_the_mouse_says_what_it_is(opened: webdriver.Chrome) -> None:
+    figure = opened.find_element(By.ID, "report-1-points")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", figure)
+    point = figure.find_elements(By.CSS_SELECTOR, ".role-mark.mark-symbol path")[POINTS]
+    ActionChains(opened).move_to_element(point).perform()
+    told = opened.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible td")
+    assert [cell.text for cell in told] == ["series", NAMES[1], "x", "0"]
 
 
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])

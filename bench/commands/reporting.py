@@ -86,7 +86,7 @@ def _write(sections: Sequence[Section], form: Format, out: Path) -> None:
         _print(sections, form)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text.getvalue(), encoding="utf-8")
+        out.write_text(text.getvalue(), encoding="utf-8", errors="replace")  # where a file's name is no UTF-8
     except OSError as error:
         why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
         raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None
