@@ -114,14 +114,12 @@ def _limit_lines(limits: Sequence[Row], steps: Sequence[Row], x: alt.X, y: alt.Y
         return []
     kinds = [said for said in (f"limit: {said}" for said in LIMITS.values()) if any(r["limit"] == said for r in limits)]
     names = list(dict.fromkeys(step["series"] for step in steps))
-    base = drawn(limits).encode(
-        x=x,
-        y=y,
-        color=colour(names),
-        strokeDash=dashes("limit", kinds),
-        tooltip=tips(series="series", case="case", limit="of", text="takes"),
-    )
-    return [base.mark_line(strokeWidth=1.2)]
+    base = drawn(limits).encode(x=x, y=y, color=colour(names))
+    told = tips(series="series", case="case", limit="of", text="takes")
+    return [
+        base.mark_line(strokeWidth=1.2).encode(strokeDash=dashes("limit", kinds)),
+        base.mark_circle(size=14, opacity=1).encode(tooltip=told),
+    ]
 
 
 def _limit_s(point: Point, limit: Limit) -> float | None:
