@@ -52,6 +52,16 @@ def _contents(sections: Sequence[Section]) -> str:
     return f'<nav aria-label="Reports">\n{_list(links, "contents")}\n</nav>'
 
 
+def _parts(section: Section, key: str) -> str:
+    """A link to each part of a report."""
+    named = [(f"{key}-table-{n}", table.title) for n, table in enumerate(section.report.tables, start=1)]
+    charts = [(f"{key}-charts", "Charts")] if section.charts else []
+    links = (
+        f'<a href="#{at}">{name(said)}</a>' for at, said in [*charts, *named, (f"{key}-reading", "How to read it")]
+    )
+    return f'<nav aria-label="Parts of {plain(section.name)}">\n{_list(links, "parts")}\n</nav>'
+
+
 def _section(key: str, section: Section, *, alone: bool) -> str:
     """A report, whose title is the page's where it is alone."""
     report = section.report
@@ -63,13 +73,14 @@ def _section(key: str, section: Section, *, alone: bool) -> str:
             f'<section id="{key}">',
             *title,
             f"<p>{_file(section)}</p>",
+            _parts(section, key),
             '<div class="top">',
             _list(map(_sentence, _urgent_first(report.sentences)), "said"),
             _list(map(plain, report.environment), "environment"),
             "</div>",
-            *(['<div class="charts">', *charts, "</div>"] if charts else []),
+            *([f'<div class="charts" id="{key}-charts">', *charts, "</div>"] if charts else []),
             *(_table(table, heading, f"{key}-table-{n}") for n, table in enumerate(report.tables, start=1)),
-            '<details class="reading" open>',
+            f'<details class="reading" id="{key}-reading" open>',
             "<summary>How to read it</summary>",
             *(f"<p>{plain(line)}</p>" for line in report.legend),
             "</details>",

@@ -27,7 +27,11 @@ def figure(chart: Chart, key: str) -> str:
             "<summary>Its numbers</summary>",
             tables.table(chart.drawn, f"{key}-title"),
             "</details>",
-            f'<script type="application/json">{json.dumps(chart.spec).translate(_ESCAPES)}</script>',
+            f'<script type="application/json">{_spec(chart)}</script>',
             "</figure>",
         ]
     )
+
+
+def _spec(chart: Chart) -> str:
+    return json.dumps(chart.spec, separators=(",", ":")).translate(_ESCAPES)
