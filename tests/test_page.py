@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -242,6 +243,20 @@ def test_it_prints_light_with_everything_open_and_closes_it_again(opened: webdri
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     opened.execute_script("dispatchEvent(new Event('afterprint'))")
     assert opened.execute_script(closed) == before
+
+
+def test_a_chart_that_can_not_be_drawn_says_so_and_shows_its_numbers(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    undrawable = dataclasses.replace(section().charts[0], spec={"width": float("nan")})
+    (tmp_path / "page.html").write_text(page.render([dataclasses.replace(section(), charts=(undrawable,))]))
+    before = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    browser.get((tmp_path / "page.html").as_uri())
+    WebDriverWait(browser, AT_MOST_S, 0.05).until(lambda at: at.execute_script(DRAWN))
+    figure = browser.find_element(By.CSS_SELECTOR, "figure")
+    assert figure.find_element(By.CSS_SELECTOR, ".chart").text.startswith("This chart could not be drawn")
+    assert len(figure.find_elements(By.CSS_SELECTOR, "details[open] tbody tr")) == len(NAMES) * POINTS
+    browser.close()
+    browser.switch_to.window(before)
 
 
 def test_the_first_key_leads_past_the_header(opened: webdriver.Chrome) -> None:
