@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
+from bench.report import exports
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class ReportCommand:
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files that `run`, `ab`, `gate` or `bench.peers` wrote."""
-    format: Literal["terminal", "markdown", "json"] = "terminal"
-    """How; json is for programs, and has all records in one value."""
+    format: Literal["terminal", "markdown", "json", exports.Format] = "terminal"
+    """How; json is for programs, and has all records in one value. The rest are for other tools (docs/exports.md)."""
 
     def execute(self) -> int:
         if not self.records:
             raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
+        if self.format not in ("terminal", "markdown", "json"):
+            return _export(self.format, self.records)
         status = DONE
         reports: list[Report] = []
         for path in self.records:
@@ -62,6 +65,15 @@ class ReportCommand:
 
             for report in reports:
                 terminal.show(report, terminal.console())
+
+
+def _export(form: exports.Format, records: Sequence[Path]) -> int:
+    from bench.commands.exporting import exported
+
+    text, status = exported(form, records)
+    with while_read():
+        print(text, end="")
+    return status
 
 
 def _report(path: Path) -> Report:
