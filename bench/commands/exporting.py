@@ -73,6 +73,6 @@ def _renderer(form: Format) -> Callable[[Sequence[Source]], str]:
         "bmf": bmf.render,
         "pytest-benchmark": pytest_json.render,
         "csv": rows.as_csv,
-        "columns": rows.as_json_lines,
+        "columns": rows.as_columns,
         "job-summary": job_summary.render,
     }[form]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,8 +85,8 @@ def _rest(source: Source, report: Report) -> list[str]:
 
 
 def _collapsed(summary: str, text: str) -> str:
-    """GitHub renders Markdown in HTML only between empty lines."""
-    return f"<details><summary>{markdown.escaped(summary)}</summary>\n\n{text}\n\n</details>"
+    """GitHub renders Markdown in HTML only between empty lines, so the summary's own is HTML."""
+    return f"<details><summary>{html.escape(summary)}</summary>\n\n{text}\n\n</details>"
 
 
 def _fitted(parts: Sequence[str], limit_bytes: int) -> str:

@@ -27,9 +27,15 @@ def as_csv(sources: Sequence[Source]) -> str:
     return text.getvalue()
 
 
-def as_json_lines(sources: Sequence[Source]) -> str:
-    """An object a line, all with the same keys in the same order, each of one type or null."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows(sources))
+def as_columns(sources: Sequence[Source]) -> str:
+    """A JSON object of columns, all of one length, each of one type with null where there is none.
+
+    Lines of JSON would say the keys again in each, and readers guess their types by the first of them.
+    """
+    found = list(rows(sources))
+    columns = {name: [row[name] for row in found] for name in found[0]}
+    lines = (f" {json.dumps(name)}: {json.dumps(column, ensure_ascii=False)}" for name, column in columns.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def rows(sources: Sequence[Source]) -> Iterator[Row]:
