@@ -38,9 +38,8 @@ GOLDEN = "tests/golden/record-3.json"
 SINGLE_NAME = "tutorial/single-1/m1/b32"
 # Each of what ends a field, a cell, a key, a tag or a line in one of the formats, and what isn't ASCII.
 HOSTILE = 'a "b", <i>c</i>|d\te=f/g%h\\\u00a0\u2028\u202eé\nBenchmarkX-1 1 1 ns/op'
-# Of one run, and of a comparison, in JSON.
+# They describe one run.
 OF_ONE: list[Format] = ["github-action-benchmark", "bmf", "pytest-benchmark"]
-OF_COMPARISONS: list[Format] = ["github-action-benchmark", "bmf", "csv", "columns", "job-summary"]
 
 
 def a_record(*more: CaseResult) -> Record:
@@ -382,6 +381,12 @@ def test_a_record_that_can_not_be_read_does_not_keep_others_from_being_exported(
     printed, complaint = capsys.readouterr()
     assert {row["record"] for row in csv.DictReader(io.StringIO(printed, newline=""))} == {golden}
     assert complaint.startswith(f"error: {tmp_path / 'none.json'}: No such file or directory")
+
+
+def test_files_of_other_kinds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "results/peers/training.json", "--format", "csv"]) == 2
+    message = "results/peers/training.json is a peers, and --format csv takes records of `run`, `ab` or `gate`."
+    assert capsys.readouterr() == ("", f"error: {message}\n")
 
 
 @pytest.mark.parametrize("form", OF_ONE)

@@ -16,7 +16,7 @@ def render(sources: Sequence[Source]) -> str:
     """Of one record: nanoseconds a step, and peak memory; of a comparison: the ratio B / A, and B's step."""
     content = one(sources)
     entries = _compared(content) if isinstance(content, Comparison) else _measured(content)
-    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(entries, indent=1) + "\n"
 
 
 def _measured(record: Record) -> list[dict[str, Any]]:

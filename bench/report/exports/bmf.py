@@ -18,7 +18,7 @@ def render(sources: Sequence[Source]) -> str:
     """Of one record: `latency` (ns a step), `throughput` (samples/s), `peak-memory` (B); of a comparison: `ratio`."""
     content = one(sources)
     found = _compared(content) if isinstance(content, Comparison) else _measured(content)
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(found, indent=1) + "\n"
 
 
 def _measured(record: Record) -> Benchmarks:

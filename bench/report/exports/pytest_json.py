@@ -25,7 +25,7 @@ def render(sources: Sequence[Source]) -> str:
         "datetime": record.created,
         "version": VERSION,
     }
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(found, indent=1) + "\n"
 
 
 def _machine(record: Record) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def as_columns(sources: Sequence[Source]) -> str:
     """
     found = list(rows(sources))
     columns = {name: [row[name] for row in found] for name in found[0]}
-    lines = (f" {json.dumps(name)}: {json.dumps(column, ensure_ascii=False)}" for name, column in columns.items())
+    lines = (f" {json.dumps(name)}: {json.dumps(column)}" for name, column in columns.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
