@@ -316,6 +316,14 @@ def test_what_was_not_measured_has_no_chart() -> None:
     assert of_comparison(comparison(msgspec.structs.replace(pair(), verdict="broken"))) == []
 
 
+def test_what_was_counted_as_nothing_has_no_place_on_a_logarithmic_axis() -> None:
+    nothing = Cost(-1.0, 0.0, 0, 0, 0, 0, ())  # as XLA says of what it can't count
+    of = [msgspec.structs.replace(result, cost=nothing) for result in members().cases]
+    keys = [chart.key for chart in of_record(record(*of, parts=True))]
+    assert "growth-members-time-1" in keys
+    assert not {"growth-members-memory-1", "roofline-1"} & set(keys)
+
+
 def test_only_devices_that_share_cores_are_shaded() -> None:
     def shaded(chart: Chart) -> list[dict[str, Any]]:
         data = [row for values in chart.spec["datasets"].values() for row in values]
