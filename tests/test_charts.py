@@ -142,6 +142,14 @@ def _coloured(encoding: Mapping[str, Any]) -> bool:
     return bool(encoding.get("color", {}).get("scale"))
 
 
+def test_tooltips_name_the_case_and_its_number_as_tables_show_it() -> None:
+    for chart in every_chart():
+        told = [{tip["field"] for tip in tips} for tips in within(chart.spec, "tooltip")]
+        assert told
+        assert all({"case", "text"} <= fields for fields in told)
+        assert all(isinstance(row[field], str) for row in rows(chart, *told[0]) for field in told[0])
+
+
 def test_no_mark_is_black_or_white_but_words_on_bars() -> None:
     for chart in every_chart():
         marks = {mark["color"] for mark in within(chart.spec, "mark") if "color" in mark}
