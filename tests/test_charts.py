@@ -142,6 +142,14 @@ def _coloured(encoding: Mapping[str, Any]) -> bool:
     return bool(encoding.get("color", {}).get("scale"))
 
 
+def test_tooltips_name_the_case_and_its_number_as_tables_show_it() -> None:
+    for chart in every_chart():
+        told = [{tip["field"] for tip in tips} for tips in within(chart.spec, "tooltip")]
+        assert told
+        assert all({"case", "text"} <= fields for fields in told)
+        assert all(isinstance(row[field], str) for row in rows(chart, *told[0]) for field in told[0])
+
+
 def test_no_mark_is_black_or_white_but_words_on_bars() -> None:
     for chart in every_chart():
         marks = {mark["color"] for mark in within(chart.spec, "mark") if "color" in mark}
@@ -314,6 +322,14 @@ def test_what_was_not_measured_has_no_chart() -> None:
     without = of_record(record(measured(case("data_parallel", 2), [[1e-3, 1e-3]])))
     assert [chart.key for chart in without] == ["stages-1", "samples-1"]
     assert of_comparison(comparison(msgspec.structs.replace(pair(), verdict="broken"))) == []
+
+
+def test_what_was_counted_as_nothing_has_no_place_on_a_logarithmic_axis() -> None:
+    nothing = Cost(-1.0, 0.0, 0, 0, 0, 0, ())  # as XLA says of what it can't count
+    of = [msgspec.structs.replace(result, cost=nothing) for result in members().cases]
+    keys = [chart.key for chart in of_record(record(*of, parts=True))]
+    assert "growth-members-time-1" in keys
+    assert not {"growth-members-memory-1", "roofline-1"} & set(keys)
 
 
 def test_only_devices_that_share_cores_are_shaded() -> None:
