@@ -20,6 +20,8 @@ from toynet.errors import UsageError
 if TYPE_CHECKING:
     from bench.report.document import Report
 
+Format = Literal["terminal", "markdown", "json"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportCommand:
@@ -30,7 +32,7 @@ class ReportCommand:
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files that `run`, `ab`, `gate` or `bench.peers` wrote."""
-    format: Literal["terminal", "markdown", "json"] = "terminal"
+    format: Format = "terminal"
     """How; json is for programs, and has all records in one value."""
 
     def execute(self) -> int:
@@ -45,23 +47,25 @@ class ReportCommand:
                 status = refused(error)
         if reports:
             with while_read():
-                self._print(reports)
+                shown(reports, self.format)
         return status
 
-    def _print(self, reports: Sequence[Report]) -> None:
-        if self.format == "json":
-            from bench.report import structured
 
-            print(structured.render(reports), end="")
-        elif self.format == "markdown":
-            from bench.report import markdown
+def shown(reports: Sequence[Report], as_format: Format) -> None:
+    """Prints them in that format."""
+    if as_format == "json":
+        from bench.report import structured
 
-            print("\n".join(map(markdown.render, reports)))
-        else:
-            from bench.report import terminal
+        print(structured.render(reports), end="")
+    elif as_format == "markdown":
+        from bench.report import markdown
 
-            for report in reports:
-                terminal.show(report, terminal.console())
+        print("\n".join(map(markdown.render, reports)))
+    else:
+        from bench.report import terminal
+
+        for report in reports:
+            terminal.show(report, terminal.console())
 
 
 def _report(path: Path) -> Report:

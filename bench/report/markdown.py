@@ -7,7 +7,7 @@ from bench.report.document import Report, Table
 
 def render(report: Report) -> str:
     """The whole report; ends with a newline."""
-    parts = [f"# {report.title}", "\n".join(f"- {_escaped(line)}" for line in report.environment)]
+    parts = [f"# {_escaped(report.title)}", "\n".join(f"- {_escaped(line)}" for line in report.environment)]
     for table in report.tables:
         parts += [f"## {_escaped(table.title)}", _table(table)]
     parts += ["\n".join(f"- {_escaped(said)}" for said in report.sentences)]
@@ -16,7 +16,7 @@ def render(report: Report) -> str:
 
 
 def _table(table: Table) -> str:
-    headings = [column.heading for column in table.columns]
+    headings = [_escaped(column.heading) for column in table.columns]
     rules = ["---:" if column.numeric else "---" for column in table.columns]
     rows = [headings, rules, *([_escaped(cell) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
