@@ -47,7 +47,6 @@ def _facts(record: Record) -> dict[str, str]:
         "Python": backend.python,
         **backend.packages,
         **backend.settings,
-        **host.environment,
         "workers kept on cores": "yes" if record.pinned else "no",
         "alternation": record.alternation,
         "restarts": str(schedule.restarts),
@@ -55,4 +54,5 @@ def _facts(record: Record) -> dict[str, str]:
         "budget": f"{schedule.budget_s:g} s",
         "parts timed": "yes" if schedule.parts else "no",
         "ran to its end": "yes" if record.complete else "no",
+        **host.environment,
     }
