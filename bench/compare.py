@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.likeness import Relation, Unlike, has_losses, products, relation, unlike_losses, unlike_work
-from bench.measured import Kind
+from bench.measured import REFERENCE, Kind
 from bench.record import Record
 from bench.stats import Estimate, independent
 from bench.summary import Summary, by_round, medians, summaries
@@ -65,6 +65,8 @@ class Contrast:
     """Cases of both, the base's and the other's, that one of them has no time of."""
     missing: tuple[tuple[str, ...], tuple[str, ...]]
     """Names of cases that are in the base alone, and in the other alone."""
+    reference: Estimate | None
+    """How many times as fast the reference workload was in the other, which no commit changes; None: not in both."""
 
     @property
     def whole(self) -> bool:
@@ -126,6 +128,7 @@ def _contrast(base: Held, other: Held) -> Contrast:
             tuple(name for name in base.cases if name not in pairs),
             tuple(name for name in other.cases if name not in pairs),
         ),
+        reference=_reference(base.record, other.record),
     )
 
 
@@ -149,3 +152,14 @@ def _match(base: Held, other: Held, name: str, found: Relation) -> Match:
 def _ratio(base: Summary, other: Summary, kind: Kind, of_other: Kind) -> Estimate:
     """The time of a step of the base's, of a kind of block, over that of the other's, which may be of another."""
     return independent(medians(by_round(base.result, kind)), medians(by_round(other.result, of_other)))
+
+
+def _reference(base: Record, other: Record) -> Estimate | None:
+    a, b = medians(_reference_s(base)), medians(_reference_s(other))
+    return independent(a, b) if a and b else None
+
+
+def _reference_s(record: Record) -> dict[tuple[int, int], float]:
+    """Seconds of the reference workload in each of its blocks, whichever case's worker ran it, by (restart, number)."""
+    blocks = [(at[0], s) for result in record.cases for at, s in by_round(result, REFERENCE).items()]
+    return {(restart, number): step_s for number, (restart, step_s) in enumerate(blocks)}

@@ -6,14 +6,15 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from records import COST, Times, case, computing, elsewhere, measured, on_gpu, record, reducing
 
 from bench.compare import Contrast, compared, names
 from bench.events import Schedule
 from bench.likeness import Unlike, relation
-from bench.measured import Collective, Cost
-from bench.record import CaseResult, Record
+from bench.measured import Block, Collective, Cost
+from bench.record import CaseResult, Record, Sample
 
 LOSSES = (0.5, 0.4, 0.3)
 PRODUCTS = dataclasses.replace(COST, product_flops=640.0)
@@ -143,6 +144,18 @@ def test_what_more_devices_than_cores_simulate_is_marked() -> None:
     four = record(computing(measured(case("data_parallel", 4), [[1.0]] * 3), *LOSSES))
     assert contrast(four, on_gpu(four)).matches["tutorial/data_parallel-4/m1/b32"].oversubscribed
     assert not contrast(on_gpu(four), on_gpu(four)).matches["tutorial/data_parallel-4/m1/b32"].oversubscribed
+
+
+def test_the_reference_workload_says_how_much_faster_the_machine_was() -> None:
+    def timed(*seconds: float) -> Record:
+        of = single()
+        more = tuple(Sample(i, n, "reference", Block(10, 10 * s)) for i, s in enumerate(seconds) for n in range(3))
+        return record(msgspec.structs.replace(of, samples=(*of.samples, *more)), measured(case("fsdp", 2), [[1.0]]))
+
+    found = contrast(timed(1e-4, 1.1e-4, 0.9e-4), timed(2e-5, 2.3e-5, 2.1e-5, 1.7e-5, 2.05e-5)).reference
+    assert found is not None
+    assert (found.value, found.low) == (pytest.approx(1 / 0.205), pytest.approx(4.04193, rel=1e-4))  # as above
+    assert contrast(timed(1e-4), record(single())).reference is None
 
 
 # Cases

@@ -6,13 +6,15 @@ import dataclasses
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from records import COST, case, computing, elsewhere, measured, on_gpu, record
 from test_report import around
 
 from bench.cli import main
 from bench.compare import compared
-from bench.record import CaseResult, Record, write
+from bench.measured import Block
+from bench.record import CaseResult, Record, Sample, write
 from bench.report import markdown
 from bench.report.compared import build
 from bench.report.document import Report, Table
@@ -201,6 +203,16 @@ def test_what_else_is_in_a_ratio_is_said() -> None:
     assert "isn't known by their losses" in said(("a", cpu()), ("b", record(unknown)))
     for excess in ("Products", "ended", "isn't known", "The CPUs"):
         assert excess not in said(("a", cpu()), ("b", cpu()))
+
+
+def test_of_versions_the_reference_workload_says_what_is_the_machines() -> None:
+    of = at(1e-3)
+    more = tuple(Sample(i, 0, "reference", Block(10, s)) for i, s in enumerate((1e-3, 1.01e-3, 0.99e-3)))
+    with_reference = record(msgspec.structs.replace(of, samples=(*of.samples, *more)))
+    assert "The reference workload, which no commit changes, was 1.00x (0.978 to 1.02) as fast in b as in a" in said(
+        ("a", with_reference), ("b", with_reference)
+    )
+    assert "reference" not in said(("a", with_reference), ("b", on_gpu(with_reference)))
 
 
 def test_names_of_files_and_of_users_are_escaped_in_markdown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.compare import Compared, Contrast, Held
+from bench.report import quantity
 
 
 def sentences(found: Compared) -> list[str]:
@@ -16,6 +17,7 @@ def sentences(found: Compared) -> list[str]:
         said += _unchecked(found.base, contrast)
         said += _precision(found.base, contrast)
         said += _hosts(found.base, contrast)
+        said += _reference(found.base, contrast)
     hardware = any(contrast.relation == "hardware" for contrast in shown)
     for held in (found.base, *(contrast.other for contrast in shown)):
         said += _cores(held) if hardware else []
@@ -64,6 +66,16 @@ def _hosts(base: Held, contrast: Contrast) -> list[str]:
     return [
         f"The CPUs beside the accelerators differ ({hosts[0]} in {base.name}, {hosts[1]} in {contrast.other.name}): "
         "they dispatch the steps, so a ratio of steps that are waited for is theirs, too."
+    ]
+
+
+def _reference(base: Held, contrast: Contrast) -> list[str]:
+    if contrast.relation != "versions" or contrast.reference is None:
+        return []
+    return [
+        f"The reference workload, which no commit changes, was {quantity.between(contrast.reference)} as fast in "
+        f"{contrast.other.name} as in {base.name}: so much of a ratio is the machine's or the moment's, or another "
+        "jaxlib's."
     ]
 
 
