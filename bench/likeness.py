@@ -50,6 +50,18 @@ def relation(base: Record, other: Record) -> tuple[Relation, tuple[Unlike, ...]]
     return ("versions" if same else "hardware"), ()
 
 
+def same_software(base: Record, other: Record) -> bool:
+    """Whether nothing that could make a version of it differs, as far as records know."""
+    return _software(base) == _software(other) and None not in _software(base)
+
+
+def _software(record: Record) -> tuple[object, ...]:
+    host, backend = record.host, record.backend
+    commit = None if host.dirty else host.commit
+    versions = backend.packages, backend.python, backend.runtime, backend.driver or ""
+    return commit, *versions, backend.settings, host.environment, host.os
+
+
 def _settings(base: Record, other: Record) -> Iterator[Unlike]:
     """JAX's settings that both know, and that change what is computed: on a CPU, the precision of products doesn't."""
     on_a_cpu = "cpu" in (base.backend.platform, other.backend.platform)

@@ -143,7 +143,14 @@ def test_of_versions_it_is_said_what_took_less_time_and_that_ab_would_show_wheth
     assert "b took less time than a in 1 of 1 case: single 2.00x (1.96 to 2.05) as fast." in lines
     assert "faster" not in lines
     assert "`python -m bench ab rev=0123456789ab rev=ffffffffffff` asks both in turn" in lines
-    assert "`python -m bench ab A B` asks both in turn" in said(("a", cpu()), ("b", cpu()))
+    newer = elsewhere(cpu(), backend={"packages": {"jax": "0.11.0"}})
+    assert "`python -m bench ab A B` asks both in turn" in said(("a", cpu()), ("b", newer))
+
+
+def test_of_the_same_software_it_is_said_that_a_ratio_is_the_moments() -> None:
+    clean = elsewhere(cpu(), host={"dirty": False})
+    assert "Nothing of the software of a and b differs" in said(("a", clean), ("b", clean))
+    assert "Nothing of the software" not in said(("a", cpu()), ("b", cpu()))  # what isn't committed isn't known
 
 
 def test_stored_records_are_said_not_to_be_paired() -> None:

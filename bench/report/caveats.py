@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.compare import Compared, Contrast, Held
+from bench.likeness import same_software
 from bench.report import quantity
 
 
@@ -96,10 +97,13 @@ def _unfinished(held: Held) -> list[str]:
 
 
 def _ab(base: Held, contrast: Contrast) -> str:
-    """What compares these versions as pairs."""
+    """What compares these versions as pairs, if they are two."""
+    both = f"{base.name} and {contrast.other.name}"
+    if same_software(base.record, contrast.other.record):
+        return f"Nothing of the software of {both} differs, so their ratios show their moments, and chance."
     a, b = (held.record.host.commit for held in (base, contrast.other))
     sides = f"rev={a[:12]} rev={b[:12]}" if a and b and a != b else "A B"
     return (
-        f"So a small ratio of {base.name} and {contrast.other.name} may be the moment's and not the version's; "
-        f"`python -m bench ab {sides}` asks both in turn and comes to a verdict."
+        f"So a small ratio of {both} may be the moment's and not the version's; `python -m bench ab {sides}` asks both "
+        "in turn and comes to a verdict."
     )
