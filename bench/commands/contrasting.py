@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from bench.commands.reporting import Format, refused, shown, while_read
+from bench.commands.reporting import Showing, refused
 from bench.commands.status import DONE, INCONCLUSIVE, UNUSABLE
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
+    from bench.compare import Compared
     from bench.record import Record
+    from bench.report.document import Section
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compare:
+class Compare(Showing):
     """Hold stored records against the first of them: other hardware, or other versions on the same. Not paired.
 
     Exit status 3 if something that they share isn't comparable. Example:
@@ -26,14 +28,13 @@ class Compare:
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files that `run` wrote, two or more."""
-    format: Format = "terminal"
-    """How; json is for programs."""
 
     def execute(self) -> int:
         if len(self.records) < 2:
             raise UsageError(
                 f"two records or more were expected, got {len(self.records)}; `python -m bench run` writes them."
             )
+        out = self.target(self.records)
         status = DONE
         read: list[tuple[Path, Record]] = []
         for path in self.records:
@@ -44,14 +45,24 @@ class Compare:
         if len(read) < 2:
             return status
         from bench import compare
-        from bench.report import compared
 
         names = compare.names([path for path, _ in read])
         found = compare.compared([(name, record) for name, (_, record) in zip(names, read, strict=True)])
-        with while_read():
-            shown([compared.build(found)], self.format)
+        self.show([_section(found, charts=self.format == "html")], out)
         whole = all(contrast.whole for contrast in found.contrasts)
         return status if whole or status == UNUSABLE else INCONCLUSIVE
+
+
+def _section(found: Compared, *, charts: bool) -> Section:
+    from bench.report import compared
+    from bench.report.document import Section
+
+    name = ", ".join(held.name for held in found.records)
+    if charts:
+        from bench.report.charts import of_compared
+
+        return Section(name, compared.build(found), tuple(of_compared(found)))
+    return Section(name, compared.build(found))
 
 
 def _of_a_run(path: Path) -> Record:
