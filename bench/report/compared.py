@@ -56,21 +56,33 @@ def _cases(found: Compared, workload: str) -> Table:
         for name, summary in found.base.cases.items()
         if summary.case.workload == workload and any(name in contrast.matches for contrast in shown)
     ]
-    columns = [*_CASE, *_own_columns(found.base)]
+    columns = [*_CASE, *_timed(found.base), *_compiled(found.base)]
     for contrast in shown:
-        columns += [*_own_columns(contrast.other), *_versus_columns(found.base, contrast.other)]
-    rows = [(*_case_cells(s), *_own_cells(s), *_cells_of_others(shown, s), _remarks(found, shown, s)) for s in cases]
+        other = contrast.other
+        columns += [*_timed(other), *_versus(found.base, other), *_compiled(other)]
+    rows = [
+        (
+            *_case_cells(summary),
+            *(*_timed_cells(summary), *_compiled_cells(summary)),
+            *(cell for contrast in shown for cell in _cells_of(contrast, summary.case.name)),
+            _remarks(found, shown, summary),
+        )
+        for summary in cases
+    ]
     return Table(workload, (*columns, _REMARKS), tuple(rows))
 
 
-def _own_columns(held: Held) -> list[Column]:
-    expendable = {"latency": 2, "fused": 3, "memory": 5, "compile": 5}
-    return [Column(f"{held.name} {what}", most) for what, most in expendable.items()]
+def _timed(held: Held) -> list[Column]:
+    return [Column(f"{held.name} latency", 2), Column(f"{held.name} fused", 3)]
 
 
-def _versus_columns(base: Held, other: Held) -> list[Column]:
+def _versus(base: Held, other: Held) -> list[Column]:
     expendable = {"": 0, " fused": 1, " samples/s": 4}
     return [Column(f"{other.name}{what} vs {base.name}", most) for what, most in expendable.items()]
+
+
+def _compiled(held: Held) -> list[Column]:
+    return [Column(f"{held.name} memory", 5), Column(f"{held.name} compile", 5)]
 
 
 def _case_cells(summary: Summary) -> tuple[str, ...]:
@@ -80,27 +92,22 @@ def _case_cells(summary: Summary) -> tuple[str, ...]:
     return mode, devices, quantity.count(case.members), quantity.count(case.batch)
 
 
-def _own_cells(summary: Summary | None) -> tuple[str, ...]:
-    """As `_own_columns` has them; empty for a case that a record hasn't got."""
-    if summary is None:
-        return ("",) * 4
-    cost = summary.result.cost
-    return (
-        quantity.seconds(summary.step_s.get("latency")),
-        quantity.seconds(summary.step_s.get("fused")),
-        quantity.size(cost.peak_bytes if cost and summary.step_s else None),
-        quantity.plain_seconds(summary.compile_s),
-    )
+def _cells_of(contrast: Contrast, name: str) -> tuple[str, ...]:
+    """What a record has of a case, if it has it, and its ratios."""
+    match, summary = contrast.matches.get(name), contrast.other.cases.get(name)
+    ratios = [quantity.factor(match.ratio.get(kind) if match else None) for kind in COMPARED]
+    return (*_timed_cells(summary), *ratios, quantity.factor(match.rate if match else None), *_compiled_cells(summary))
 
 
-def _cells_of_others(shown: list[Contrast], summary: Summary) -> list[str]:
-    cells: list[str] = []
-    for contrast in shown:
-        match = contrast.matches.get(summary.case.name)
-        cells += _own_cells(match.other if match else contrast.other.cases.get(summary.case.name))
-        cells += [quantity.factor(match.ratio.get(kind) if match else None) for kind in COMPARED]
-        cells.append(quantity.factor(match.rate if match else None))
-    return cells
+def _timed_cells(summary: Summary | None) -> tuple[str, ...]:
+    step_s = summary.step_s if summary else {}
+    return quantity.seconds(step_s.get("latency")), quantity.seconds(step_s.get("fused"))
+
+
+def _compiled_cells(summary: Summary | None) -> tuple[str, ...]:
+    if summary is None or not summary.step_s or summary.result.cost is None:
+        return "", ""
+    return quantity.size(summary.result.cost.peak_bytes), quantity.plain_seconds(summary.compile_s)
 
 
 def _remarks(found: Compared, shown: list[Contrast], summary: Summary) -> str:
