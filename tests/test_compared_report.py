@@ -259,6 +259,19 @@ def test_compare_prints_markdown_and_json_as_report_does(tmp_path: Path, capsys:
     assert found["tables"][0]["rows"][1]["h100 vs cpu"]["value"] == pytest.approx(10)
 
 
+def test_compare_writes_a_page_with_a_chart_of_each_workload(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = files(tmp_path, cpu=cpu(), h100=gpu())
+    assert main(["compare", *paths, "--format", "html", "-o", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("<figure") == 1
+    assert "how many times as fast as cpu" in page
+    assert capsys.readouterr().out == f"{tmp_path / 'page.html'}: 1 report\n"
+    assert main(["compare", *paths, "-o", paths[1]]) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+
+
 def test_what_could_not_be_compared_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = files(
         tmp_path,
