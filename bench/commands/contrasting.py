@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from bench.commands.reporting import Showing, refused
+from bench.commands.reporting import Format, Out, refused, show, target
 from bench.commands.status import DONE, INCONCLUSIVE, UNUSABLE
 from toynet.errors import UsageError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compare(Showing):
+class Compare:
     """Hold stored records against the first of them: other hardware, or other versions on the same. Not paired.
 
     Exit status 3 if something that they share isn't comparable. Example:
@@ -28,13 +28,17 @@ class Compare(Showing):
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files that `run` wrote, two or more."""
+    format: Format = "terminal"
+    """How; html is one page for a browser, json is for programs."""
+    out: Out = None
+    """The file to write instead of standard output; for html, results/report.html unless another is given."""
 
     def execute(self) -> int:
         if len(self.records) < 2:
             raise UsageError(
                 f"two records or more were expected, got {len(self.records)}; `python -m bench run` writes them."
             )
-        out = self.target(self.records)
+        out = target(self.format, self.out, self.records)
         status = DONE
         read: list[tuple[Path, Record]] = []
         for path in self.records:
@@ -48,7 +52,7 @@ class Compare(Showing):
 
         names = compare.names([path for path, _ in read])
         found = compare.compared([(name, record) for name, (_, record) in zip(names, read, strict=True)])
-        self.show([_section(found, charts=self.format == "html")], out)
+        show([_section(found, charts=self.format == "html")], self.format, out)
         whole = all(contrast.whole for contrast in found.contrasts)
         return status if whole or status == UNUSABLE else INCONCLUSIVE
 
