@@ -9,7 +9,7 @@ from bench.report.document import Report, Table
 
 def render(report: Report) -> str:
     """The whole report; ends with a newline."""
-    parts = [f"# {report.title}", bullets(report.environment)]
+    parts = [f"# {escaped(report.title)}", bullets(report.environment)]
     for table in report.tables:
         parts += [f"## {escaped(table.title)}", rows(table)]
     parts += [bullets(report.sentences)]
@@ -24,7 +24,7 @@ def bullets(lines: Iterable[str]) -> str:
 
 def rows(table: Table) -> str:
     """A table under its headings, without its title."""
-    headings = [column.heading for column in table.columns]
+    headings = [escaped(column.heading) for column in table.columns]
     rules = ["---:" if column.numeric else "---" for column in table.columns]
     rows = [headings, rules, *([escaped(cell) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

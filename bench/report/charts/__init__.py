@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bench.compare import Compared
 from bench.comparison import Comparison
 from bench.record import Record
-from bench.report.charts import ensembles, growth, parts, roofline, samples, scaling, single, stages, verdicts
+from bench.report.charts import compared, ensembles, growth, parts, roofline, samples, scaling, single, stages, verdicts
 from bench.report.document import Chart
 
 OF_RECORD = (single, scaling, ensembles, growth, parts, roofline, stages, samples)
@@ -18,3 +19,8 @@ def of_record(record: Record) -> list[Chart]:
 def of_comparison(comparison: Comparison) -> list[Chart]:
     """Every chart that the comparison has the data for."""
     return verdicts.charts(comparison)
+
+
+def of_compared(found: Compared) -> list[Chart]:
+    """Every chart that records against the first of them have the data for."""
+    return compared.charts(found)
