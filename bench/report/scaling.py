@@ -82,7 +82,8 @@ def _series(series: Series) -> list[tuple[str, ...]]:
     case = series.base.case
     base = (series.scaling, series.mode, quantity.count(1), quantity.count(case.members), quantity.count(case.batch))
     step = quantity.seconds(in_restarts(series.base, series.kind))
-    return [(*base, step, "1x", "100%", "100%", _remarks(case)), *(_point(series, point) for point in series.points)]
+    one, whole = quantity.Number("1x", 1.0), quantity.Number("100%", 1.0)
+    return [(*base, step, one, whole, whole, _remarks(case)), *(_point(series, point) for point in series.points)]
 
 
 def _point(series: Series, point: Point) -> tuple[str, ...]:
