@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from bench import ab, duet, run
 from bench.conductor import Conductor
 from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Started, TakenApart
+from bench.report.harmless import harmless
 from bench.report.terminal import console
 
 
@@ -65,7 +66,7 @@ def _bar(*, quiet: bool) -> Iterator[tuple[Callable[[str, float, str], None], Ca
 
         def say(line: str) -> None:
             if not quiet:
-                bar.print(line, markup=False)
+                bar.print(harmless(line), markup=False)
 
         yield show, say
 

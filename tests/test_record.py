@@ -1,11 +1,8 @@
-"""The record's file: what is written is read, whole or not at all, and what isn't a record is said in a sentence."""
+"""The record's file: what is written is read, whole or not at all; so are records of every version."""
 
 import json
-import re
 import resource
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +14,6 @@ from bench.measured import Block, Certificate, Check, Collective, Compiled, Cost
 from bench.nvml import Gpu, Reading
 from bench.record import SCHEMA, CaseResult, Record, Sample, Start, absorb, read, write
 from bench.report import markdown, table
-from toynet.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
 
@@ -130,74 +126,6 @@ def test_the_end_of_a_round_changes_nothing_and_an_event_leaves_the_record_as_it
     assert absorb(record, RoundEnded(0, 0)) is record
     absorb(record, Broke(MESH, 0, "dead"))
     assert record == empty()
-
-
-def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
-    """A record's file with something else in it."""
-    tree = json.loads(msgspec.json.encode(happened()))
-    change(tree)
-    return json.dumps(tree).encode()
-
-
-NOT_A_RECORD = "not a record of `python -m bench`: "
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", NOT_A_RECORD + "Input data was truncated."),
-        (b"not json", NOT_A_RECORD + "JSON is malformed: invalid character"),
-        (b'{"schema": 1', NOT_A_RECORD + "Input data was truncated."),
-        (b"[]", NOT_A_RECORD + "Expected `object`, got `array`."),
-        (b"[1, 2]", NOT_A_RECORD + "Expected `object`, got `array`."),
-        (b"null", NOT_A_RECORD + "Expected `object`, got `null`."),
-        (b'{"machine_info": {}}', NOT_A_RECORD + "Object missing required field `schema`."),
-        (b'{"schema": 1}', NOT_A_RECORD + "Object missing required field `created`."),
-        (b'{"schema": "1"}', NOT_A_RECORD + "Expected `int`, got `str` - at `$.schema`."),
-        (b'{"schema": 0}', NOT_A_RECORD + "Expected `int` >= 1 - at `$.schema`."),
-        (b'{"schema": 4}', "its schema is 4, and this version reads up to 3; update bench."),
-        (b"\x89PNG\r\n\x1a\n\x00\xff", NOT_A_RECORD + "JSON is malformed: invalid character"),
-        (b'{"schema": 1, "created": "\xff"}', NOT_A_RECORD),
-        (changed(lambda r: r.pop("cases")), NOT_A_RECORD + "Object missing required field `cases`."),
-        (
-            changed(lambda r: r["cases"][1]["samples"][0].pop("block")),
-            NOT_A_RECORD + "Object missing required field `block` - at `$.cases[1].samples[0]`.",
-        ),
-        (
-            changed(lambda r: r.update(seconds="long")),
-            NOT_A_RECORD + "Expected `float`, got `str` - at `$.seconds`.",
-        ),
-        (
-            changed(lambda r: r["cases"][0].update(status="fine")),
-            NOT_A_RECORD + "Invalid enum value 'fine' - at `$.cases[0].status`.",
-        ),
-        (
-            changed(lambda r: r["cases"][1]["samples"][0]["block"].update(steps=0)),
-            NOT_A_RECORD + "tutorial/ensemble_data-2x2/m8/b32 has a block without time.",
-        ),
-        (changed(lambda r: r.update(mood="good")), NOT_A_RECORD + "Object contains unknown field `mood`."),
-    ],
-)
-def test_a_file_that_is_not_a_record_is_refused_in_a_sentence_that_names_it(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
-    path = tmp_path / "run.json"
-    path.write_bytes(content)
-    with pytest.raises(UsageError) as refused:
-        read(path)
-    said = str(refused.value)
-    assert said.startswith(f"{path}: {message}")
-    assert said.endswith(".")
-    assert "\n" not in said
-    assert not re.search(r"\. [A-Z]", said)
-
-
-@pytest.mark.parametrize(("name", "reason"), [("missing.json", "No such file or directory"), ("", "Is a directory")])
-def test_what_cannot_be_opened_is_refused_with_the_reason(tmp_path: Path, name: str, reason: str) -> None:
-    path = tmp_path / name
-    expected = f"{path}: {reason}; a record that `python -m bench run` wrote was expected."
-    with pytest.raises(UsageError, match=f"^{re.escape(expected)}$"):
-        read(path)
 
 
 def test_a_record_of_version_1_is_still_read_and_reported() -> None:

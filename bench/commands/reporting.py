@@ -152,5 +152,7 @@ def _print_nowhere() -> None:
 
 def refused(error: UsageError) -> int:
     """Says what was wrong; gives the exit status."""
-    print(f"error: {error}", file=sys.stderr)
+    from bench.report.harmless import harmless
+
+    print(f"error: {harmless(str(error))}", file=sys.stderr)
     return UNUSABLE

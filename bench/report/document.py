@@ -1,10 +1,15 @@
-"""What is said of a record or a comparison, as values: built once, so that its renderings can't disagree."""
+"""What is said of a record or a comparison, as values: built once, so that its renderings can't disagree.
+
+Text of records and users becomes harmless here, once for all renderings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from bench.report.harmless import harmless
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,10 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", harmless(self.title))
+        object.__setattr__(self, "rows", tuple(_harmless(row) for row in self.rows))
+
 
 @dataclass(frozen=True)
 class Report:
@@ -34,6 +43,11 @@ class Report:
     tables: tuple[Table, ...]
     sentences: tuple[str, ...]
     legend: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", harmless(self.title))
+        for name in ("environment", "sentences", "legend"):
+            object.__setattr__(self, name, _harmless(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -48,3 +62,11 @@ class Chart:
     drawn: Table
     spec: Mapping[str, Any]
     """Vega-Lite, with its data in it."""
+
+    def __post_init__(self) -> None:
+        for name in ("title", "alt"):
+            object.__setattr__(self, name, harmless(getattr(self, name)))
+
+
+def _harmless(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(harmless, texts))
