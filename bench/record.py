@@ -4,6 +4,7 @@ Versions of the format:
   1  2026-11  first
   2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
   3  2026-11  a case's `path`
+  4  2026-11  blocks of the kind `reference`
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bench.measured import Block, Certificate, Cost, Kind, Parts, Stages
 from bench.nvml import Reading
 from toynet.errors import UsageError
 
-SCHEMA = 3
+SCHEMA = 4
 T = TypeVar("T", bound=msgspec.Struct)
 
 
