@@ -203,7 +203,7 @@ class Conductor:
         if isinstance(parts, Broke):
             yield parts
             return
-        kinds = (*KINDS, *(parts.kinds if parts else ()), *((REFERENCE,) if bears else ()))
+        kinds: tuple[Kind, ...] = (*KINDS, *(parts.kinds if parts else ()), *((REFERENCE,) if bears else ()))
         rough = self._try(case, restart, lambda: self._workers[case].rough(kinds))
         self._start_s[case] += self._clock() - began
         if isinstance(rough, Broke):
