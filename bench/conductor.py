@@ -13,8 +13,8 @@ from typing import TypeVar
 from bench.cases import Case
 from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.live import WorkerFailed
-from bench.measured import KINDS, Certificate, Compiled, Kind, Parts
-from bench.workers import STEPS_AT_LEAST, PartsWorker, Worker, unlike_first
+from bench.measured import KINDS, REFERENCE, Certificate, Compiled, Kind, Parts
+from bench.workers import STEPS_AT_LEAST, PartsWorker, Worker, reference_bearer, unlike_first
 from toynet.errors import UsageError
 
 T = TypeVar("T")
@@ -108,8 +108,9 @@ class Conductor:
             whole = [case for case in cases if case not in self._broken]  # in an earlier turn
             yield from self._bring_up(whole, restart, drawn)
             yield from self._check([case for case in self._workers if case not in self._known])
+            bearer = reference_bearer(self._workers)
             for case in list(self._workers):
-                yield from self._size_up(case, restart)
+                yield from self._size_up(case, restart, bears=case == bearer)
             self._known.update(self._workers)
             with self._beside(self._left(drawn)):
                 yield from self._rounds(restart, later, deadline)
@@ -195,14 +196,15 @@ class Conductor:
                 if broke is not None:
                     yield broke
 
-    def _size_up(self, case: Case, restart: int) -> Iterator[TakenApart | Broke]:
-        """How long its steps are, and the parts that it has."""
+    def _size_up(self, case: Case, restart: int, *, bears: bool) -> Iterator[TakenApart | Broke]:
+        """How long its steps are, and the parts that it has; those of the reference workload, if it bears that."""
         began = self._clock()
         parts = self._try(case, restart, lambda: self._taken_apart(case))
         if isinstance(parts, Broke):
             yield parts
             return
-        rough = self._try(case, restart, lambda: self._workers[case].rough((*KINDS, *(parts.kinds if parts else ()))))
+        kinds: tuple[Kind, ...] = (*KINDS, *(parts.kinds if parts else ()), *((REFERENCE,) if bears else ()))
+        rough = self._try(case, restart, lambda: self._workers[case].rough(kinds))
         self._start_s[case] += self._clock() - began
         if isinstance(rough, Broke):
             yield rough

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.cases import Case
-from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind, Parts
+from bench.measured import KINDS, PART_KINDS, REFERENCE, Block, Certificate, Compiled, Kind, Parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Schedule:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of block that are asked for, of those that a case has."""
-        return (*KINDS, *PART_KINDS) if self.parts else KINDS
+        return (*KINDS, *(PART_KINDS if self.parts else ()), REFERENCE)
 
 
 @dataclass(frozen=True)

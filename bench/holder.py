@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from jax.experimental.compilation_cache import compilation_cache
 from bench import cost, parts, timing
 from bench.cases import Case
 from bench.certificate import TraceCount, certify, checked_members
-from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind, Parts, Stages
+from bench.measured import KINDS, PART_KINDS, REFERENCE, Block, Certificate, Compiled, Kind, Parts, Stages
 from bench.memo import Memo
 from bench.reference import Reference, unstacked
+from bench.yardstick import Yardstick
 from toynet import modes
 from toynet.program import bind
 from toynet.workload import Workload, loss
@@ -134,6 +136,8 @@ class Holder:
     def block(self, kind: Kind, steps: int) -> Block:
         """A block of so many steps; fused ones come in whole epochs, at least one."""
         program, clock = self._program, self._clock
+        if kind == REFERENCE:
+            return self._yardstick.block(steps, clock)
         if kind == "compute":
             return self._compute(steps)
         if kind in PART_KINDS:
@@ -153,9 +157,13 @@ class Holder:
         self._batches = self._batches[used:] + self._batches[:used]  # the next block goes on with the next batch
         return block
 
+    @cached_property
+    def _yardstick(self) -> Yardstick:
+        return Yardstick()
+
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         """Seconds a step, roughly, for each of the kinds that makes sense; long steps are only waited for."""
-        wanted: list[Kind] = [kind for kind in kinds if not self._long or kind in PART_KINDS]
+        wanted: list[Kind] = [kind for kind in kinds if not self._long or kind not in KINDS]
         found: dict[Kind, float] = {kind: self._rough(kind) for kind in wanted}
         if self._long and "latency" in kinds:
             found["latency"] = self._first_step_s if jax.default_backend() == "cpu" else self._rough("latency")

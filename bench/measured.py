@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["latency", "throughput", "fused", "compute", "collectives", "rendezvous", "product", "stream"]
+Kind = Literal[
+    "latency", "throughput", "fused", "compute", "collectives", "rendezvous", "product", "stream", "reference"
+]
 """What a block runs; its first three kinds run steps.
 
 latency: every step is waited for; throughput: a chain, bounded in flight; fused: many steps in one program.
 compute: steps without their collectives; collectives: those of a step, alone; rendezvous: the same of one
 element each. product: a large matrix product on every device; stream: a large array, read and written in
 place on every device. All but compute in one program; compute too, unless steps are long.
+reference: none of the case's own, but a small program that is the same in every run (`bench.yardstick`).
 """
 
 KINDS: tuple[Kind, ...] = ("latency", "throughput", "fused")
 PART_KINDS: tuple[Kind, ...] = ("compute", "collectives", "rendezvous", "product", "stream")
+REFERENCE: Kind = "reference"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Versions of the format:
   1  2026-11  first
   2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
   3  2026-11  a case's `path`
+  4  2026-11  blocks of the kind `reference`
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bench.plausible import fault_of_case, fault_of_date, fault_of_time
 from bench.reading import Fault, check, content_of, read_as
 from toynet.errors import UsageError
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import socket
 import struct
+from typing import get_args
 
-from bench.measured import KINDS, PART_KINDS, Block, Kind
+from bench.measured import Block, Kind
 
 _LENGTH = struct.Struct("!I")
 _ENOUGH = 65536
 BLOCK = b"block "
-_KINDS: dict[bytes, Kind] = {kind.encode(): kind for kind in (*KINDS, *PART_KINDS)}
+_KINDS: dict[bytes, Kind] = {kind.encode(): kind for kind in get_args(Kind)}
 
 
 def send(to: socket.socket, message: bytes) -> None:

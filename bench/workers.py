@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol, get_args
 
 from bench.cases import Case
-from bench.measured import KINDS, PART_KINDS, Block, Certificate, Compiled, Kind, Parts
+from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts
 
 # One step in a chain would only be a step that is waited for.
-STEPS_AT_LEAST: dict[Kind, int] = {**dict.fromkeys((*KINDS, *PART_KINDS), 1), "throughput": 2}
+STEPS_AT_LEAST: dict[Kind, int] = {**dict.fromkeys(get_args(Kind), 1), "throughput": 2}
 # Seconds after which one that doesn't answer is broken, unless the command line says otherwise.
 LIMIT_S = 120.0
 # Of the first loss, which a restart has to reproduce: it is the same program, compiled anew.
@@ -38,6 +38,16 @@ class PartsWorker(Worker, Protocol):
     """A worker that can take its case apart, too."""
 
     def take_apart(self, *, peaks: bool) -> Parts: ...
+
+
+def reference_bearer(cases: Iterable[Case]) -> Case | None:
+    """Of cases that are alive at once, the one whose worker runs the reference workload, too.
+
+    `single` where there is one, for what is compared with it is alive whenever it is; else the one with the fewest
+    devices. The same in every restart of the same cases. None if none of them is computed plainly.
+    """
+    plain = [case for case in cases if case.path == "plain"]
+    return min(plain, key=lambda case: (case.mode != "single", case.devices, case.name), default=None)
 
 
 def unlike_first(loss: float | None, first: float | None) -> str:

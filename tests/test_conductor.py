@@ -14,7 +14,7 @@ from bench.cases import Case
 from bench.conductor import Conductor
 from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
 from bench.live import WorkerFailed
-from bench.measured import KINDS, Block, Certificate, Check, Compiled, Cost, Kind, Parts, Stages
+from bench.measured import KINDS, REFERENCE, Block, Certificate, Check, Compiled, Cost, Kind, Parts, Stages
 from bench.room import Room
 from bench.summary import single_of
 from bench.turns import Turns
@@ -105,7 +105,8 @@ class Fake:
 
     def _asked(self, phase: str) -> None:
         assert not self.closed
-        self.world.asked.append((phase, self.case))
+        if phase != REFERENCE:
+            self.world.asked.append((phase, self.case))
         if error := self.world.failing.get((self.case, phase, self.restart)):
             raise error
 
@@ -154,9 +155,10 @@ class Fake:
         return 1
 
     def block(self, kind: Kind, steps: int) -> Block:
-        self._asked("block")
+        self._asked(REFERENCE if kind == REFERENCE else "block")
         self.world.waited.append((self.world.waits_on, self.cores))
-        self.world.now += steps * self.world.rough.get(kind, PART_S)
+        if kind != REFERENCE:  # which takes no time here
+            self.world.now += steps * self.world.rough.get(kind, PART_S)
         return Block(steps, steps * self.world.rough.get(kind, PART_S))
 
     def close(self) -> None:
@@ -164,8 +166,13 @@ class Fake:
 
 
 def sampled(events: Sequence[Event]) -> list[Sampled]:
-    """The blocks, in the order in which they were run."""
-    return [event for event in events if isinstance(event, Sampled)]
+    """The blocks of the cases, in the order in which they were run."""
+    return [event for event in events if isinstance(event, Sampled) and event.kind != REFERENCE]
+
+
+def referred(events: Sequence[Event]) -> list[tuple[int, int, Case]]:
+    """(restart, round, case) of each block of the reference workload."""
+    return [(e.restart, e.round, e.case) for e in events if isinstance(e, Sampled) and e.kind == REFERENCE]
 
 
 def broken(events: Sequence[Event]) -> list[Broke]:
@@ -661,3 +668,68 @@ def test_a_case_that_breaks_while_it_is_taken_apart_is_dropped() -> None:
     events = world.run([[SINGLE, TWO]], restarts=1, rounds=1, parts=True)
     assert [event.why for event in broken(events)] == ["it died"]
     assert {event.case for event in sampled(events)} == {SINGLE}
+
+
+# The reference workload
+
+FAST = dataclasses.replace(SINGLE, path="fast")
+
+
+def test_single_runs_the_reference_workload_once_in_each_round() -> None:
+    expected = [(restart, number, SINGLE) for restart in range(3) for number in range(4)]
+    assert referred(World().run([CASES], restarts=3, rounds=4)) == expected
+    parts = dict.fromkeys(CASES, HALVES)
+    assert referred(World(parts=parts).run([CASES], restarts=3, rounds=4, parts=True)) == expected
+
+
+def test_its_place_in_a_round_is_drawn_as_that_of_other_kinds() -> None:
+    events = [e for e in World().run([[SINGLE]], restarts=5, rounds=4) if isinstance(e, Sampled)]
+    assert {i % 4 for i, event in enumerate(events) if event.kind == REFERENCE} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("cases", "expected"),
+    [
+        ([FOUR, MESH, TWO], TWO),  # the fewest devices
+        ([FAST, FOUR], FOUR),  # plain
+        ([FAST], None),
+        ([ENSEMBLE, dataclasses.replace(SINGLE, batch=64), SINGLE], SINGLE),  # by name
+    ],
+)
+def test_of_other_cases_one_that_is_computed_plainly_runs_it_the_same_in_every_restart(
+    cases: list[Case], expected: Case | None
+) -> None:
+    events = World().run([cases], restarts=4, rounds=1)
+    assert referred(events) == ([(restart, 0, expected) for restart in range(4)] if expected else [])
+    assert {e.case for e in sampled(events)} == set(cases)
+
+
+def test_each_group_and_each_turn_runs_it_in_all_its_rounds() -> None:
+    events = World().run([CASES, WIDE], turns=Turns([*CASES, *WIDE], Room(2)), restarts=2, rounds=3)
+    tutorial = [at for at in referred(events) if at[2].workload == "tutorial"]
+    assert tutorial == [(restart, number, SINGLE) for restart in range(2) for number in range(4 * 3)]
+    assert referred(events)[len(tutorial) :] == [
+        (restart, number, WIDE[0]) for restart in range(2) for number in range(3)
+    ]
+
+
+def test_one_after_another_every_case_that_is_computed_plainly_runs_it() -> None:
+    events = World().run([[SINGLE, FAST, TWO]], exclusive=True, restarts=2, rounds=3)
+    expected = {(restart, number, case) for restart in range(2) for number in range(3) for case in (SINGLE, TWO)}
+    assert sorted(referred(events), key=repr) == sorted(expected, key=repr)
+
+
+def test_where_single_breaks_another_case_runs_it_after_a_restart() -> None:
+    world = World(failing={(SINGLE, "block", 0): WorkerFailed("boom")})
+    events = world.run([[SINGLE, TWO, FOUR]], restarts=2, rounds=1)
+    assert [at for at in referred(events) if at[0] == 1] == [(1, 0, TWO)]
+
+
+def test_a_reference_workload_that_computes_something_else_breaks_the_case_that_runs_it() -> None:
+    world = World(failing={(SINGLE, REFERENCE, 0): UsageError("139 is right")})
+    assert broken(world.run([CASES], restarts=1, rounds=1)) == [Broke(SINGLE, 0, "139 is right")]
+
+
+def test_its_blocks_are_as_long_as_others() -> None:
+    events = World().run([[SINGLE]], restarts=1, rounds=1, block_s=0.02)
+    assert [e.block.steps for e in events if isinstance(e, Sampled) and e.kind == REFERENCE] == [round(0.02 / PART_S)]

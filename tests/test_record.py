@@ -10,10 +10,11 @@ import pytest
 from bench.cases import Case
 from bench.environment import Backend, Host
 from bench.events import Broke, Certified, RoundEnded, Sampled, Schedule, Started
-from bench.measured import Block, Certificate, Check, Collective, Compiled, Cost, Stages
+from bench.measured import REFERENCE, Block, Certificate, Check, Collective, Compiled, Cost, Stages
 from bench.nvml import Gpu, Reading
 from bench.record import SCHEMA, CaseResult, Record, Sample, Start, absorb, read, write
 from bench.report import markdown, table
+from bench.summary import by_round
 
 GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
 
@@ -63,7 +64,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_the_file_is_json_for_people_and_ends_its_last_line(tmp_path: Path) -> None:
     write(happened(), tmp_path / "run.json")
     text = (tmp_path / "run.json").read_text(encoding="utf-8")
-    assert text.startswith('{\n "schema": 3,\n "created": "2026-11-25T08:00:00Z",\n')
+    assert text.startswith('{\n "schema": 4,\n "created": "2026-11-25T08:00:00Z",\n')
     assert text.endswith("}\n")
     assert json.loads(text)["cases"][1]["cost"]["collectives"] == [
         {"kind": "all-reduce", "count": 1, "bytes": 220, "group_size": 2}
@@ -165,6 +166,19 @@ def test_a_record_of_version_3_is_still_read_and_reported() -> None:
     text = markdown.render(table.build(record))
     assert "tutorial: fast single makes a fused step " in text
     assert "as fast as the plain path" in text
+
+
+def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_reports_nothing_of_it() -> None:
+    # A real run of 26 November 2026, of the tutorial's single on both paths.
+    record = read(GOLDEN.parent / "record-4.json")
+    assert record.schema == 4
+    single, fast = record.cases
+    assert (single.case.path, fast.case.path) == ("plain", "fast")
+    assert set(by_round(single, REFERENCE)) == set(by_round(single, "latency")) == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert by_round(fast, REFERENCE) == {}
+    own = tuple(sample for sample in single.samples if sample.kind != REFERENCE)
+    without = msgspec.structs.replace(record, cases=(msgspec.structs.replace(single, samples=own), fast))
+    assert markdown.render(table.build(record)) == markdown.render(table.build(without))
 
 
 def test_the_version_in_use_has_a_golden_record() -> None:
