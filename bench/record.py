@@ -4,7 +4,7 @@ Versions of the format:
   1  2026-11  first
   2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
   3  2026-11  a case's `path`
-  4  2026-11  blocks of the kind `reference`
+  4  2026-11  blocks of the kind `reference`; a case's `trace`
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from bench.cases import Case
 from bench.environment import Backend, Host
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart, Traced
 from bench.measured import PART_KINDS, Block, Certificate, Cost, Kind, Parts, Stages
 from bench.nvml import Reading
 from bench.plausible import fault_of_case, fault_of_date, fault_of_time
@@ -59,6 +59,10 @@ class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parts: Parts | None = None
     starts: tuple[Start, ...] = ()
     samples: tuple[Sample, ...] = ()
+    trace: str | None = None
+    """The file of a few traced steps that Perfetto opens, relative to the record's folder."""
+    untraced: str | None = None
+    """Why a trace that was asked for isn't there."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,7 +98,7 @@ def absorb(record: Record, event: Event) -> Record:
     return msgspec.structs.replace(record, cases=cases)
 
 
-def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke | Sampled) -> CaseResult:
+def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke | Sampled | Traced) -> CaseResult:
     change: dict[str, Any]
     match event:
         case Started(restart=restart, compiled=compiled, cores=cores):
@@ -106,6 +110,8 @@ def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke 
             change = {"parts": parts}
         case Sampled(restart=restart, round=number, kind=kind, block=block):
             change = {"status": "measured", "samples": (*result.samples, Sample(restart, number, kind, block))}
+        case Traced(file=file, why_not=why):
+            change = {"trace": file and file.as_posix(), "untraced": why}
         case Broke(why=why):
             change = {"status": "broken", "why": why}
     return msgspec.structs.replace(result, **change)
@@ -154,9 +160,7 @@ def _faults(record: Record) -> Iterator[Fault]:
 
 
 def _faults_of_result(result: CaseResult) -> Iterator[Fault]:
-    started = {start.restart for start in result.starts}
-    if len(started) < len(result.starts):
-        yield ".starts", "a restart is there twice"
+    started = {start.restart for start in result.starts}  # several times in one, where cases take turns
     if result.status == "measured":
         if result.cost is None or not result.starts:
             yield "", "it was measured unstarted"
@@ -170,6 +174,8 @@ def _faults_of_result(result: CaseResult) -> Iterator[Fault]:
         for kind, size in (("product", result.parts.product_flops), ("stream", result.parts.stream_bytes)):
             if kind in result.parts.kinds and size < 1:
                 yield ".parts", f"its {kind} is of nothing"
+    if result.trace is not None and result.trace.startswith("/"):
+        yield ".trace", "a path relative to the record was expected"
     apart = set(PART_KINDS) - set(result.parts.kinds if result.parts else ())
     seen: set[tuple[int, int, Kind]] = set()
     for i, sample in enumerate(result.samples):

@@ -147,7 +147,10 @@ FAILED = msgspec.to_builtins(Certificate((Check("losses", False, "2", "1"),), (0
         (in_case(lambda c: c["case"].update(colour=1)), "there is a field `colour`, which isn't known."),
         (in_case(lambda c: c.update(cost=None)), f"cases[0] ({FIRST}): it was measured unstarted."),
         (in_case(lambda c: c.update(starts=[])), f"cases[0] ({FIRST}): it was measured unstarted."),
-        (in_case(lambda c: c["starts"].append(c["starts"][0])), f"cases[0].starts ({FIRST}): a restart is there twice"),
+        (
+            in_case(lambda c: c.update(trace="//elsewhere/x")),
+            f"cases[0].trace ({FIRST}): a path relative to the ",
+        ),
         (in_case(lambda c: c.update(certificate=None)), f"cases[0].certificate ({FIRST}): it was measured without "),
         (in_case(lambda c: c.update(certificate=FAILED)), f"cases[0].certificate ({FIRST}): it was measured without "),
         (

@@ -43,11 +43,14 @@ class Report:
     tables: tuple[Table, ...]
     sentences: tuple[str, ...]
     legend: tuple[str, ...]
+    links: tuple[tuple[str, str], ...] = ()
+    """What lies beside the record: a text, and where it is, as a URL relative to the record."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", harmless(self.title))
         for name in ("environment", "sentences", "legend"):
             object.__setattr__(self, name, _harmless(getattr(self, name)))
+        object.__setattr__(self, "links", tuple(_harmless(link) for link in self.links))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ def render(report: Report) -> str:
     for table in report.tables:
         parts += [f"## {_escaped(table.title)}", _table(table)]
     parts += ["\n".join(f"- {_escaped(said)}" for said in report.sentences)]
+    parts += ["\n".join(f"- [{_escaped(text)}]({target})" for text, target in report.links)]
     parts += ["\n\n".join(_escaped(line) for line in report.legend)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
