@@ -168,8 +168,8 @@ def test_a_record_of_version_3_is_still_read_and_reported() -> None:
     assert "as fast as the plain path" in text
 
 
-def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_reports_nothing_of_it() -> None:
-    # A real run of 26 November 2026, of the tutorial's single on both paths.
+def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_links_its_traces() -> None:
+    # A real run of 26 November 2026, of the tutorial's single on both paths, with its traces.
     record = read(GOLDEN.parent / "record-4.json")
     assert record.schema == 4
     single, fast = record.cases
@@ -179,6 +179,8 @@ def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_repo
     own = tuple(sample for sample in single.samples if sample.kind != REFERENCE)
     without = msgspec.structs.replace(record, cases=(msgspec.structs.replace(single, samples=own), fast))
     assert markdown.render(table.build(record)) == markdown.render(table.build(without))
+    assert fast.trace == "traces/tutorial.single-1.m1.b32.fast/plugins/profile/steps/perfetto_trace.json.gz"
+    assert "](traces/tutorial.single-1.m1.b32/plugins/" in markdown.render(table.build(record))
 
 
 def test_the_version_in_use_has_a_golden_record() -> None:
