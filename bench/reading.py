@@ -20,7 +20,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 Fault = tuple[str, str]
 """A place in a record, such as `cases[3].starts`, and what can't be there."""
 
-# A case takes 12 to 42 kB, by whether it is taken apart, and 110 kB with a budget of half an hour for a few: what 1,000
+# A case takes 12 to 42 kB, by whether it is taken apart, and 110 kB where a budget of 700 s is for a few: what 1,000
 # of them take. Decoded, that is 0.5 GB of memory.
 SIZE_AT_MOST = 128 * 10**6
 SHOWN_AT_MOST = 40
