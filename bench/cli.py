@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from bench.arguments import Command
 from bench.commands.comparing import Ab, Gate
+from bench.commands.contrasting import Compare
 from bench.commands.doctoring import Doctor
 from bench.commands.measuring import List, Run
 from bench.commands.projecting import Project
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "run": Run,
     "ab": Ab,
     "gate": Gate,
+    "compare": Compare,
     "report": ReportCommand,
     "project": Project,
     "doctor": Doctor,

@@ -262,7 +262,7 @@ def test_a_folder_for_traces_that_cannot_be_is_refused_before_anything_runs(
         ([], "Expected one of {list, run, ab, gate, report, project, doctor}; see python -m bench --help."),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
         (["report"], "no record was named; `python -m bench run` writes one"),
-        (["report", str(GOLDEN), "--format", "html"], "invalid choice 'html' for argument '--format'; expected one of"),
+        (["report", str(GOLDEN), "--format", "pdf"], "invalid choice 'pdf' for argument '--format'; expected one of"),
         (["report", str(GOLDEN.parent / "tutorial.json")], "the field `schema` is missing."),
         (["report", str(GOLDEN.parent)], "Is a directory; a record that `python -m bench run` wrote was expected."),
         (

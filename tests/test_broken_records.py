@@ -20,7 +20,7 @@ from records import case, measured, record
 
 from bench.cases import Case
 from bench.cli import main
-from bench.commands.reporting import _report
+from bench.commands.reporting import _section
 from bench.comparison import Comparison, PairResult, SideResult
 from bench.comparison import read as read_comparison
 from bench.duet import Pace
@@ -29,6 +29,7 @@ from bench.noise import known
 from bench.reading import SIZE_AT_MOST
 from bench.record import read
 from bench.report import markdown, structured, terminal
+from bench.report.document import Report
 from bench.report.harmless import harmless
 from bench.verdict import Rule, Trial
 from toynet.errors import UsageError
@@ -54,6 +55,10 @@ def changed(change: Change, of: msgspec.Struct = RUN) -> bytes:
     made = tree(of)
     change(made)
     return json.dumps(made).encode()
+
+
+def report_of(path: Path) -> Report:
+    return _section(path, Path()).report
 
 
 def said_of(path: Path, reader: Callable[[Path], object] = read) -> str:
@@ -256,7 +261,7 @@ def test_what_a_run_against_peers_cannot_have_left_is_refused_with_the_place(
     change(made)
     path = tmp_path / "peers.json"
     path.write_text(json.dumps(made), encoding="utf-8")
-    assert message in said_of(path, _report)
+    assert message in said_of(path, report_of)
 
 
 def test_noise_of_a_single_restart_is_refused(tmp_path: Path) -> None:
@@ -328,7 +333,7 @@ def test_a_case_of_any_name_is_reported_and_its_name_does_nothing(
         result["case"]["workload"] = name
     path = tmp_path / "run.json"
     path.write_text(json.dumps(made), encoding="utf-8")
-    report = _report(path)
+    report = report_of(path)
     terminal.show(report, terminal.console())
     for text in (capsys.readouterr().out, markdown.render(report), structured.render([report])):
         assert harmless(text.replace("\n", "")) == text.replace("\n", "")
@@ -413,7 +418,7 @@ def broken(made: Any, way: tuple[Any, ...], how: str, odd: Any) -> None:
 def reported(path: Path) -> str:
     """The report of a file, or the sentence with which it is refused."""
     try:
-        report = _report(path)
+        report = report_of(path)
     except UsageError as error:
         return str(error)
     return markdown.render(report) + structured.render([report])

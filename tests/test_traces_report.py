@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
 from records import case, measured, record
 
-from bench.record import CaseResult
+from bench.cli import main
+from bench.record import CaseResult, write
 from bench.report import markdown, structured, table, terminal
 from bench.report.document import Report
 
@@ -43,3 +45,15 @@ def test_without_traces_nothing_is_said_of_them() -> None:
     assert report().links == ()
     assert not any("has a trace" in one or "no trace" in one for one in report().sentences)
     assert report() == dataclasses.replace(report(), links=())
+
+
+def test_a_report_that_is_read_elsewhere_links_from_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(record(msgspec.structs.replace(SINGLE, trace=TRACE)), tmp_path / "runs" / "run.json")
+    for form, found in (
+        ("html", 'href="runs/traces/my.module%3Astep.'),
+        ("markdown", "](runs/traces/my.module%3Astep."),
+    ):
+        out = tmp_path / f"report.{form}"
+        assert main(["report", str(tmp_path / "runs" / "run.json"), "--format", form, "-o", str(out)]) == 0
+        assert f"{begins}runs/traces/my.module%3Astep." in out.read_text(encoding="utf-8")
+    capsys.readouterr()

@@ -15,81 +15,159 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
+from bench.report import exports
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.report.document import Report
+    from bench.report.document import Section
+
+Format = Literal["terminal", "markdown", "html", "json"]
+Out = Annotated[Path | None, tyro.conf.arg(aliases=["-o"])]
+PAGE = Path("results/report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportCommand:
-    """Print records as tables and sentences.
+    """Print records as tables and sentences, or write them as a page with charts.
 
-    Example: python -m bench report results/baseline-cpu.json --format markdown
+    Example: python -m bench report results/baseline-cpu.json --format html -o results/report.html
     """
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files that `run`, `ab`, `gate` or `bench.peers` wrote."""
-    format: Literal["terminal", "markdown", "json"] = "terminal"
-    """How; json is for programs, and has all records in one value."""
+    format: Literal[Format, exports.Format] = "terminal"
+    """How; html is one page for a browser, and json is for programs: each has all records in one file. The rest are for
+    other tools (docs/exports.md)."""
+    out: Out = None
+    """The file to write instead of standard output; for html, results/report.html unless another is given."""
 
     def execute(self) -> int:
         if not self.records:
             raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
+        out = target(self.format, self.out, self.records)
+        if self.format not in ("terminal", "markdown", "html", "json"):
+            return _export(self.format, self.records, out)
         status = DONE
-        reports: list[Report] = []
+        sections: list[Section] = []
         for path in self.records:
             try:
-                reports.append(_report(path))
+                sections.append(_section(path, Path() if out is None else out.parent, charts=self.format == "html"))
             except UsageError as error:
                 status = refused(error)
-        if reports:
-            with while_read():
-                self._print(reports)
+        if sections:
+            show(sections, self.format, out)
         return status
 
-    def _print(self, reports: Sequence[Report]) -> None:
-        if self.format == "json":
-            from bench.report import structured
 
-            print(structured.render(reports), end="")
-        elif self.format == "markdown":
-            from bench.report import markdown
-
-            print("\n".join(map(markdown.render, reports)))
-        else:
-            from bench.report import terminal
-
-            for report in reports:
-                terminal.show(report, terminal.console())
+def target(form: str, out: Path | None, records: Sequence[Path]) -> Path | None:
+    """The file to write, if any; raises UsageError for one of the records."""
+    out = out or (PAGE if form == "html" else None)
+    if out is not None and out.resolve() in [path.resolve() for path in records]:
+        raise UsageError(f"{out} is a record to report, and would be overwritten; give -o another file.")
+    return out
 
 
-def _report(path: Path) -> Report:
+def show(sections: Sequence[Section], form: Format, out: Path | None) -> None:
+    """Prints reports, or writes what would be printed into the file."""
+    if out is None:
+        with while_read():
+            _print(sections, form)
+        return
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        _print(sections, form)
+    _write(text.getvalue(), len(sections), out)
+
+
+def _print(sections: Sequence[Section], form: Format) -> None:
+    reports = [section.report for section in sections]
+    if form == "json":
+        from bench.report import structured
+
+        print(structured.render(reports), end="")
+    elif form == "markdown":
+        from bench.report import markdown
+
+        print("\n".join(map(markdown.render, reports)))
+    elif form == "html":
+        from bench.report import page
+
+        print(page.render(sections), end="")
+    else:
+        from bench.report import terminal
+
+        for report in reports:
+            terminal.show(report, terminal.console())
+
+
+def _export(form: exports.Format, records: Sequence[Path], out: Path | None) -> int:
+    from bench.commands.exporting import exported
+
+    text, status = exported(form, records)
+    if out is None:
+        with while_read():
+            print(text, end="")
+    elif text:
+        _write(text, len(records), out)
+    return status
+
+
+def _write(text: str, reports: int, out: Path) -> None:
+    """Writes the file, and says so."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None
+    with while_read():
+        print(f"{out}: {reports} report{'s' * (reports > 1)}")
+
+
+def _section(path: Path, folder: Path, *, charts: bool = False) -> Section:
+    """The report of a record, to be read in that folder, and its charts if they are asked for: they take a second to
+    load."""
     from bench import record
-    from bench.report import table
+    from bench.report import table, traces
+    from bench.report.document import Section
 
     kind = record.tag(path)
     if kind == "comparison":
-        from bench import comparison
-        from bench.report import verdicts
-
-        return verdicts.build(comparison.read(path))
+        return _of_comparison(path, charts=charts)
     if kind == "peers":
         from bench.peers import record as peers
         from bench.peers import report, switches
 
         found = peers.read(path)
-        return switches.build(found) if switches.is_one(found) else report.build(found)
+        return Section(str(path), switches.build(found) if switches.is_one(found) else report.build(found))
     if kind is not None:
         raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
-    return table.build(record.read(path))
+    found = record.read(path)
+    report = traces.relocated(table.build(found), path.parent, folder)
+    if charts:
+        from bench.report.charts import of_record
+
+        return Section(str(path), report, tuple(of_record(found)))
+    return Section(str(path), report)
+
+
+def _of_comparison(path: Path, *, charts: bool) -> Section:
+    from bench import comparison
+    from bench.report import verdicts
+    from bench.report.document import Section
+
+    found = comparison.read(path)
+    if charts:
+        from bench.report.charts import of_comparison
+
+        return Section(str(path), verdicts.build(found), tuple(of_comparison(found)))
+    return Section(str(path), verdicts.build(found))
 
 
 def report_beside(record: Path) -> None:
     """Writes the report of a record as Markdown beside it."""
     from bench.report import markdown
 
-    record.with_suffix(".md").write_text(markdown.render(_report(record)), encoding="utf-8")
+    record.with_suffix(".md").write_text(markdown.render(_section(record, record.parent).report), encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ Text of records and users becomes harmless here, once for all renderings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bench.report.harmless import harmless
 
@@ -34,6 +34,11 @@ class Table:
         object.__setattr__(self, "rows", tuple(_harmless(row) for row in self.rows))
 
 
+def standing(row: Sequence[str]) -> Literal["broken", "oversubscribed", ""]:
+    """What sets a row apart from the others, which its last cell says."""
+    return "broken" if "BROKEN" in row[-1] else "oversubscribed" if "oversubscribed" in row[-1] else ""
+
+
 @dataclass(frozen=True)
 class Report:
     """All that is said of a record, in order."""
@@ -44,7 +49,7 @@ class Report:
     sentences: tuple[str, ...]
     legend: tuple[str, ...]
     links: tuple[tuple[str, str], ...] = ()
-    """What lies beside the record: a text, and where it is, as a URL relative to the record."""
+    """What lies beside the record: a text, and where it is, as a URL relative to its folder, or to the report's."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", harmless(self.title))
@@ -69,6 +74,19 @@ class Chart:
     def __post_init__(self) -> None:
         for name in ("title", "alt"):
             object.__setattr__(self, name, harmless(getattr(self, name)))
+
+
+@dataclass(frozen=True)
+class Section:
+    """A report beside others: what it is of, and its charts."""
+
+    name: str
+    """Of the record's file."""
+    report: Report
+    charts: tuple[Chart, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", harmless(self.name))
 
 
 def _harmless(texts: tuple[str, ...]) -> tuple[str, ...]:

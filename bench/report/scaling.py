@@ -199,9 +199,11 @@ def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
     told = one.result.parts
     dtype = (told and told.product_dtype) or one.result.case.compute_dtype or one.result.case.dtype
     product, stream = quantity.flops(one.peak_flops_per_s), quantity.bandwidth(one.stream_bytes_per_s)
+    rounded = one.result.certificate.products if one.result.certificate else ""
+    how = f" (rounded to {rounded})" if dtype == "float32" and rounded not in ("", dtype) else ""
     return [
-        f"{workload}: one device reaches {product} in a large matrix product of {dtype}, and {stream} in reading and "
-        "writing a large array."
+        f"{workload}: one device reaches {product} in a large matrix product of {dtype}{how}, and {stream} in reading "
+        "and writing a large array."
     ]
 
 

@@ -10,9 +10,10 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.report.document import Report, Table
+from bench.report.document import Report, Table, standing
 
 PIPED_WIDTH = 200
+STYLES = {"broken": "red", "oversubscribed": "dim", "": ""}
 
 
 class _Console(Console):
@@ -37,7 +38,7 @@ def show(report: Report, to: Console) -> None:
         fitting = _fitting(table, to)
         to.print(fitting)
         if left_out := len(table.columns) - len(fitting.columns):
-            to.print(Text(f"{left_out} columns left out; a wider terminal has room, and the .md file.", style="dim"))
+            to.print(Text(f"{left_out} columns left out; a wider terminal has room, and so has Markdown.", style="dim"))
     to.print()
     for said in report.sentences:
         to.print(Text(said), soft_wrap=not to.is_terminal)
@@ -76,6 +77,5 @@ def _made(table: Table, kept: list[int], *, by_words: bool = False) -> RichTable
         width = max(map(len, words)) if by_words else None
         made.add_column(column.heading, justify="right" if column.numeric else "left", width=width)
     for row in table.rows:
-        style = "red" if "BROKEN" in row[-1] else "dim" if "oversubscribed" in row[-1] else ""
-        made.add_row(*(Text(row[i]) for i in kept), style=style)
+        made.add_row(*(Text(row[i]) for i in kept), style=STYLES[standing(row)])
     return made

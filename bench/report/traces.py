@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Sequence
-from urllib.parse import quote
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 from bench.record import CaseResult
+from bench.report.document import Report
 
 
 def links(cases: Sequence[CaseResult]) -> tuple[tuple[str, str], ...]:
     """The trace of each case that has one."""
     return tuple((f"trace of {one.case.name}", quote(one.trace)) for one in cases if one.trace is not None)
+
+
+def relocated(report: Report, before: Path, after: Path) -> Report:
+    """The report with links that led on from one folder leading on from another."""
+    moved = ((text, quote(os.path.relpath(before / unquote(target), after))) for text, target in report.links)
+    return dataclasses.replace(report, links=tuple(moved))
 
 
 def trace_sentences(cases: Sequence[CaseResult]) -> list[str]:
