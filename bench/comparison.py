@@ -7,7 +7,7 @@ Versions of the format:
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +16,9 @@ import msgspec
 from bench.cases import Case
 from bench.duet import Agreed, Broke, Event, Judged, Opened, Pace, Pair, Played
 from bench.environment import Backend, Host
-from bench.measured import Certificate, Cost, Kind, Stages
-from bench.record import read_as
+from bench.measured import KINDS, Certificate, Cost, Kind, Stages
+from bench.plausible import fault_of_case, fault_of_time
+from bench.reading import Fault, check, read_as
 from bench.stats import Estimate, over_restarts
 from bench.verdict import Rule, Trial, Verdict
 
@@ -146,4 +147,34 @@ def outcome(pairs: Sequence[PairResult]) -> Literal["broken", "slower", "inconcl
 
 def read(path: Path) -> Comparison:
     """The comparison in a file; raises UsageError, in one sentence, if there is none that can be read."""
-    return read_as(path, Comparison, SCHEMA)
+    comparison = read_as(path, Comparison, SCHEMA)
+    check(path, _faults(comparison))
+    return comparison
+
+
+def _faults(comparison: Comparison) -> Iterator[Fault]:
+    """What its types allow and no comparison leaves."""
+    if not comparison.pairs:
+        yield "pairs", "there is no pair"
+    places: dict[tuple[str, Kind], int] = {}
+    for i, pair in enumerate(comparison.pairs):
+        place = f"pairs[{i}]"
+        if (first := places.setdefault((pair.name, pair.kind), i)) != i:
+            yield place, f"{pair.name} is there twice, first as pairs[{first}]"
+        for inner, what in _faults_of_pair(pair):
+            yield f"{place}{inner} ({pair.name})", what
+
+
+def _faults_of_pair(pair: PairResult) -> Iterator[Fault]:
+    if pair.kind not in KINDS:
+        yield ".kind", f"blocks of {pair.kind} aren't compared"
+    for side, case in (("a", pair.a), ("b", pair.b)):
+        if case is not None and (what := fault_of_case(case)):
+            yield f".{side}", what
+    if pair.verdict in ("faster", "slower", "same") and not pair.trial.logs:
+        yield ".trial.logs", f"it is {pair.verdict}, without a restart"
+    for i, restart in enumerate(pair.restarts):
+        for j, played in enumerate(restart.rounds):
+            for seconds, steps in zip((played.a_s, played.b_s), restart.steps, strict=True):
+                if what := fault_of_time(seconds, steps):
+                    yield f".restarts[{i}].rounds[{j}]", what

@@ -8,10 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
 from typing import TypeVar
 
 from bench.cases import Case
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart, Traced
 from bench.live import WorkerFailed
 from bench.measured import KINDS, REFERENCE, Certificate, Compiled, Kind, Parts
 from bench.workers import STEPS_AT_LEAST, PartsWorker, Worker, reference_bearer, unlike_first
@@ -37,6 +38,7 @@ class Conductor:
         exclusive: bool = False,
         turns: Callable[[Sequence[Case]], list[list[Case]]] = lambda cases: [list(cases)],
         beside: Callable[[Sequence[int]], AbstractContextManager[object]] = nullcontext,
+        traces: Path | None = None,
     ) -> None:
         """`nursery` is entered anew for each restart, and gives what starts a worker.
 
@@ -45,9 +47,12 @@ class Conductor:
         If `exclusive`, one worker is alive at a time: a restart takes the cases one after another, and their rounds
         count as the same.
         Else `turns` divides cases into what may be alive at once; a case may be in several of its turns.
+        With a folder `traces`, a few steps of each case are traced into a folder of its own there, after its first
+        rounds.
         """
         self._turns = turns
         self._beside = beside
+        self._traces = traces
         self._pinned = pinned
         self._exclusive = exclusive
         self._nursery = nursery
@@ -58,6 +63,7 @@ class Conductor:
         self._end = self._finish = clock() + schedule.budget_s
         self._workers: dict[Case, PartsWorker] = {}
         self._broken: set[Case] = set()
+        self._traced: set[Case] = set()
         self._known: set[Case] = set()
         """Compared with `single`, and taken apart if that was asked for."""
         self._starts: dict[Case, int] = {}
@@ -114,6 +120,8 @@ class Conductor:
             self._known.update(self._workers)
             with self._beside(self._left(drawn)):
                 yield from self._rounds(restart, later, deadline)
+            if self._traces is not None:
+                yield from self._trace(self._traces)
 
     def _left(self, drawn: Sequence[int]) -> list[int]:
         """The cores that no worker has; where there are none, the one that the fewest have."""
@@ -233,6 +241,17 @@ class Conductor:
             self._foresee(number, later, deadline)
             self._rounds_before = first + number + 1
             yield RoundEnded(restart, first + number)
+
+    def _trace(self, folder: Path) -> Iterator[Traced]:
+        """A trace of each case that is alive and has none yet; one that fails costs the case's worker at most, which
+        is asked no more before the next restart."""
+        for case in [case for case in self._workers if case not in self._traced]:
+            self._traced.add(case)
+            try:
+                yield Traced(case, self._workers[case].profile(folder / case.name.replace("/", ".")))
+            except (WorkerFailed, UsageError) as error:
+                self._workers.pop(case).close()
+                yield Traced(case, None, str(error).rstrip("."))
 
     def _block(self, case: Case, restart: int, number: int, kind: Kind) -> Sampled | Broke:
         steps = max(STEPS_AT_LEAST[kind], round(self._schedule.block_s / self._step_s[case][kind]))

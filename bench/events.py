@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.cases import Case
 from bench.measured import KINDS, PART_KINDS, REFERENCE, Block, Certificate, Compiled, Kind, Parts
@@ -76,6 +77,16 @@ class Sampled:
 
 
 @dataclass(frozen=True)
+class Traced:
+    """A few steps of a case were traced after its rounds, or couldn't be, which costs it nothing."""
+
+    case: Case
+    file: Path | None
+    """What Perfetto opens; None: there is none."""
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
 class RoundEnded:
     """Every case that is alive was asked once for each kind of block."""
 
@@ -83,4 +94,4 @@ class RoundEnded:
     round: int
 
 
-Event = Started | Certified | TakenApart | Broke | Sampled | RoundEnded
+Event = Started | Certified | TakenApart | Broke | Sampled | Traced | RoundEnded

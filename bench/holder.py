@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
-from bench import cost, parts, rounding, timing
+from bench import cost, parts, rounding, timing, tracing
 from bench.cases import Case
 from bench.certificate import TraceCount, certify, checked_members
 from bench.measured import KINDS, PART_KINDS, REFERENCE, Block, Certificate, Compiled, Kind, Parts, Stages
@@ -172,6 +172,15 @@ class Holder:
     def traces(self) -> int:
         """How often the step was traced so far; more than before while it was timed means that it was compiled then."""
         return self._traces.traces
+
+    def profile(self, folder: str) -> str:
+        """Traces a few steps into the folder; gives the file of it that Perfetto opens."""
+
+        def step() -> Any:
+            self._state, metrics = self._program.step(self._state, self._batches[0])
+            return self._state, metrics
+
+        return str(tracing.traced(step, Path(folder)))
 
     def _what(self) -> str:
         """The name of what all modes and paths of the workload share at this batch size."""

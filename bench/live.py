@@ -244,6 +244,11 @@ class LiveWorker:
         self.ask({"ask": "take_apart", "peaks": peaks})
         return msgspec.convert(self.answer(), Parts)
 
+    def profile(self, folder: Path) -> Path:
+        """Traces a few steps into the folder; gives the file of it that Perfetto opens."""
+        self.ask({"ask": "profile", "folder": str(folder.absolute())})
+        return Path(self.answer())
+
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         """Seconds a step, roughly, for each of the kinds of block that makes sense for the case."""
         self.ask({"ask": "rough", "kinds": list(kinds)})

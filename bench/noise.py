@@ -9,7 +9,7 @@ import msgspec
 from bench.comparison import Comparison
 from bench.environment import Backend, Host
 from bench.measured import Kind
-from bench.record import read_as
+from bench.reading import check, read_as
 from bench.verdict import LOOKS, floor
 
 SCHEMA = 1
@@ -53,7 +53,11 @@ def of(comparison: Comparison) -> Noise:
 
 def known(path: Path) -> Noise | None:
     """What was measured before; None where there is no file. Raises UsageError for a file of another kind."""
-    return read_as(path, Noise, SCHEMA) if path.exists() else None
+    if not path.exists():
+        return None
+    noise = read_as(path, Noise, SCHEMA)
+    check(path, [(f"logs of {name}", "one restart has no noise") for name, logs in noise.logs.items() if len(logs) < 2])
+    return noise
 
 
 def added(before: Noise | None, measured: Noise) -> Noise:

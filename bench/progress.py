@@ -9,7 +9,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import ab, duet, run
 from bench.conductor import Conductor
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Started, TakenApart
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Started, TakenApart, Traced
+from bench.report.harmless import harmless
 from bench.report.terminal import console
 
 
@@ -22,6 +23,8 @@ def progress(*, quiet: bool) -> Iterator[run.Watch]:
             show(_said(event), conductor.left_s(), "about")
             if isinstance(event, Broke):
                 say(f"broken: {event.case.name}: {event.why}")
+            if isinstance(event, Traced) and event.why_not:
+                say(f"not traced: {event.case.name}: {event.why_not}")
 
         yield watch
 
@@ -65,7 +68,7 @@ def _bar(*, quiet: bool) -> Iterator[tuple[Callable[[str, float, str], None], Ca
 
         def say(line: str) -> None:
             if not quiet:
-                bar.print(line, markup=False)
+                bar.print(harmless(line), markup=False)
 
         yield show, say
 
@@ -92,6 +95,8 @@ def _said(event: Event) -> str:
             return f"taken apart {case.name}"
         case Sampled(case=case, restart=restart):
             return f"start {restart + 1}: timed {case.name}"
+        case Traced(case=case):
+            return f"traced {case.name}"
         case RoundEnded(restart=restart, round=number):
             return f"start {restart + 1}, round {number + 1}"
         case Broke(case=case):

@@ -4,7 +4,7 @@ Versions of the format:
   1  2026-11  first
   2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
   3  2026-11  a case's `path`
-  4  2026-11  blocks of the kind `reference`
+  4  2026-11  blocks of the kind `reference`; a case's `trace`
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
 from bench.cases import Case
 from bench.environment import Backend, Host
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
-from bench.measured import Block, Certificate, Cost, Kind, Parts, Stages
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart, Traced
+from bench.measured import PART_KINDS, Block, Certificate, Cost, Kind, Parts, Stages
 from bench.nvml import Reading
+from bench.plausible import fault_of_case, fault_of_date, fault_of_time
+from bench.reading import Fault, check, content_of, read_as
 from toynet.errors import UsageError
 
 SCHEMA = 4
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +59,10 @@ class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parts: Parts | None = None
     starts: tuple[Start, ...] = ()
     samples: tuple[Sample, ...] = ()
+    trace: str | None = None
+    """The file of a few traced steps that Perfetto opens, relative to the record's folder."""
+    untraced: str | None = None
+    """Why a trace that was asked for isn't there."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -92,7 +98,7 @@ def absorb(record: Record, event: Event) -> Record:
     return msgspec.structs.replace(record, cases=cases)
 
 
-def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke | Sampled) -> CaseResult:
+def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke | Sampled | Traced) -> CaseResult:
     change: dict[str, Any]
     match event:
         case Started(restart=restart, compiled=compiled, cores=cores):
@@ -104,6 +110,8 @@ def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke 
             change = {"parts": parts}
         case Sampled(restart=restart, round=number, kind=kind, block=block):
             change = {"status": "measured", "samples": (*result.samples, Sample(restart, number, kind, block))}
+        case Traced(file=file, why_not=why):
+            change = {"trace": file and file.as_posix(), "untraced": why}
         case Broke(why=why):
             change = {"status": "broken", "why": why}
     return msgspec.structs.replace(result, **change)
@@ -128,40 +136,74 @@ def write(record: msgspec.Struct, path: Path) -> None:
 def read(path: Path) -> Record:
     """The record in a file; raises UsageError, in one sentence, if there is none that can be read."""
     record = read_as(path, Record, SCHEMA)
-    for result in record.cases:
-        if result.status == "measured" and (result.cost is None or not result.starts):
-            raise UsageError(f"{path}: not a record of `python -m bench`: {result.case.name} was measured unstarted.")
-        if any(sample.block.steps < 1 or not sample.block.seconds > 0 for sample in result.samples):
-            raise UsageError(f"{path}: not a record of `python -m bench`: {result.case.name} has a block without time.")
+    check(path, _faults(record))
     return record
+
+
+def _faults(record: Record) -> Iterator[Fault]:
+    """What its types allow and no run leaves."""
+    if what := fault_of_date(record.created):
+        yield "created", what
+    if not record.cases:
+        yield "cases", "there is no case"
+    if not record.host.usable_cores or record.host.cores < 1:
+        yield "host", "there is no core"
+    places: dict[Case, int] = {}
+    for i, result in enumerate(record.cases):
+        place = f"cases[{i}]"
+        if what := fault_of_case(result.case):
+            yield f"{place}.case", what
+        elif (first := places.setdefault(result.case, i)) != i:
+            yield place, f"{result.case.name} is there twice, first as cases[{first}]"
+        for inner, what in _faults_of_result(result):
+            yield f"{place}{inner} ({result.case.name})", what
+
+
+def _faults_of_result(result: CaseResult) -> Iterator[Fault]:
+    started = {start.restart for start in result.starts}  # several times in one, where cases take turns
+    if result.status == "measured":
+        if result.cost is None or not result.starts:
+            yield "", "it was measured unstarted"
+        if result.certificate is None or result.certificate.failures:
+            yield ".certificate", "it was measured without being found to compute what single does"
+        if not any(sample.kind == "latency" for sample in result.samples):
+            yield ".samples", "it was measured, and there is no block of steps that are waited for"
+    if result.parts is not None:
+        if unknown := set(result.parts.kinds) - set(PART_KINDS):
+            yield ".parts.kinds", f"{min(unknown)} is no part of a step"
+        for kind, size in (("product", result.parts.product_flops), ("stream", result.parts.stream_bytes)):
+            if kind in result.parts.kinds and size < 1:
+                yield ".parts", f"its {kind} is of nothing"
+    if result.trace is not None and result.trace.startswith("/"):
+        yield ".trace", "a path relative to the record was expected"
+    apart = set(PART_KINDS) - set(result.parts.kinds if result.parts else ())
+    seen: set[tuple[int, int, Kind]] = set()
+    for i, sample in enumerate(result.samples):
+        if sample.kind in apart:
+            yield f".samples[{i}]", f"its case has no part {sample.kind}"
+        if what := _fault_of_sample(sample, started, seen):
+            yield f".samples[{i}]", what
+        seen.add((sample.restart, sample.round, sample.kind))
+
+
+def _fault_of_sample(sample: Sample, started: Set[int], seen: Set[tuple[int, int, Kind]]) -> str:
+    block = sample.block
+    if sample.restart not in started:
+        return f"restart {sample.restart} was never started"
+    if (sample.restart, sample.round, sample.kind) in seen:
+        return f"its block of {sample.kind} in round {sample.round} of restart {sample.restart} is there twice"
+    if sample.kind == "latency" and not (block.dispatch_s and block.fastest_s):
+        return "steps that are waited for, without dispatch_s and fastest_s"
+    return fault_of_time(block.seconds, block.steps)
 
 
 def tag(path: Path) -> str | None:
     """What kind of file it says it is; None for a run's record, and for what `read` will refuse."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Tagged).type
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(content_of(path), type=_Tagged).type
+    except (UsageError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def read_as(path: Path, kind: type[T], schema: int) -> T:
-    """The struct of that kind in a file, of that schema at most; raises UsageError, in one sentence."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; a record that `python -m bench run` wrote was expected.") from None
-    try:
-        version = msgspec.json.decode(content, type=_Version).schema
-        if version > schema:
-            raise UsageError(f"{path}: its schema is {version}, and this version reads up to {schema}; update bench.")
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not a record of `python -m bench`: {error}.") from None
 
 
 class _Tagged(msgspec.Struct):
     type: str | None = None
-
-
-class _Version(msgspec.Struct):
-    schema: Annotated[int, msgspec.Meta(ge=1)]

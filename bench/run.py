@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +19,7 @@ from bench.cases import Case, Selection, taken
 from bench.choosing import chosen
 from bench.conductor import Conductor
 from bench.environment import Backend
-from bench.events import Event, RoundEnded, Schedule
+from bench.events import Event, RoundEnded, Schedule, Traced
 from bench.growth import QUANTITIES, Quantity
 from bench.live import PRELOAD, WorkerFailed, nursery
 from bench.record import CaseResult, Record, absorb, write
@@ -46,6 +48,8 @@ class Plan:
     limit_s: float = LIMIT_S
     """A worker that doesn't answer within this time is broken."""
     command: tuple[str, ...] = ()
+    traces: Path | None = None
+    """Where each case gets a folder with a profiler trace; None: nothing is traced."""
 
     def __post_init__(self) -> None:
         schedule = self.schedule
@@ -61,6 +65,8 @@ def measure(plan: Plan, watch: Watch) -> Record:
     """Runs the plan, writing its record after each round; raises UsageError before anything is written."""
     check_xla_flags()
     check_writable(plan.out)
+    if plan.traces is not None:
+        check_folder(plan.traces)
     cases = chosen(plan.selection, plan.limit_s)
     backend = probe(plan.limit_s)
     check_dtype(cases, backend)
@@ -87,6 +93,8 @@ def measure(plan: Plan, watch: Watch) -> Record:
     pinned = backend.simulated and environment.CAN_PIN
     with conducting(plan, cases, turns, pinned=pinned, exclusive=backend.exclusive) as (conductor, events):
         for event in events:
+            if isinstance(event, Traced) and event.file is not None:
+                event = dataclasses.replace(event, file=Path(os.path.relpath(event.file, plan.out.parent)))
             record = _now(absorb(record, event), began)
             if isinstance(event, RoundEnded):
                 read = nvml.readings(library, gpus, event.restart, event.round)  # before the clock falls
@@ -133,6 +141,7 @@ def conducting(
             exclusive=exclusive,
             turns=turns,
             beside=environment.beside if pinned else lambda _: contextlib.nullcontext(),
+            traces=plan.traces,
         )
         with contextlib.closing(conductor.run(groups(cases))) as events:
             yield conductor, events
@@ -195,11 +204,24 @@ def check_writable(out: Path) -> None:
         for beside in _beside(out):
             if beside.exists() and not beside.is_file():
                 raise UsageError(f"{beside} is no file, and the report is written there; choose another --out.")
-        folder = next(parent for parent in out.absolute().parents if parent.exists())
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        _try_writing(out.parent)
     except OSError as error:
         raise UsageError(f"{out} can't be written: {error.strerror}; choose another --out.") from None
+
+
+def check_folder(traces: Path) -> None:
+    """Raises UsageError if traces could not be written into that folder; creates nothing."""
+    try:
+        _try_writing(traces)
+    except OSError as error:
+        raise UsageError(f"{traces} can't be written into: {error.strerror}; choose another --trace.") from None
+
+
+def _try_writing(folder: Path) -> None:
+    """Raises OSError if nothing could be written into a folder, which needn't be there."""
+    absolute = folder.absolute()
+    with tempfile.TemporaryFile(dir=next(one for one in (absolute, *absolute.parents) if one.exists())):
+        pass
 
 
 def _now(record: Record, began: float) -> Record:

@@ -60,7 +60,7 @@ def serve(pipe: socket.socket) -> None:
                 answer = dataclasses.asdict(lookup.own(request["workload"]))
             case "prepare":
                 holder, answer = prepare(Case(**request.pop("case")), **request), None
-            case "rough" | "traces" as name if holder:
+            case "rough" | "traces" | "profile" as name if holder:
                 answer = getattr(holder, name)(**request)
             case "compile" | "check" | "take_apart" as name if holder:
                 answer = dataclasses.asdict(getattr(holder, name)(**request))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Protocol, get_args
 
 from bench.cases import Case
@@ -35,9 +36,10 @@ class Worker(Protocol):
 
 
 class PartsWorker(Worker, Protocol):
-    """A worker that can take its case apart, too."""
+    """A worker that can take its case apart and trace its steps, too."""
 
     def take_apart(self, *, peaks: bool) -> Parts: ...
+    def profile(self, folder: Path) -> Path: ...
 
 
 def reference_bearer(cases: Iterable[Case]) -> Case | None:

@@ -246,6 +246,16 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_anything_runs(
     assert (tmp_path / "file").read_text() == "kept"
 
 
+def test_a_folder_for_traces_that_cannot_be_is_refused_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/folder"):
+        said = refused(capsys, ["run", "--out", str(tmp_path / "run.json"), "--trace", str(tmp_path / folder)])
+        assert said == f"{tmp_path / folder} can't be written into: Not a directory; choose another --trace."
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -253,9 +263,12 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_anything_runs(
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
         (["report"], "no record was named; `python -m bench run` writes one"),
         (["report", str(GOLDEN), "--format", "pdf"], "invalid choice 'pdf' for argument '--format'; expected one of"),
-        (["report", str(GOLDEN.parent / "tutorial.json")], "Object missing required field `schema`."),
+        (["report", str(GOLDEN.parent / "tutorial.json")], "the field `schema` is missing."),
         (["report", str(GOLDEN.parent)], "Is a directory; a record that `python -m bench run` wrote was expected."),
-        (["report", str(GOLDEN.parent / "report.md")], "not a record of `python -m bench`: JSON is malformed: "),
+        (
+            ["report", str(GOLDEN.parent / "report.md")],
+            "a record of `python -m bench`: invalid character in line 1, column 1.",
+        ),
     ],
 )
 def test_commands_and_files_that_make_no_sense_are_refused_in_one_sentence(
@@ -342,7 +355,8 @@ def test_a_run_leaves_a_record_a_report_and_a_picture_and_prints_the_table(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     out = tmp_path / "new" / "run.json"
-    printed = lines(capsys, *TINY, "--workloads", "planted:right", "--out", str(out))
+    traces = tmp_path / "traces"
+    printed = lines(capsys, *TINY, "--workloads", "planted:right", "--out", str(out), "--trace", str(traces))
     assert printed[-1] == str(out)
     assert sorted(path.name for path in out.parent.iterdir()) == ["run.json", "run.md", "run.png"]
     record = read(out)
@@ -354,6 +368,9 @@ def test_a_run_leaves_a_record_a_report_and_a_picture_and_prints_the_table(
     assert not single.certificate.failures
     assert out.with_suffix(".md").read_text(encoding="utf-8").startswith("# Step time by mode and devices\n")
     assert any(line.startswith("  single ") for line in printed)
+    assert single.trace is not None
+    assert single.trace.startswith(f"../traces/{single.case.name.replace('/', '.')}/")
+    assert (out.parent / single.trace).is_file()
 
 
 @pytest.mark.parametrize(("status", "exit_status"), [("measured", 0), ("broken", 4)])

@@ -131,8 +131,8 @@ def test_hardware_is_called_faster_only_where_the_interval_says_so() -> None:
     assert "h100 and cpu compare as hardware: gpu a gpu, against a cpu with 2 usable cores." in lines
     assert (
         "tutorial, steps that are waited for: h100 is faster than cpu in 1 of 3 cases: ensemble with 8 members 10.0x "
-        "(9.78 to 10.2) as fast; h100 is slower than cpu in 1 of 3 cases: single 2.50x (2.44 to 2.56) as long; no "
-        "clear difference in 1 of 3 cases: data_parallel 0.990x (0.968 to 1.01) as fast."
+        "(9.78 to 10.2) as fast; h100 is slower than cpu in 1 of 3 cases: single 2.50x (2.44 to 2.56) as long; "
+        "h100 and cpu show no clear difference in 1 of 3 cases: data_parallel 0.990x (0.968 to 1.01) as fast."
     ) in lines
     assert "fused" not in lines
 
@@ -190,9 +190,7 @@ def test_oversubscribed_cases_are_no_ground_to_call_hardware_faster() -> None:
 def test_one_restart_claims_nothing() -> None:
     one = computing(measured(case("single"), [[1e-9]]), 0.5, 0.4)
     lines = said(("a", cpu()), ("b", on_gpu(record(one))))
-    assert (
-        "tutorial, steps that are waited for: 1 of 1 case had one restart, so no interval: nothing is claimed." in lines
-    )
+    assert "tutorial, steps that are waited for: 1 of 1 case had one restart in b or a: nothing is claimed." in lines
 
 
 def test_what_else_is_in_a_ratio_is_said() -> None:

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.cases import Case
 from bench.conductor import Conductor
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart, Traced
 from bench.live import WorkerFailed
 from bench.measured import KINDS, REFERENCE, Block, Certificate, Check, Compiled, Cost, Kind, Parts, Stages
 from bench.room import Room
@@ -78,10 +79,11 @@ class World:
         *,
         exclusive: bool = False,
         turns: Callable[[Sequence[Case]], list[list[Case]]] = lambda cases: [list(cases)],
+        traces: Path | None = None,
         **schedule: Any,
     ) -> Conductor:
         nursery, how = nullcontext(self.start), {"exclusive": exclusive, "turns": turns, "beside": self.beside}
-        return Conductor(lambda: nursery, lambda: self.now, Schedule(**schedule), cores, **how)
+        return Conductor(lambda: nursery, lambda: self.now, Schedule(**schedule), cores, traces=traces, **how)
 
     @contextmanager
     def beside(self, cores: Sequence[int]) -> Iterator[None]:
@@ -153,6 +155,10 @@ class Fake:
 
     def traces(self) -> int:
         return 1
+
+    def profile(self, folder: Path) -> Path:
+        self._asked("profile")
+        return folder / "trace"
 
     def block(self, kind: Kind, steps: int) -> Block:
         self._asked(REFERENCE if kind == REFERENCE else "block")
@@ -733,3 +739,40 @@ def test_a_reference_workload_that_computes_something_else_breaks_the_case_that_
 def test_its_blocks_are_as_long_as_others() -> None:
     events = World().run([[SINGLE]], restarts=1, rounds=1, block_s=0.02)
     assert [e.block.steps for e in events if isinstance(e, Sampled) and e.kind == REFERENCE] == [round(0.02 / PART_S)]
+
+
+# Traces
+
+TRACES = Path("traces")
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_each_case_is_traced_once_after_its_first_rounds_into_a_folder_of_its_own(exclusive: bool) -> None:
+    events = World().run([CASES], restarts=2, rounds=2, traces=TRACES, exclusive=exclusive)
+    found = {event.case: event.file for event in events if isinstance(event, Traced)}
+    assert found[MESH] == TRACES / "tutorial.ensemble_data-2x2.m8.b32" / "trace"
+    assert set(found) == set(CASES)
+    for case in CASES:
+        at = events.index(Traced(case, found[case]))
+        before, after = ([e.restart for e in sampled(some) if e.case == case] for some in (events[:at], events[at:]))
+        assert (before, after) == ([0] * 2 * len(KINDS), [1] * 2 * len(KINDS))
+
+
+def test_a_case_of_several_turns_is_traced_once() -> None:
+    events = World().run([CASES], turns=Turns(CASES, Room(2)), restarts=2, rounds=1, traces=TRACES)
+    assert Counter(event.case for event in events if isinstance(event, Traced)) == dict.fromkeys(CASES, 1)
+
+
+@pytest.mark.parametrize("error", [WorkerFailed("it died"), UsageError("the disk is full.")])
+def test_a_trace_that_fails_is_told_and_costs_no_measurement(error: Exception) -> None:
+    world = World(failing={(TWO, "profile", 0): error})
+    events = world.run([[SINGLE, TWO]], restarts=3, rounds=2, traces=TRACES)
+    assert {e.case: e.why_not for e in events if isinstance(e, Traced)} == {SINGLE: None, TWO: str(error).rstrip(".")}
+    assert not broken(events)
+    assert Counter(event.case for event in sampled(events)) == dict.fromkeys([SINGLE, TWO], 3 * 2 * len(KINDS))
+
+
+def test_nothing_is_traced_unasked() -> None:
+    world = World()
+    assert not any(isinstance(event, Traced) for event in world.run([CASES], restarts=1, rounds=1))
+    assert "profile" not in dict(world.asked)

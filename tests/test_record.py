@@ -1,11 +1,8 @@
-"""The record's file: what is written is read, whole or not at all, and what isn't a record is said in a sentence."""
+"""The record's file: what is written is read, whole or not at all; so are records of every version."""
 
 import json
-import re
 import resource
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +15,6 @@ from bench.nvml import Gpu, Reading
 from bench.record import SCHEMA, CaseResult, Record, Sample, Start, absorb, read, write
 from bench.report import markdown, table
 from bench.summary import by_round
-from toynet.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
 
@@ -133,74 +129,6 @@ def test_the_end_of_a_round_changes_nothing_and_an_event_leaves_the_record_as_it
     assert record == empty()
 
 
-def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
-    """A record's file with something else in it."""
-    tree = json.loads(msgspec.json.encode(happened()))
-    change(tree)
-    return json.dumps(tree).encode()
-
-
-NOT_A_RECORD = "not a record of `python -m bench`: "
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", NOT_A_RECORD + "Input data was truncated."),
-        (b"not json", NOT_A_RECORD + "JSON is malformed: invalid character"),
-        (b'{"schema": 1', NOT_A_RECORD + "Input data was truncated."),
-        (b"[]", NOT_A_RECORD + "Expected `object`, got `array`."),
-        (b"[1, 2]", NOT_A_RECORD + "Expected `object`, got `array`."),
-        (b"null", NOT_A_RECORD + "Expected `object`, got `null`."),
-        (b'{"machine_info": {}}', NOT_A_RECORD + "Object missing required field `schema`."),
-        (b'{"schema": 1}', NOT_A_RECORD + "Object missing required field `created`."),
-        (b'{"schema": "1"}', NOT_A_RECORD + "Expected `int`, got `str` - at `$.schema`."),
-        (b'{"schema": 0}', NOT_A_RECORD + "Expected `int` >= 1 - at `$.schema`."),
-        (b'{"schema": 5}', "its schema is 5, and this version reads up to 4; update bench."),
-        (b"\x89PNG\r\n\x1a\n\x00\xff", NOT_A_RECORD + "JSON is malformed: invalid character"),
-        (b'{"schema": 1, "created": "\xff"}', NOT_A_RECORD),
-        (changed(lambda r: r.pop("cases")), NOT_A_RECORD + "Object missing required field `cases`."),
-        (
-            changed(lambda r: r["cases"][1]["samples"][0].pop("block")),
-            NOT_A_RECORD + "Object missing required field `block` - at `$.cases[1].samples[0]`.",
-        ),
-        (
-            changed(lambda r: r.update(seconds="long")),
-            NOT_A_RECORD + "Expected `float`, got `str` - at `$.seconds`.",
-        ),
-        (
-            changed(lambda r: r["cases"][0].update(status="fine")),
-            NOT_A_RECORD + "Invalid enum value 'fine' - at `$.cases[0].status`.",
-        ),
-        (
-            changed(lambda r: r["cases"][1]["samples"][0]["block"].update(steps=0)),
-            NOT_A_RECORD + "tutorial/ensemble_data-2x2/m8/b32 has a block without time.",
-        ),
-        (changed(lambda r: r.update(mood="good")), NOT_A_RECORD + "Object contains unknown field `mood`."),
-    ],
-)
-def test_a_file_that_is_not_a_record_is_refused_in_a_sentence_that_names_it(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
-    path = tmp_path / "run.json"
-    path.write_bytes(content)
-    with pytest.raises(UsageError) as refused:
-        read(path)
-    said = str(refused.value)
-    assert said.startswith(f"{path}: {message}")
-    assert said.endswith(".")
-    assert "\n" not in said
-    assert not re.search(r"\. [A-Z]", said)
-
-
-@pytest.mark.parametrize(("name", "reason"), [("missing.json", "No such file or directory"), ("", "Is a directory")])
-def test_what_cannot_be_opened_is_refused_with_the_reason(tmp_path: Path, name: str, reason: str) -> None:
-    path = tmp_path / name
-    expected = f"{path}: {reason}; a record that `python -m bench run` wrote was expected."
-    with pytest.raises(UsageError, match=f"^{re.escape(expected)}$"):
-        read(path)
-
-
 def test_a_record_of_version_1_is_still_read_and_reported() -> None:
     # A real run of 25 November 2026, of single and of an ensemble of 8, kept as it was written then.
     record = read(GOLDEN)
@@ -240,8 +168,8 @@ def test_a_record_of_version_3_is_still_read_and_reported() -> None:
     assert "as fast as the plain path" in text
 
 
-def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_reports_nothing_of_it() -> None:
-    # A real run of 26 November 2026, of the tutorial's single on both paths.
+def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_links_its_traces() -> None:
+    # A real run of 26 November 2026, of the tutorial's single on both paths, with its traces.
     record = read(GOLDEN.parent / "record-4.json")
     assert record.schema == 4
     single, fast = record.cases
@@ -251,6 +179,8 @@ def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_repo
     own = tuple(sample for sample in single.samples if sample.kind != REFERENCE)
     without = msgspec.structs.replace(record, cases=(msgspec.structs.replace(single, samples=own), fast))
     assert markdown.render(table.build(record)) == markdown.render(table.build(without))
+    assert fast.trace == "traces/tutorial.single-1.m1.b32.fast/plugins/profile/steps/perfetto_trace.json.gz"
+    assert "](traces/tutorial.single-1.m1.b32/plugins/" in markdown.render(table.build(record))
 
 
 def test_the_version_in_use_has_a_golden_record() -> None:

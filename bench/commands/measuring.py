@@ -112,6 +112,8 @@ class Run(Cases):
     """Seconds after which a worker that doesn't answer is broken."""
     parts: Switch = False
     """Measure where the time of a step goes, too, as --scaling does."""
+    trace: Annotated[Path | None, own("none", "DIR")] = None
+    """A folder for a profiler trace of a few steps of each case, made after its first rounds (docs/traces.md)."""
     seed: int = 0
     """Of the orders and the cores drawn."""
     out: Path = Path("results/latest.json")
@@ -136,6 +138,7 @@ class Run(Cases):
             ),
             out=self.out,
             limit_s=self.time_limit,
+            traces=self.trace,
             command=("python", "-m", "bench", *sys.argv[1:]),
         )
         with reported(self.out, _report_of), progress(quiet=self.quiet) as watch:

@@ -51,7 +51,7 @@ class ReportCommand:
         sections: list[Section] = []
         for path in self.records:
             try:
-                sections.append(_section(path, charts=self.format == "html"))
+                sections.append(_section(path, Path() if out is None else out.parent, charts=self.format == "html"))
             except UsageError as error:
                 status = refused(error)
         if sections:
@@ -123,10 +123,11 @@ def _write(text: str, reports: int, out: Path) -> None:
         print(f"{out}: {reports} report{'s' * (reports > 1)}")
 
 
-def _section(path: Path, *, charts: bool = False) -> Section:
-    """The report of a record, and its charts if they are asked for: they take a second to load."""
+def _section(path: Path, folder: Path, *, charts: bool = False) -> Section:
+    """The report of a record, to be read in that folder, and its charts if they are asked for: they take a second to
+    load."""
     from bench import record
-    from bench.report import table
+    from bench.report import table, traces
     from bench.report.document import Section
 
     kind = record.tag(path)
@@ -141,11 +142,12 @@ def _section(path: Path, *, charts: bool = False) -> Section:
     if kind is not None:
         raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
     found = record.read(path)
+    report = traces.relocated(table.build(found), path.parent, folder)
     if charts:
         from bench.report.charts import of_record
 
-        return Section(str(path), table.build(found), tuple(of_record(found)))
-    return Section(str(path), table.build(found))
+        return Section(str(path), report, tuple(of_record(found)))
+    return Section(str(path), report)
 
 
 def _of_comparison(path: Path, *, charts: bool) -> Section:
@@ -165,7 +167,7 @@ def report_beside(record: Path) -> None:
     """Writes the report of a record as Markdown beside it."""
     from bench.report import markdown
 
-    record.with_suffix(".md").write_text(markdown.render(_section(record).report), encoding="utf-8")
+    record.with_suffix(".md").write_text(markdown.render(_section(record, record.parent).report), encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -228,5 +230,7 @@ def _print_nowhere() -> None:
 
 def refused(error: UsageError) -> int:
     """Says what was wrong; gives the exit status."""
-    print(f"error: {error}", file=sys.stderr)
+    from bench.report.harmless import harmless
+
+    print(f"error: {harmless(str(error))}", file=sys.stderr)
     return UNUSABLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,8 @@ import msgspec
 from bench.environment import Backend, Host
 from bench.peers.contender import Learned, Took
 from bench.peers.rows import Row
-from bench.record import read_as
+from bench.plausible import fault_of_case, fault_of_interval, fault_of_time
+from bench.reading import Fault, check, read_as
 from bench.stats import Estimate, over_restarts
 from bench.summary import medians, paired
 
@@ -71,7 +73,33 @@ class Peers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 def read(path: Path) -> Peers:
     """The record in a file; raises UsageError if there is none that can be read."""
-    return read_as(path, Peers, SCHEMA)
+    record = read_as(path, Peers, SCHEMA)
+    check(path, _faults(record))
+    return record
+
+
+def _faults(record: Peers) -> Iterator[Fault]:
+    """What its types allow and no run leaves."""
+    names: set[str] = set()
+    for i, result in enumerate(record.results):
+        place, row = f"results[{i}]", result.row
+        if row.name in names:
+            yield place, f"{row.name} is there twice"
+        if row.case is not None and (what := fault_of_case(row.case)):
+            yield f"{place}.row.case ({row.name})", what
+        if result.ratio is not None and (what := fault_of_interval(result.ratio)):
+            yield f"{place}.ratio ({row.name})", what
+        if result.status == "measured" and result.ratio is None:
+            yield f"{place}.ratio ({row.name})", "it was measured, and there is none"
+        names.add(row.name)
+    seen: set[tuple[str, int, int]] = set()
+    for i, sample in enumerate(record.samples):
+        place, at = f"samples[{i}] ({sample.contender})", (sample.contender, sample.restart, sample.round)
+        if at in seen:
+            yield place, f"its round {sample.round} of restart {sample.restart} is there twice"
+        if what := fault_of_time(sample.took.seconds, sample.took.trainings):
+            yield place, what
+        seen.add(at)
 
 
 def replaced(record: Peers, result: Result) -> Peers:

@@ -74,11 +74,13 @@ def _finding(base: Held, contrast: Contrast, fair: Sequence[Match], kind: Kind) 
     told = (
         (faster, f"{other} {_FASTER[contrast.relation]} {base.name}", "as fast"),
         (slower, f"{other} {_SLOWER[contrast.relation]} {base.name}", "as long"),
-        (unclear, "no clear difference", "as fast"),
+        (unclear, f"{other} and {base.name} show no clear difference", "as fast"),
     )
     said = [f"{what} in {len(cases)} {n}: {_named(cases, times)}" for cases, what, times in told if cases]
     alone = sum(ratio.low is None for _, ratio in ratios)
-    return "; ".join([*said, *[f"{alone} {n} had one restart, so no interval: nothing is claimed"] * (alone > 0)])
+    return "; ".join(
+        [*said, *[f"{alone} {n} had one restart in {other} or {base.name}: nothing is claimed"] * (alone > 0)]
+    )
 
 
 def _named(cases: Sequence[tuple[Match, Estimate]], times: str) -> str:

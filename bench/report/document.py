@@ -1,10 +1,15 @@
-"""What is said of a record or a comparison, as values: built once, so that its renderings can't disagree."""
+"""What is said of a record or a comparison, as values: built once, so that its renderings can't disagree.
+
+Text of records and users becomes harmless here, once for all renderings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from bench.report.harmless import harmless
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,10 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", harmless(self.title))
+        object.__setattr__(self, "rows", tuple(_harmless(row) for row in self.rows))
+
 
 def standing(row: Sequence[str]) -> Literal["broken", "oversubscribed", ""]:
     """What sets a row apart from the others, which its last cell says."""
@@ -39,6 +48,14 @@ class Report:
     tables: tuple[Table, ...]
     sentences: tuple[str, ...]
     legend: tuple[str, ...]
+    links: tuple[tuple[str, str], ...] = ()
+    """What lies beside the record: a text, and where it is, as a URL relative to its folder, or to the report's."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", harmless(self.title))
+        for name in ("environment", "sentences", "legend"):
+            object.__setattr__(self, name, _harmless(getattr(self, name)))
+        object.__setattr__(self, "links", tuple(_harmless(link) for link in self.links))
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,10 @@ class Chart:
     spec: Mapping[str, Any]
     """Vega-Lite, with its data in it."""
 
+    def __post_init__(self) -> None:
+        for name in ("title", "alt"):
+            object.__setattr__(self, name, harmless(getattr(self, name)))
+
 
 @dataclass(frozen=True)
 class Section:
@@ -63,3 +84,10 @@ class Section:
     """Of the record's file."""
     report: Report
     charts: tuple[Chart, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", harmless(self.name))
+
+
+def _harmless(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(harmless, texts))

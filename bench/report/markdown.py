@@ -13,6 +13,7 @@ def render(report: Report) -> str:
     for table in report.tables:
         parts += [f"## {escaped(table.title)}", rows(table)]
     parts += [bullets(report.sentences)]
+    parts += ["\n".join(f"- [{escaped(text)}]({target})" for text, target in report.links)]
     parts += ["\n\n".join(escaped(line) for line in report.legend)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -24,6 +24,7 @@ def _report(report: Report) -> dict[str, Any]:
         "tables": [_table(table) for table in report.tables],
         "sentences": report.sentences,
         "legend": report.legend,
+        "links": [{"text": text, "target": target} for text, target in report.links],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.breakdown import breakdowns
 from bench.growth import growths
 from bench.record import Record
-from bench.report import accelerators, growth, quantity, scaling
+from bench.report import accelerators, growth, quantity, scaling, traces
 from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines, sentences
 from bench.scaling import series
@@ -59,6 +59,7 @@ def build(record: Record) -> Report:
             *[scaling.PARTS_LEGEND] * bool(apart),
             *[growth.LEGEND] * bool(growing),
         ),
+        links=traces.links(record.cases),
     )
 
 

@@ -42,6 +42,8 @@ def show(report: Report, to: Console) -> None:
     to.print()
     for said in report.sentences:
         to.print(Text(said), soft_wrap=not to.is_terminal)
+    for text, target in report.links:
+        to.print(Text(f"{text}: {target}"), soft_wrap=True)
     to.print()
     for line in report.legend:
         to.print(Text(line, style="dim"), soft_wrap=not to.is_terminal)

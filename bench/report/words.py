@@ -14,6 +14,7 @@ from bench.report import accelerators, names, quantity
 from bench.report.growth import growth_sentences
 from bench.report.paths import path_sentences
 from bench.report.scaling import not_apart_sentences, parts_sentences, scaling_sentences
+from bench.report.traces import trace_sentences
 from bench.scaling import Series
 from bench.stats import Estimate
 from bench.summary import Summary, in_turns, ratio
@@ -78,6 +79,7 @@ def sentences(
     said += [
         f"{s.case.name} is broken: {(s.result.why or '').rstrip('.')}." for s in cases if s.result.status == "broken"
     ]
+    said += trace_sentences(record.cases)
     said += _unfinished(record, cases)
     return tuple(said)
 

@@ -39,7 +39,7 @@ class Simulate:
     """What was found; its report (.md) is written beside it."""
 
     def execute(self) -> int:
-        from bench.record import read_as
+        from bench.reading import read_as
         from bench.validate import real, reports, simulate
 
         recorded = read_as(self.recorded, real.Real, real.SCHEMA) if self.recorded.exists() else None
@@ -64,7 +64,7 @@ class Real:
     """What was found; its report (.md) and picture (.png) are written beside it."""
 
     def execute(self) -> int:
-        from bench.record import read_as
+        from bench.reading import read_as
         from bench.validate import pictures, real, reports
 
         others = [read_as(path, real.Real, real.SCHEMA) for path in self.elsewhere]

@@ -20,7 +20,8 @@ from bench.ab import Plan, compare
 from bench.cases import Selection
 from bench.comparison import Comparison
 from bench.duet import Pace
-from bench.record import read_as, write
+from bench.reading import read_as
+from bench.record import write
 from bench.report.words import host_line
 from bench.run import ROOT
 from bench.sides import side

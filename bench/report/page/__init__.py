@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import starmap
 
 from bench.report.document import Section, Table
 from bench.report.page import figures, scripts, tables
@@ -78,6 +80,7 @@ def _section(key: str, section: Section, *, alone: bool) -> str:
             _list(map(plain, report.environment), "environment"),
             *([f'<div class="charts" id="{key}-charts">', *charts, "</div>"] if charts else []),
             *(_table(table, heading, f"{key}-table-{n}") for n, table in enumerate(report.tables, start=1)),
+            *([_list(starmap(_link, report.links), "links")] if report.links else []),
             f'<details class="reading" id="{key}-reading" open>',
             "<summary>How to read it</summary>",
             *(f"<p>{plain(line)}</p>" for line in report.legend),
@@ -89,6 +92,10 @@ def _section(key: str, section: Section, *, alone: bool) -> str:
 
 def _table(table: Table, heading: str, key: str) -> str:
     return f'<{heading} id="{key}">{name(table.title)}</{heading}>\n{tables.table(table, key)}'
+
+
+def _link(text: str, target: str) -> str:
+    return f'<a href="{escape(target)}"><bdi>{escape(text)}</bdi></a>'
 
 
 def _file(section: Section) -> str:
