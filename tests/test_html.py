@@ -114,10 +114,10 @@ def test_a_name_from_right_to_left_stands_in_a_line_of_its_own_direction(parsed:
     assert parsed.of("bdi").count(RIGHT_TO_LEFT) >= 2 + 2  # the file's, twice; a cell of each report
 
 
-def test_what_would_turn_the_rest_of_a_line_is_shown_as_a_question_mark() -> None:
+def test_what_would_turn_the_rest_of_a_line_is_spelled_out() -> None:
     sentences = ("a \u202eb is broken: \x00c.",)
     text = page.render([Section("r.json", dataclasses.replace(report(), sentences=sentences))])
-    assert "<strong>a \ufffdb is broken: \ufffdc.</strong>" in text
+    assert "<strong>a \\u202eb is broken: \\x00c.</strong>" in text
 
 
 def test_a_page_of_one_report_has_its_title_and_no_contents() -> None:

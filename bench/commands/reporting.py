@@ -115,7 +115,7 @@ def _write(text: str, reports: int, out: Path) -> None:
     """Writes the file, and says so."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8", errors="replace")  # where a file's name is no UTF-8
+        out.write_text(text, encoding="utf-8")
     except OSError as error:
         why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
         raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None

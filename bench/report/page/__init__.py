@@ -8,7 +8,7 @@ from itertools import starmap
 
 from bench.report.document import Section, Table
 from bench.report.page import figures, scripts, tables
-from bench.report.page.texts import name, plain
+from bench.report.page.texts import name
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -25,13 +25,13 @@ def render(sections: Sequence[Section]) -> str:
             '<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{scripts.policy(run)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{plain(title)}</title>",
+            f"<title>{escape(title)}</title>",
             f"<style>{scripts.part('style.css')}</style>",
             "</head>",
             "<body>",
             '<a class="skip" href="#content">Skip to the content</a>',
             "<header>",
-            f"<h1>{plain(title)}</h1>",
+            f"<h1>{escape(title)}</h1>",
             '<button type="button" id="dark" aria-pressed="false">Dark</button>',
             "</header>",
             *([] if alone else [_contents(sections)]),
@@ -48,7 +48,7 @@ def render(sections: Sequence[Section]) -> str:
 def _contents(sections: Sequence[Section]) -> str:
     """A link to each report."""
     links = (
-        f'<a href="#report-{n}">{plain(section.report.title)}</a> {_file(section)}'
+        f'<a href="#report-{n}">{escape(section.report.title)}</a> {_file(section)}'
         for n, section in enumerate(sections, start=1)
     )
     return f'<nav aria-label="Reports">\n{_list(links, "contents")}\n</nav>'
@@ -61,13 +61,13 @@ def _parts(section: Section, key: str) -> str:
     links = (
         f'<a href="#{at}">{name(said)}</a>' for at, said in [*charts, *named, (f"{key}-reading", "How to read it")]
     )
-    return f'<nav aria-label="Parts of {plain(section.name)}">\n{_list(links, "parts")}\n</nav>'
+    return f'<nav aria-label="Parts of {escape(section.name)}">\n{_list(links, "parts")}\n</nav>'
 
 
 def _section(key: str, section: Section, *, alone: bool) -> str:
     """A report, whose title is the page's where it is alone."""
     report = section.report
-    title = [] if alone else [f"<h2>{plain(report.title)}</h2>"]
+    title = [] if alone else [f"<h2>{escape(report.title)}</h2>"]
     heading = "h2" if alone else "h3"
     charts = [figures.figure(chart, f"{key}-{chart.key}") for chart in section.charts]
     return "\n".join(
@@ -77,13 +77,13 @@ def _section(key: str, section: Section, *, alone: bool) -> str:
             f"<p>{_file(section)}</p>",
             _parts(section, key),
             _list(map(_sentence, _urgent_first(report.sentences)), "said"),
-            _list(map(plain, report.environment), "environment"),
+            _list(map(escape, report.environment), "environment"),
             *([f'<div class="charts" id="{key}-charts">', *charts, "</div>"] if charts else []),
             *(_table(table, heading, f"{key}-table-{n}") for n, table in enumerate(report.tables, start=1)),
             *([_list(starmap(_link, report.links), "links")] if report.links else []),
             f'<details class="reading" id="{key}-reading" open>',
             "<summary>How to read it</summary>",
-            *(f"<p>{plain(line)}</p>" for line in report.legend),
+            *(f"<p>{escape(line)}</p>" for line in report.legend),
             "</details>",
             "</section>",
         ]
@@ -95,7 +95,7 @@ def _table(table: Table, heading: str, key: str) -> str:
 
 
 def _link(text: str, target: str) -> str:
-    return f'<a href="{escape(target)}"><bdi>{escape(text)}</bdi></a>'
+    return f'<a href="{escape(target)}">{name(text)}</a>'
 
 
 def _file(section: Section) -> str:
@@ -112,7 +112,7 @@ def _is_urgent(said: str) -> bool:
 
 
 def _sentence(said: str) -> str:
-    return f"<strong>{plain(said)}</strong>" if _is_urgent(said) else plain(said)
+    return f"<strong>{escape(said)}</strong>" if _is_urgent(said) else escape(said)
 
 
 def _list(items: Iterable[str], kind: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from html import escape
 
 from bench.report.document import Chart
 from bench.report.page import tables
-from bench.report.page.texts import name, plain
+from bench.report.page.texts import name
 
 # What would end a script's element, or begin a comment in it, as JSON escapes it.
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
@@ -19,7 +20,7 @@ def figure(chart: Chart, key: str) -> str:
             f'<figure id="{key}">',
             "<figcaption>",
             f'<strong id="{key}-title">{name(chart.title)}</strong>',
-            f'<span id="{key}-alt">{plain(chart.alt)}</span>',
+            f'<span id="{key}-alt">{escape(chart.alt)}</span>',
             "</figcaption>",
             f'<div class="legend" role="group" aria-labelledby="{key}-title"></div>',
             f'<div class="chart" role="img" aria-labelledby="{key}-title" aria-describedby="{key}-alt"></div>',
