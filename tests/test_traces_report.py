@@ -49,10 +49,7 @@ def test_without_traces_nothing_is_said_of_them() -> None:
 
 def test_a_report_that_is_read_elsewhere_links_from_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(record(msgspec.structs.replace(SINGLE, trace=TRACE)), tmp_path / "runs" / "run.json")
-    for form, found in (
-        ("html", 'href="runs/traces/my.module%3Astep.'),
-        ("markdown", "](runs/traces/my.module%3Astep."),
-    ):
+    for form, begins in (("html", 'href="'), ("markdown", "](")):
         out = tmp_path / f"report.{form}"
         assert main(["report", str(tmp_path / "runs" / "run.json"), "--format", form, "-o", str(out)]) == 0
         assert f"{begins}runs/traces/my.module%3Astep." in out.read_text(encoding="utf-8")
