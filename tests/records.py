@@ -34,9 +34,12 @@ def measured(
     *,
     throughput: Times | None = None,
     fused: Times | None = None,
-    compile_s: Sequence[tuple[float, bool]] = ((0.5, False),),
+    compile_s: Sequence[tuple[float, bool]] | None = None,
 ) -> CaseResult:
-    """A case whose steps took these seconds; a call returned after half of them, and a tenth was fastest."""
+    """A case whose steps took these seconds; a call returned after half of them, and a tenth was fastest.
+
+    `compile_s`: of each start, with whether a cache answered; None: half a second, without.
+    """
     kinds: dict[Kind, Times | None] = {"latency": latency, "throughput": throughput, "fused": fused}
     samples = tuple(
         Sample(restart, number, kind, _block(kind, step_s))
@@ -44,7 +47,8 @@ def measured(
         for restart, of_restart in enumerate(times or ())
         for number, step_s in enumerate(of_restart)
     )
-    starts = tuple(Start(i, (0,), Stages(0.1, 0.1, s, cached, 0.1, 0.001)) for i, (s, cached) in enumerate(compile_s))
+    compiled = [(0.5, False)] * len(latency) if compile_s is None else compile_s
+    starts = tuple(Start(i, (0,), Stages(0.1, 0.1, s, cached, 0.1, 0.001)) for i, (s, cached) in enumerate(compiled))
     return CaseResult(of, "measured", cost=COST, certificate=GOOD, starts=starts, samples=samples)
 
 

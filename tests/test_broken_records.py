@@ -39,8 +39,8 @@ RESULTS = Path(__file__).parent.parent / "results"
 NOT_A_RECORD = "not a record of `python -m bench`: "
 TIMES = [[1e-3, 1.1e-3], [1.05e-3, 1e-3]]
 RUN = record(
-    measured(case("single"), TIMES, fused=TIMES, compile_s=[(0.5, False)] * 2),
-    measured(case("data_parallel", 2), TIMES, compile_s=[(0.5, False)] * 2),
+    measured(case("single"), TIMES, fused=TIMES),
+    measured(case("data_parallel", 2), TIMES),
 )
 FIRST = "tutorial/single-1/m1/b32"
 Change = Callable[[dict[str, Any]], object]

@@ -371,7 +371,7 @@ def test_the_environment_is_told_in_lines() -> None:
     assert table.build(everything()).environment == (
         "a cpu, 2 of 8 cores, 25 GB, Linux",
         "cpu: a device, several simulated on it; Python 3.11.7 jax 0.10.2; commit 0123456789ab (dirty)",
-        "2026-11-25T08:00:00Z; 12 s, 2 restarts; load 0.25 before, 1.5 after",
+        "2026-11-25T08:00:00Z; 12 s, 3 restarts; load 0.25 before, 1.5 after",
         "XLA_FLAGS=--xla_dump_to=<a|b>",
     )
     assert "gpu: a device x8; " in table.build(record(platform="gpu")).environment[1]
