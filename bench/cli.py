@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from bench.arguments import Command
 from bench.commands.comparing import Ab, Gate
 from bench.commands.doctoring import Doctor
+from bench.commands.looking_back import HistoryCommand
 from bench.commands.measuring import List, Run
 from bench.commands.projecting import Project
 from bench.commands.reporting import ReportCommand, finished
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "ab": Ab,
     "gate": Gate,
     "report": ReportCommand,
+    "history": HistoryCommand,
     "project": Project,
     "doctor": Doctor,
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import archive
 from bench.archive import Archive
-from bench.changes import Trend, trend
+from bench.changes import Change, Trend, trend
 from bench.digest import Digest, Machine
 from bench.measured import Kind
 from bench.processes import mapping
@@ -43,6 +43,57 @@ class Series:
     def estimate(self, place: int) -> Estimate:
         """The value of the run in that place, with its interval."""
         return over_restarts(_restarts(self.runs[place], self.case, self.against_reference))
+
+    def shifts(self) -> list[Shift]:
+        """Its changes, in order."""
+        bounds = [0, *(change.at for change in self.trend.changes), len(self.runs)]
+        return [
+            Shift(self, change, start, end)
+            for change, start, end in zip(self.trend.changes, bounds, bounds[2:], strict=False)
+        ]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A change of a series, and the places of the runs that it comes from: from start on, before end."""
+
+    series: Series
+    change: Change
+    start: int
+    end: int
+
+    @property
+    def first(self) -> Digest:
+        """The first run after it."""
+        return self.series.runs[self.change.at]
+
+    @property
+    def within(self) -> tuple[Digest, Digest]:
+        """The last run that is before it for sure, and the first that is after it."""
+        return self.series.runs[self.change.earliest - 1], self.series.runs[self.change.latest]
+
+    @property
+    def ratio(self) -> Estimate:
+        """What a step takes after it, against before."""
+        log, half = self.change.log, self.change.half
+        return Estimate(math.exp(log), math.exp(log - half), math.exp(log + half), self.end - self.start)
+
+    @property
+    def reference(self) -> float:
+        """The same of the reference workload itself, in the same runs."""
+        before, after = (
+            statistics.median(statistics.median(run.reference_s) for run in runs)
+            for runs in (
+                self.series.runs[self.start : self.change.at],
+                self.series.runs[self.change.at : self.end],
+            )
+        )
+        return after / before
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """What besides the commit may have caused it."""
+        return moved(*self.within)
 
 
 @dataclass(frozen=True)
@@ -87,6 +138,11 @@ def _of_case(case: str, machine: Machine, runs: Sequence[Digest]) -> Series:
     counting, against = (having, True) if having else (runs, False)
     values = tuple(statistics.median(_restarts(run, case, against)) for run in counting)
     return Series(case, machine, tuple(counting), values, against, len(runs) - len(counting), Trend())
+
+
+def of_reference(runs: Sequence[Digest]) -> tuple[float, ...]:
+    """Seconds of the reference workload, in each of the runs that have it."""
+    return tuple(statistics.median(run.reference_s) for run in runs if run.reference_s)
 
 
 def _restarts(run: Digest, case: str, against_reference: bool) -> tuple[float, ...]:

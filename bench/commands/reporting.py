@@ -44,16 +44,18 @@ class ReportCommand:
             except UsageError as error:
                 status = refused(error)
         if reports:
-            with while_read():
-                self._print(reports)
+            shown(reports, self.format)
         return status
 
-    def _print(self, reports: Sequence[Report]) -> None:
-        if self.format == "json":
+
+def shown(reports: Sequence[Report], form: str) -> None:
+    """Prints reports."""
+    with while_read():
+        if form == "json":
             from bench.report import structured
 
             print(structured.render(reports), end="")
-        elif self.format == "markdown":
+        elif form == "markdown":
             from bench.report import markdown
 
             print("\n".join(map(markdown.render, reports)))

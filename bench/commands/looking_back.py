@@ -1,0 +1,47 @@
+"""`bench history`: many records, the trend of each case and where it changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from bench.arguments import Percent
+from bench.commands.reporting import refused, shown
+from bench.commands.status import DONE, UNUSABLE
+from toynet.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryCommand:
+    """Show what became of each case over many records: its trend, and since which commit it is slower or faster.
+
+    Example: python -m bench history results/ --least 2%
+    """
+
+    places: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Records that `run` wrote, and folders to look for them in, however deep."""
+    kind: Literal["latency", "fused"] = "latency"
+    """Steps that are waited for, or many in one program."""
+    least: Percent = 0.01
+    """Changes by less are left out."""
+    format: Literal["terminal", "markdown", "json"] = "terminal"
+    """How; json is for programs."""
+
+    def execute(self) -> int:
+        from bench.history import history
+        from bench.report import trends
+
+        if not self.places:
+            raise UsageError("no record and no folder was named; `python -m bench history results/` takes a whole one.")
+        if not 0 <= self.least < 1:
+            raise UsageError(f"--least is a share from 0% to 100%, got {100 * self.least:g}%.")
+        found = history(self.places, self.kind, self.least)
+        for refusal in found.archive.refusals:
+            refused(refusal)
+        if not found.archive.runs:
+            raise UsageError(f"{', '.join(map(str, self.places))}: no record of `python -m bench run` is there.")
+        shown([trends.build(found)], self.format)
+        return UNUSABLE if found.archive.refusals else DONE
