@@ -174,11 +174,11 @@ def _change(drawn: Sequence[float], sums: Sequence[float], division: _Division, 
     before, after = drawn[start:at], drawn[at:end]
     degrees = end - start - 2
     squares = statistics.pvariance(before) * len(before) + statistics.pvariance(after) * len(after)
-    error = math.sqrt(squares / degrees * (1 / len(before) + 1 / len(after)))
+    spread = max(math.sqrt(squares / degrees), scatter)
     return Change(
         at=at,
         earliest=likely[0],
         latest=likely[-1],
         log=statistics.fmean(after) - statistics.fmean(before),
-        half=t_quantile(min(degrees, DEGREES_AT_MOST), 0.95) * error,
+        half=t_quantile(min(degrees, DEGREES_AT_MOST), 0.95) * spread * math.sqrt(1 / len(before) + 1 / len(after)),
     )
