@@ -69,9 +69,9 @@ def read(path: Path, kind: Kind = "latency") -> Digest | None:
             return None
         record.read(path)
         raise UsageError(f"{path}: not a record of `python -m bench`: {error}.") from None
-    if found.type is not None or found.schema is None:
+    if found.type is not None:
         return None
-    if not 1 <= found.schema <= record.SCHEMA:
+    if found.schema > record.SCHEMA:
         record.read(path)
     return _digest(path, found, kind)
 
@@ -82,7 +82,7 @@ def _is_other(content: bytes) -> bool:
         found = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
-    return not isinstance(found, dict) or "schema" not in found or "type" in found
+    return not isinstance(found, dict) or "type" in found or not {"schema", "cases"} <= found.keys()
 
 
 class _Block(msgspec.Struct, frozen=True, gc=False):
@@ -104,32 +104,32 @@ class _Result(msgspec.Struct, frozen=True):
 
 
 class _Host(msgspec.Struct, frozen=True):
-    cpu_model: str = ""
-    usable_cores: tuple[int, ...] = ()
-    os: str = ""
-    environment: dict[str, str] = {}
-    commit: str | None = None
-    dirty: bool = False
+    cpu_model: str
+    usable_cores: tuple[int, ...]
+    os: str
+    environment: dict[str, str]
+    commit: str | None
+    dirty: bool
 
 
 class _Backend(msgspec.Struct, frozen=True):
-    platform: str = ""
-    device_kind: str = ""
-    packages: dict[str, str] = {}
-    python: str = ""
-    settings: dict[str, str] = {}
+    platform: str
+    device_kind: str
+    packages: dict[str, str]
+    python: str
+    settings: dict[str, str]
     runtime: str = ""
     driver: str | None = None
 
 
 class _Record(msgspec.Struct, frozen=True):
-    type: str | None = None
-    schema: int | None = None
-    created: str = ""
-    host: _Host = _Host()
-    backend: _Backend = _Backend()
+    schema: Annotated[int, msgspec.Meta(ge=1)]
+    created: str
+    host: _Host
+    backend: _Backend
+    cases: tuple[_Result, ...]
     pinned: bool = True
-    cases: tuple[_Result, ...] = ()
+    type: str | None = None
 
 
 def _digest(path: Path, found: _Record, kind: Kind) -> Digest:

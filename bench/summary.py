@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.cases import Case
-from bench.measured import KINDS, Kind
+from bench.measured import KINDS, Kind, Stages
 from bench.record import CaseResult, Record, Sample
 from bench.stats import Estimate, over_restarts
 
@@ -56,16 +56,36 @@ def _summary(record: Record, result: CaseResult) -> Summary:
     measured = result.status == "measured"
     samples = result.samples if measured else ()
     latencies = [s for s in samples if s.kind == "latency"]
-    compile_s = [start.stages.compile_s for start in result.starts if not start.stages.compile_cached]
+    typical = stages(result) if measured else None
     base = baseline(record, result.case)
     return Summary(
         result=result,
         step_s=_by_kind([s for s in samples if s.kind in KINDS], _step_s),
         dispatch_s=_by_kind(latencies, lambda s: (s.block.dispatch_s or 0.0) / s.block.steps).get("latency"),
         fastest_s=min((s.block.fastest_s for s in latencies if s.block.fastest_s is not None), default=None),
-        compile_s=statistics.median(compile_s) if compile_s and measured else None,
+        compile_s=typical.compile_s if typical and not typical.compile_cached else None,
         speedup={} if base is None or not measured else speedups(result, base),
         oversubscribed=result.case.devices > fair_devices(record),
+    )
+
+
+def stages(result: CaseResult) -> Stages | None:
+    """The median of each stage, over the starts whose compilation no cache answered; over all, where one always did.
+
+    None if it was never started.
+    """
+    found = [start.stages for start in result.starts]
+    compiled = [one for one in found if not one.compile_cached]
+    told = compiled or found
+    if not told:
+        return None
+    return Stages(
+        trace_s=statistics.median(one.trace_s for one in told),
+        lower_s=statistics.median(one.lower_s for one in told),
+        compile_s=statistics.median(one.compile_s for one in told),
+        compile_cached=not compiled,
+        first_step_s=statistics.median(one.first_step_s for one in told),
+        transfer_s=statistics.median(one.transfer_s for one in told),
     )
 
 
@@ -104,6 +124,12 @@ def ratio(a: CaseResult, b: CaseResult, kind: Kind, over: Kind | None = None) ->
 def by_round(result: CaseResult, kind: Kind) -> dict[tuple[int, int], float]:
     """Seconds a step of each block of a kind, by (restart, round)."""
     return {(s.restart, s.round): _step_s(s) for s in result.samples if s.kind == kind}
+
+
+def to_own_median(result: CaseResult, kind: Kind) -> dict[tuple[int, int], float]:
+    """Each block's time over the median of all of its kind, by (restart, round), in the order of the runs."""
+    step_s = by_round(result, kind)
+    return {at: value / statistics.median(step_s.values()) for at, value in step_s.items()}
 
 
 def has_fused(result: CaseResult) -> bool:

@@ -252,7 +252,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_anything_runs(
         ([], "Expected one of {list, run, ab, gate, report, project, doctor}; see python -m bench --help."),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
         (["report"], "no record was named; `python -m bench run` writes one"),
-        (["report", str(GOLDEN), "--format", "html"], "invalid choice 'html' for argument '--format'; expected one of"),
+        (["report", str(GOLDEN), "--format", "pdf"], "invalid choice 'pdf' for argument '--format'; expected one of"),
         (["report", str(GOLDEN.parent / "tutorial.json")], "Object missing required field `schema`."),
         (["report", str(GOLDEN.parent)], "Is a directory; a record that `python -m bench run` wrote was expected."),
         (["report", str(GOLDEN.parent / "report.md")], "not a record of `python -m bench`: JSON is malformed: "),

@@ -5,21 +5,17 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
-from matplotlib.lines import Line2D
 from records import COST, case, measured, record, reducing, taken_apart
 
 from bench.cases import Case
 from bench.growth import Growth, growths, network
 from bench.measured import Cost, Kind
 from bench.record import CaseResult, Record
-from bench.report import growth, growth_picture
+from bench.report import growth
 from bench.report.table import build
-from bench.summary import fair_devices
 
 # What a product and a stream of tests/records.py are of, each of which takes 0.1 s here: 21.5 GFLOP/s, 2.7 GB/s.
 PEAKS: dict[Kind, float] = {"product": 0.1, "stream": 0.1}
@@ -264,12 +260,11 @@ def test_a_record_without_peaks_says_how_to_get_them() -> None:
     assert "with --parts" not in said(members())
 
 
-def test_growth_over_devices_that_share_cores_is_drawn_but_not_told(tmp_path: Path) -> None:
+def test_growth_over_devices_that_share_cores_is_not_told() -> None:
     of = plain(case("single"), *(case("data_parallel", n) for n in (2, 4, 8)))
     assert growths(of)
     assert growth.growth_tables(growths(of)) == []
     assert said(of) == ""
-    assert growth_picture.save(of, tmp_path / "a.png", over="devices")
 
 
 def test_the_report_of_a_record_has_it() -> None:
@@ -278,68 +273,3 @@ def test_the_report_of_a_record_has_it() -> None:
     assert any("(time grows with their power" in sentence for sentence in report.sentences)
     assert growth.LEGEND in report.legend
     assert growth.LEGEND not in build(plain(case("single"))).legend
-
-
-# The picture
-
-
-def test_the_picture_has_a_line_and_a_key_for_each_series_and_for_each_kind_of_limit() -> None:
-    of = members()
-    figure = growth_picture.draw(growths(of), fair_devices(of))
-    time, memory = figure.axes
-    assert (time.get_title(loc="left"), memory.get_xlabel()) == ("tutorial (batch 32)", "members")
-    assert [time.get_yscale(), memory.get_yscale(), memory.get_xscale()] == ["log"] * 3
-    assert time.get_ylabel() == "time of a step, many in one program\n95% intervals"
-    ticks = [tick.get_text() for tick in time.get_yticklabels()]
-    assert ticks == ["100 ns", "1 us", "10 us", "100 us"]
-    keys = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert keys == [
-        "ensemble",
-        "limit: its products at the measured peak FLOP/s",
-        "limit: its bytes at the measured bandwidth",
-        "limit of a step that is waited for: one dispatch",
-    ]
-    drawn = [np.asarray(line.get_ydata(), float).tolist() for line in time.lines]
-    expected = [[5e-6, 5e-5, 5e-4], [1e-7, 1e-6, 1e-5], [1e-6, 1e-5, 4e-4], [6e-5] * 3]
-    assert all(any(line == pytest.approx(wanted) for line in drawn) for wanted in expected)
-    assert np.asarray(memory.lines[0].get_ydata()).tolist() == [24_000, 33_000, 123_000]
-
-
-def test_lines_differ_by_their_markers_too_and_are_told_apart_by_what_differs() -> None:
-    some = [sized(case("ensemble", members=n), batch=batch) for n in (1, 2, 4) for batch in (32, 64)]
-    of = plain(*some)
-    figure = growth_picture.draw(growths(of), fair_devices(of))
-    handles = [handle for handle in figure.legends[0].legend_handles if isinstance(handle, Line2D)]
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == [
-        "ensemble, batch 32",
-        "ensemble, batch 64",
-        "no limit lines: measured without --parts",
-    ]
-    assert handles[0].get_marker() != handles[1].get_marker()
-
-
-def test_what_is_the_same_everywhere_is_drawn_on_an_axis_with_ticks() -> None:
-    of = plain(*(case("ensemble", members=n) for n in (1, 2, 4)))
-    time, memory = growth_picture.draw(growths(of), fair_devices(of)).axes
-    assert [tick.get_text() for tick in time.get_yticklabels()] == ["500 us", "1 ms", "2 ms"]
-    assert [tick.get_text() for tick in memory.get_yticklabels()] == ["20 kB", "50 kB"]
-
-
-def test_what_does_not_grow_has_no_picture(tmp_path: Path) -> None:
-    assert not growth_picture.save(members(), tmp_path / "a.png", over="batch")
-    assert list(tmp_path.iterdir()) == []
-    assert growth_picture.save(members(), tmp_path / "a.png", over="members")
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("values", "shown"),
-    [
-        ([1, 8, 64, 512], [1, 8, 64, 512]),
-        ([2**n for n in range(15)], [2**n for n in range(15)]),
-        ([100, 101, 102, 1000], [100, 1000]),
-    ],
-)
-def test_labels_of_an_axis_have_room(values: list[int], shown: list[int]) -> None:
-    assert growth_picture._apart(values) == shown

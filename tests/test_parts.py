@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import planted
 import pytest
@@ -12,8 +11,6 @@ from records import case, record, reducing, taken_apart
 from bench import loops
 from bench.cases import Case
 from bench.holder import Holder
-from bench.measured import Kind
-from bench.report import scaling_picture
 
 TWO = Case(workload="planted:right", mode="data_parallel", data_shards=2, batch=8)
 
@@ -68,20 +65,6 @@ def test_sums_in_a_fixed_order_are_not_taken_apart_and_it_is_said_why() -> None:
     parts = holder.take_apart(peaks=False)
     assert parts.kinds == ()
     assert "fixed order" in parts.why_not
-
-
-def test_a_picture_of_scaling_is_drawn_where_there_are_parts(tmp_path: Path) -> None:
-    one: dict[Kind, float] = {"latency": 0.010, "fused": 0.008}
-    two: dict[Kind, float] = {"latency": 0.008, "fused": 0.005, "compute": 0.004, "collectives": 0.002}
-    results = [
-        taken_apart(case("single"), one, reducing(1, 0)),
-        taken_apart(case("data_parallel", 2), two, reducing(2, 220)),
-        taken_apart(case("data_parallel", 8), two, reducing(8, 220)),
-    ]
-    assert scaling_picture.save(record(*results, parts=True), tmp_path / "a.png")
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert not scaling_picture.save(record(*results), tmp_path / "b.png")
-    assert not (tmp_path / "b.png").exists()
 
 
 def test_what_cannot_be_taken_apart_is_named_in_the_report() -> None:

@@ -1,4 +1,4 @@
-"""What is said of a record: digits, table, sentences; on a terminal, in a pipe, as Markdown and as a picture."""
+"""What is said of a record: digits, table, sentences; on a terminal, in a pipe and as Markdown."""
 
 import dataclasses
 import io
@@ -10,14 +10,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.image import imread
 from records import COST, Times, case, measured, record
 from rich.cells import cell_len
 from rich.console import Console
 
 from bench.measured import Certificate, Check
 from bench.record import CaseResult, Record
-from bench.report import markdown, needs, picture, quantity, table, terminal
+from bench.report import markdown, needs, quantity, table, terminal
 from bench.report.words import sentences
 from bench.stats import Estimate
 from bench.summary import summaries
@@ -460,22 +459,6 @@ def test_what_a_user_named_is_not_taken_for_markup_of_the_terminal(capsys: pytes
     text = capsys.readouterr().out
     assert "m:[red]x[/red]/single-1/m1/b32 is broken: [bold]why[/nothing]." in text
     assert text.count("m:[red]x[/red]") == 3  # the table's title, the sentence, what the case needs
-
-
-def test_a_picture_is_a_png_with_a_row_for_each_case(tmp_path: Path) -> None:
-    assert picture.save(everything(), tmp_path / "run.png")
-    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    tall, broad, _ = imread(tmp_path / "run.png").shape
-    assert broad == 9 * 120  # inches by dots
-    few = record(measured(case("single"), around(1e-3)), measured(case("data_parallel", 2), around(1e-3)))
-    assert picture.save(few, tmp_path / "few.png")
-    assert imread(tmp_path / "few.png").shape[0] < tall
-
-
-def test_a_record_without_single_makes_no_picture(tmp_path: Path) -> None:
-    assert not picture.save(record(measured(case("data_parallel", 2), around(1e-3))), tmp_path / "run.png")
-    assert not picture.save(record(CaseResult(case("single"))), tmp_path / "run.png")
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_record_of_which_nothing_was_measured_yet_is_still_a_report() -> None:

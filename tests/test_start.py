@@ -20,7 +20,7 @@ from toynet.errors import UsageError
 
 RECORD = "tests/golden/record-2.json"
 # Each of them takes as long to load as everything that a report needs, or longer.
-SLOW = {"chex", "flax", "jax", "jaxlib", "matplotlib", "numpy", "optax", "pandas", "scipy", "sklearn"}
+SLOW = {"altair", "chex", "flax", "jax", "jaxlib", "matplotlib", "numpy", "optax", "pandas", "scipy", "sklearn"}
 # To standard error, at the very end: --help leaves by an exception.
 SCRIPT = """
 import atexit, sys

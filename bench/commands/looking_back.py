@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 import tyro
 
 from bench.arguments import Percent
-from bench.commands.reporting import refused, shown
+from bench.commands.reporting import Format, refused, show
 from bench.commands.status import DONE, UNUSABLE
 from toynet.errors import UsageError
+
+PAGE = Path("results/history.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +29,15 @@ class HistoryCommand:
     """Steps that are waited for, or many in one program."""
     least: Percent = 0.01
     """Changes by less are left out."""
-    format: Literal["terminal", "markdown", "json"] = "terminal"
-    """How; json is for programs."""
+    format: Format = "terminal"
+    """How; html is one page for a browser, with charts, and json is for programs."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The file to write instead of standard output; for html, results/history.html unless another is given."""
 
     def execute(self) -> int:
         from bench.history import history
         from bench.report import trends
+        from bench.report.document import Section
 
         if not self.places:
             raise UsageError("no record and no folder was named; `python -m bench history results/` takes a whole one.")
@@ -41,7 +46,17 @@ class HistoryCommand:
         found = history(self.places, self.kind, self.least)
         for refusal in found.archive.refusals:
             refused(refusal)
+        where = ", ".join(map(str, self.places))
         if not found.archive.runs:
-            raise UsageError(f"{', '.join(map(str, self.places))}: no record of `python -m bench run` is there.")
-        shown([trends.build(found)], self.format)
+            raise UsageError(f"{where}: there is no record of `python -m bench run` to look back on.")
+        charts = ()
+        if self.format == "html":
+            from bench.report.charts import of_history
+
+            charts = tuple(of_history(found))
+        show([Section(where, trends.build(found), charts)], self.format, self.out or _page(self.format))
         return UNUSABLE if found.archive.refusals else DONE
+
+
+def _page(form: Format) -> Path | None:
+    return PAGE if form == "html" else None

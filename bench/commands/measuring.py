@@ -6,7 +6,6 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -116,7 +115,7 @@ class Run(Cases):
     seed: int = 0
     """Of the orders and the cores drawn."""
     out: Path = Path("results/latest.json")
-    """The record; its report (.md) and picture (.png) are written beside it."""
+    """The record; its report (.md) and pictures (.png) are written beside it."""
     quiet: Switch = False
     """Print nothing but errors."""
 
@@ -159,20 +158,12 @@ def _report_of(out: Path) -> None:
 
 
 def _report_beside(record: Any, out: Path) -> None:
-    from bench.growth import QUANTITIES
-    from bench.report import growth_picture, markdown, picture, scaling_picture
+    from bench.report import markdown
+    from bench.report.charts import pictures
     from bench.report.table import build
-    from bench.run import growth_beside
 
     out.with_suffix(".md").write_text(markdown.render(build(record)), encoding="utf-8")
-    drawn = {
-        out.with_suffix(".png"): picture.save,
-        out.with_suffix(".scaling.png"): scaling_picture.save,
-        **{growth_beside(out, over): partial(growth_picture.save, over=over) for over in QUANTITIES},
-    }
-    for path, save in drawn.items():
-        if not save(record, path):
-            path.unlink(missing_ok=True)  # of an earlier run
+    pictures.save(record, out)
 
 
 def _explained(cases: Sequence[Case]) -> list[str]:

@@ -18,80 +18,130 @@ from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.report.document import Report
+    from bench.report.document import Section
+
+Format = Literal["terminal", "markdown", "html", "json"]
+PAGE = Path("results/report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportCommand:
-    """Print records as tables and sentences.
+    """Print records as tables and sentences, or write them as a page with charts.
 
-    Example: python -m bench report results/baseline-cpu.json --format markdown
+    Example: python -m bench report results/baseline-cpu.json --format html -o results/report.html
     """
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files that `run`, `ab`, `gate` or `bench.peers` wrote."""
-    format: Literal["terminal", "markdown", "json"] = "terminal"
-    """How; json is for programs, and has all records in one value."""
+    format: Format = "terminal"
+    """How; html is one page for a browser, and json is for programs: each has all records in one file."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The file to write instead of standard output; for html, results/report.html unless another is given."""
 
     def execute(self) -> int:
         if not self.records:
             raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
+        out = self.out or (PAGE if self.format == "html" else None)
+        if out is not None and out.resolve() in [path.resolve() for path in self.records]:
+            raise UsageError(f"{out} is a record to report, and would be overwritten; give -o another file.")
         status = DONE
-        reports: list[Report] = []
+        sections: list[Section] = []
         for path in self.records:
             try:
-                reports.append(_report(path))
+                sections.append(_section(path, charts=self.format == "html"))
             except UsageError as error:
                 status = refused(error)
-        if reports:
-            shown(reports, self.format)
+        if sections:
+            show(sections, self.format, out)
         return status
 
 
-def shown(reports: Sequence[Report], form: str) -> None:
-    """Prints reports."""
+def show(sections: Sequence[Section], form: Format, out: Path | None) -> None:
+    """Prints them, or writes what would be printed to a file and says where."""
+    if out is not None:
+        _write(sections, form, out)
+        return
     with while_read():
-        if form == "json":
-            from bench.report import structured
-
-            print(structured.render(reports), end="")
-        elif form == "markdown":
-            from bench.report import markdown
-
-            print("\n".join(map(markdown.render, reports)))
-        else:
-            from bench.report import terminal
-
-            for report in reports:
-                terminal.show(report, terminal.console())
+        _print(sections, form)
 
 
-def _report(path: Path) -> Report:
+def _print(sections: Sequence[Section], form: Format) -> None:
+    reports = [section.report for section in sections]
+    if form == "json":
+        from bench.report import structured
+
+        print(structured.render(reports), end="")
+    elif form == "markdown":
+        from bench.report import markdown
+
+        print("\n".join(map(markdown.render, reports)))
+    elif form == "html":
+        from bench.report import page
+
+        print(page.render(sections), end="")
+    else:
+        from bench.report import terminal
+
+        for report in reports:
+            terminal.show(report, terminal.console())
+
+
+def _write(sections: Sequence[Section], form: Format, out: Path) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        _print(sections, form)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text.getvalue(), encoding="utf-8")
+    except OSError as error:
+        why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None
+    with while_read():
+        print(f"{out}: {len(sections)} report{'s' * (len(sections) > 1)}")
+
+
+def _section(path: Path, *, charts: bool = False) -> Section:
+    """The report of a record, and its charts if they are asked for: they take a second to load."""
     from bench import record
     from bench.report import table
+    from bench.report.document import Section
 
     kind = record.tag(path)
     if kind == "comparison":
-        from bench import comparison
-        from bench.report import verdicts
-
-        return verdicts.build(comparison.read(path))
+        return _of_comparison(path, charts=charts)
     if kind == "peers":
         from bench.peers import record as peers
         from bench.peers import report, switches
 
         found = peers.read(path)
-        return switches.build(found) if switches.is_one(found) else report.build(found)
+        return Section(str(path), switches.build(found) if switches.is_one(found) else report.build(found))
     if kind is not None:
         raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
-    return table.build(record.read(path))
+    found = record.read(path)
+    if charts:
+        from bench.report.charts import of_record
+
+        return Section(str(path), table.build(found), tuple(of_record(found)))
+    return Section(str(path), table.build(found))
+
+
+def _of_comparison(path: Path, *, charts: bool) -> Section:
+    from bench import comparison
+    from bench.report import verdicts
+    from bench.report.document import Section
+
+    found = comparison.read(path)
+    if charts:
+        from bench.report.charts import of_comparison
+
+        return Section(str(path), verdicts.build(found), tuple(of_comparison(found)))
+    return Section(str(path), verdicts.build(found))
 
 
 def report_beside(record: Path) -> None:
     """Writes the report of a record as Markdown beside it."""
     from bench.report import markdown
 
-    record.with_suffix(".md").write_text(markdown.render(_report(record)), encoding="utf-8")
+    record.with_suffix(".md").write_text(markdown.render(_section(record).report), encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -1,1 +1,1 @@
-"""A record as people read it: one table model, rendered to a terminal, Markdown and a picture."""
+"""A record as people read it: one table model and charts of it, and how they are shown."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def standing(row: Sequence[str]) -> Literal["broken", "oversubscribed", ""]:
+    """What sets a row apart from the others, which its last cell says."""
+    return "broken" if "BROKEN" in row[-1] else "oversubscribed" if "oversubscribed" in row[-1] else ""
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,13 @@ class Chart:
     drawn: Table
     spec: Mapping[str, Any]
     """Vega-Lite, with its data in it."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A report beside others: what it is of, and its charts."""
+
+    name: str
+    """Of the record's file."""
+    report: Report
+    charts: tuple[Chart, ...] = ()

@@ -14,6 +14,8 @@ T = TypeVar("T")
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _COUNTS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_FLOPS = tuple((unit, f"{name}FLOP") for unit, name in _COUNTS)
+_TICKS = {"s": (_SECONDS, ""), "B": (_BYTES, ""), "FLOP/s": (_FLOPS, "/s"), "1/s": (_COUNTS, "/s")}
 
 DIGITS_WITHOUT_INTERVAL = 2
 _LEAST_S = 1e-10
@@ -101,7 +103,7 @@ def bandwidth(estimate: Estimate) -> str:
 @numbered("FLOP/s")
 def flops(estimate: Estimate) -> str:
     """Floating-point operations a second, such as `110 GFLOP/s ±3%`."""
-    return _scaled(estimate, tuple((unit, f"{name}FLOP") for unit, name in _COUNTS), "/s")
+    return _scaled(estimate, _FLOPS, "/s")
 
 
 @numbered("1/s")
@@ -146,8 +148,12 @@ def size(count: int) -> str:
 
 
 def on_axis(value: float, unit: str) -> str:
-    """A tick of seconds (unit `s`) or bytes (`B`), such as `10 us`."""
-    return _in_units(value, 1, {"s": _SECONDS, "B": _BYTES}[unit])
+    """A tick of a quantity in that unit, such as `10 us`; `x` is a ratio, and `%` a share."""
+    if unit in ("", "x", "%"):
+        return f"{100 * value if unit == '%' else value:.4g}{unit}"
+    units, suffix = _TICKS[unit]
+    size, name = next(((u, n) for u, n in units if abs(value) >= u * (1 - 1e-9)), units[-1])
+    return f"{value / size:.4g} {name}{suffix}" if value else "0"
 
 
 def digits(estimate: Estimate) -> int:

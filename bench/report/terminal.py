@@ -10,9 +10,10 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.report.document import Report, Table
+from bench.report.document import Report, Table, standing
 
 PIPED_WIDTH = 200
+STYLES = {"broken": "red", "oversubscribed": "dim", "": ""}
 
 
 class _Console(Console):
@@ -74,6 +75,5 @@ def _made(table: Table, kept: list[int], *, by_words: bool = False) -> RichTable
         width = max(map(len, words)) if by_words else None
         made.add_column(column.heading, justify="right" if column.numeric else "left", width=width)
     for row in table.rows:
-        style = "red" if "BROKEN" in row[-1] else "dim" if "oversubscribed" in row[-1] else ""
-        made.add_row(*(Text(row[i]) for i in kept), style=style)
+        made.add_row(*(Text(row[i]) for i in kept), style=STYLES[standing(row)])
     return made

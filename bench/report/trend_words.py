@@ -30,7 +30,7 @@ def day(run: Digest) -> str:
 
 def commits(shift: Shift) -> str:
     """Those that may have made the change, as git writes a range: after the first, up to the second."""
-    before, after = map(_commit, shift.within)
+    before, after = map(commit, shift.within)
     return f"{before}, no other" if before == after else f"{before}..{after}"
 
 
@@ -95,8 +95,8 @@ def _together(group: Sequence[Shift]) -> str:
 
 def _why(shift: Shift) -> str:
     before, after = shift.within
-    made = "" if _commit(before) == _commit(after) else f"commits {commits(shift)}"
-    return " or ".join(filter(None, [made, *shift.moved])) or f"no other commit than {_commit(after)}"
+    made = "" if commit(before) == commit(after) else f"commits {commits(shift)}"
+    return " or ".join(filter(None, [made, *shift.moved])) or f"no other commit than {commit(after)}"
 
 
 def _share(ratio: Estimate) -> str:
@@ -160,6 +160,6 @@ def _counted(count: int, one: str, several: str) -> str:
     return f"{count} {one if count == 1 else several}"
 
 
-def _commit(run: Digest) -> str:
+def commit(run: Digest) -> str:
     """Such as `0123456 (dirty)`."""
     return "no commit" if run.commit is None else run.commit[:7] + " (dirty)" * run.dirty

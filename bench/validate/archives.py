@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import os
 import random
@@ -88,7 +89,7 @@ def _records(template: Record, records: int, cases: int) -> Iterator[Record]:
             _result(rng, result, i, machine * (1 + CHANGE * (i == 0 and number >= records // 2)), machine)
             for i, result in enumerate(own)
         ]
-        host = dataclasses.replace(template.host, commit=f"{number:040x}")
+        host = dataclasses.replace(template.host, commit=hashlib.sha1(str(number).encode()).hexdigest())
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1.7e9 + 3600 * number))
         yield msgspec.structs.replace(template, schema=record.SCHEMA, created=created, host=host, cases=tuple(results))
 

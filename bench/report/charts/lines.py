@@ -1,0 +1,57 @@
+"""Series over a count, with intervals; grey where devices share cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+
+from bench.report.charts.axes import ends, same
+from bench.report.charts.view import GREY, Row, bounds, colour, drawn, shape, tips
+from bench.stats import Estimate
+
+SHADED = "oversubscribed: not hardware scaling"
+
+
+def row(series: str, case: str, x: int, y: Estimate, text: str) -> Row:
+    """A point of a series; `text` is its value as tables show it."""
+    return {"series": series, "case": case, "x": x, "y": y.value, **bounds(y), "text": text}
+
+
+def estimates(rows: Sequence[Row]) -> list[Estimate]:
+    """What the rows are of, for an axis."""
+    return [Estimate(row["y"], row["low"], row["high"], 1) for row in rows]
+
+
+def lines(rows: Sequence[Row], x: alt.X, y: alt.Y, what: str) -> list[alt.Chart]:
+    """Lines through the points of each series, their intervals, and the points, of which tooltips tell what it is."""
+    names = list(dict.fromkeys(row["series"] for row in rows))
+    told = tips(series="series", case="case", text=what)
+    base = drawn(rows).encode(x=x, color=colour(names), tooltip=told)
+    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, clip=True)
+    return [
+        base.mark_line(strokeWidth=1.5, clip=True).encode(y=y),
+        intervals.encode(y=same(y, "low"), y2="high:Q"),
+        base.mark_point(filled=True, size=55, opacity=1, clip=True).encode(y=y, shape=shape(names)),
+    ]
+
+
+def shaded(counts: Sequence[int], fair: int, x: alt.X) -> list[alt.Chart]:
+    """The numbers of devices, given in rising order, that share cores; none where none do."""
+    others = [n for n in counts if n > fair]
+    if not others:
+        return []
+    low, high = ends(counts)
+    begin = (max(n for n in counts if n <= fair) * others[0]) ** 0.5 if counts[0] <= fair else low
+    area = drawn([{"x": begin, "end": high, "text": SHADED}]).encode(x=x)
+    words = area.mark_text(align="right", baseline="top", dx=-4, dy=4, fontSize=10)
+    return [
+        area.mark_rect(color=GREY, opacity=0.18).encode(x2="end:Q"),
+        words.encode(x=same(x, "end"), y=alt.value(0), text="text:N"),
+    ]
+
+
+def ideal(rows: Sequence[tuple[float, float]], x: alt.X, y: alt.Y) -> alt.Chart:
+    """A dashed line through the points, (x, y)."""
+    points = drawn([{"x": at, "y": value} for at, value in rows])
+    return points.mark_line(color=GREY, strokeDash=[6, 4], strokeWidth=1.5, clip=True).encode(x=x, y=y)

@@ -1,0 +1,107 @@
+"""How a step's time, the speed-up and the efficiency change over devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import altair as alt
+
+from bench.record import Record
+from bench.report import quantity
+from bench.report.charts import axes
+from bench.report.charts.lines import estimates, ideal, lines, row, shaded
+from bench.report.charts.view import Row, by_workload, chart, table
+from bench.report.document import Chart
+from bench.report.names import label
+from bench.scaling import Point, Series, series
+from bench.stats import Estimate
+from bench.summary import fair_devices, in_restarts
+
+ONE = Estimate(1.0, None, None, 1)
+
+
+def charts(record: Record) -> list[Chart]:
+    """Of each workload that runs on one device and on more: time, speed-up, efficiency."""
+    fair, found = fair_devices(record), _by_workload(record)
+    drawings = (_times, _speedup, _efficiency)
+    return [draw(number, name, own, fair) for number, name, own in found for draw in drawings]
+
+
+def efficiencies(record: Record) -> list[Chart]:
+    """Only those of efficiency."""
+    fair = fair_devices(record)
+    return [_efficiency(number, name, own, fair) for number, name, own in _by_workload(record)]
+
+
+def _by_workload(record: Record) -> list[tuple[int, str, list[Series]]]:
+    return by_workload(record, series(record), lambda one: one.base.case)
+
+
+def _times(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
+    rows = []
+    for one in own:
+        for result in (one.base, *(point.result for point in one.points)):
+            step_s = in_restarts(result, one.kind)
+            assert step_s is not None
+            text = quantity.seconds(step_s)
+            rows.append(row(_series(one), label(result.case, batch=True), result.case.devices, step_s, text))
+    y = alt.Y("y:Q", **axes.logarithmic("time of a step (log scale)", "s", estimates(rows), least=4.0))
+    said = f"Time of a step of {name} over devices, with 95% intervals, both on logarithmic scales."
+    return _over_devices(f"step-time-{number}", f"{name}: step time over devices", said, rows, y, "step", fair)
+
+
+def _speedup(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
+    rows = _against_one(own, "1x", lambda point: (point.speedup, quantity.factor(point.speedup)))
+    most = max(row["x"] for row in rows)
+    found = [*estimates(rows), Estimate(most, None, None, 1)]
+    y = alt.Y("y:Q", **axes.logarithmic("speed-up over one device (log scale)", "x", found))
+    said = f"Speed-up of {name} over devices, with 95% intervals; the dashed line is ideal, as many times as devices."
+    title = f"{name}: speed-up over devices"
+    return _over_devices(f"speed-up-{number}", title, said, rows, y, "speed-up", fair, [(1, 1), (most, most)])
+
+
+def _efficiency(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
+    rows = _against_one(own, "100%", lambda point: (point.efficiency, quantity.percent(point.efficiency)))
+    most = 1.1 * max(row["y"] for row in rows)
+    y = alt.Y("y:Q", **axes.linear("parallel efficiency", "%", 0, most))
+    said = f"Parallel efficiency of {name} over devices, with 95% intervals; the dashed line at 100% is ideal."
+    title = f"{name}: parallel efficiency over devices"
+    ends = axes.ends(sorted({row["x"] for row in rows}))
+    return _over_devices(f"efficiency-{number}", title, said, rows, y, "efficiency", fair, [(n, 1) for n in ends])
+
+
+def _against_one(own: Sequence[Series], base: str, of: Callable[[Point], tuple[Estimate, str]]) -> list[Row]:
+    """The points of each series after its case on one device, whose text is given."""
+    rows = []
+    for one in own:
+        rows.append(row(_series(one), label(one.base.case, batch=True), 1, ONE, base))
+        rows += [
+            row(_series(one), label(point.result.case, batch=True), point.devices, *of(point)) for point in one.points
+        ]
+    return rows
+
+
+def _over_devices(
+    key: str,
+    title: str,
+    said: str,
+    rows: Sequence[Row],
+    y: alt.Y,
+    what: str,
+    fair: int,
+    best: Sequence[tuple[float, float]] = (),
+) -> Chart:
+    counts = sorted({row["x"] for row in rows})
+    x = alt.X("x:Q", **axes.counts("devices", counts))
+    layers = [*shaded(counts, fair, x), *([ideal(best, x, y)] if best else []), *lines(rows, x, y, what)]
+    shown = [(r["series"], quantity.count(r["x"]), r["text"], "oversubscribed" * (r["x"] > fair)) for r in rows]
+    if counts[-1] > fair:
+        said += " Shaded: more devices than cores, which is not hardware scaling."
+    return chart(key, title, said, table(title, ("series", "devices", what, "remarks"), shown), layers)
+
+
+def _series(one: Series) -> str:
+    case = one.base.case
+    what = f"{case.members} members" if case.members > 1 else f"batch {case.batch}"
+    each = " a device" if one.scaling == "weak" else ""
+    return ", ".join([one.mode, *case.variant, one.scaling, what + each])

@@ -1,0 +1,64 @@
+"""Every case against `single`, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+
+from bench.measured import Kind
+from bench.record import Record
+from bench.report import names, quantity
+from bench.report.charts import axes, rows
+from bench.report.charts.view import GREY, bounds, by_workload, chart, colour, drawn, shape, table, tips
+from bench.report.document import Chart
+from bench.summary import Summary, summaries
+
+KINDS: dict[Kind, str] = {"latency": "each step waited for", "fused": "many steps in one program"}
+
+
+def charts(record: Record) -> list[Chart]:
+    """Of each workload of which cases were asked in turn with `single`."""
+    compared = [summary for summary in summaries(record) if summary.speedup]
+    return [_chart(*found) for found in by_workload(record, compared, lambda summary: summary.case)]
+
+
+def _chart(number: int, name: str, own: Sequence[Summary]) -> Chart:
+    title = f"{name}: samples a second, as a multiple of single's"
+    labels = [names.label(summary.case) for summary in own]
+    points = [
+        {
+            "series": KINDS[kind],
+            "case": label,
+            "x": one.speedup[kind].value,
+            **bounds(one.speedup[kind]),
+            "y": i + rows.MIDDLE + (0.1 if kind == "fused" else -0.1),
+            "text": quantity.factor(one.speedup[kind]),
+        }
+        for i, (label, one) in enumerate(zip(labels, own, strict=True))
+        for kind in KINDS
+        if kind in one.speedup
+    ]
+    kinds = [text for text in KINDS.values() if any(point["series"] == text for point in points)]
+    low, high = axes.limits([e for one in own for kind, e in one.speedup.items() if kind in KINDS])
+    x = alt.X("x:Q", **axes.between("times single (log scale)", "x", min(low, 0.95), max(high, 1.05), {}))
+    base = drawn(points).encode(
+        y=alt.Y("y:Q", **rows.places(len(own))), color=colour(kinds), tooltip=tips(case="case", series="of", text="is")
+    )
+    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, clip=True)
+    layers = [
+        *rows.shaded([i for i, one in enumerate(own) if one.oversubscribed], len(own)),
+        drawn([{"x": 1}]).mark_rule(color=GREY).encode(x=x),
+        rows.names(labels),
+        intervals.encode(x=axes.same(x, "low"), x2="high:Q"),
+        base.mark_point(filled=True, size=60, opacity=1).encode(x=x, shape=shape(kinds)),
+    ]
+    said = f"How many times the samples a second of single each case of {name} does, with 95% intervals."
+    if any(one.oversubscribed for one in own):
+        said += " Shaded: more simulated devices than cores, which is not hardware scaling."
+    shown = [
+        (label, *(quantity.factor(one.speedup.get(kind)) for kind in KINDS), "oversubscribed" * one.oversubscribed)
+        for label, one in zip(labels, own, strict=True)
+    ]
+    headings = ("case", *KINDS.values(), "remarks")
+    return chart(f"against-single-{number}", title, said, table(title, headings, shown), layers, rows.ROW * len(own))
