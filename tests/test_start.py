@@ -49,6 +49,7 @@ def loaded(root: Path, module: str, *argv: str) -> tuple[set[str], str]:
         (("list",), "wide/single-1"),
         (("report", RECORD), "fastest here"),
         (("report", RECORD, "--format", "markdown"), "## tutorial"),
+        (("history", "tests/golden"), "tutorial/single-1"),
     ],
 )
 def test_listing_and_reporting_load_neither_jax_nor_numbers(

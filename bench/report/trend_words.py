@@ -129,31 +129,25 @@ def _not_searched(history: History) -> list[str]:
     said = []
     if few:
         said.append(
-            f"{len(few)} case{'s have' if len(few) > 1 else ' has'} fewer than {2 * FEWEST} runs: too few to look for "
-            "changes."
+            f"{_counted(len(few), 'case has', 'cases have')} fewer than {2 * FEWEST} runs: too few to look for changes."
         )
     if without:
         said.append(
-            f"{len(without)} case{'s have' if len(without) > 1 else ' has'} no run that timed the reference workload; "
-            "their step times are shown, and no changes sought, since a slower machine can't be told from a slower "
-            "commit."
+            f"{_counted(len(without), 'case has', 'cases have')} no run that timed the reference workload; step times "
+            "are shown, and no changes sought, since a slower machine can't be told from a slower commit."
         )
     return said
 
 
 def _left_out(history: History) -> list[str]:
     archive = history.archive
-    older = len({run.path for run in archive.runs if not run.reference_s})
-    said = []
-    if older and any(series.older for series in history.series):
-        said.append(f"{_counted(older, 'run is', 'runs are')} of before there was a reference workload, and left out.")
-    if archive.others:
-        said.append(
-            f"{_counted(archive.others, 'file has', 'files have')} something else than a run, and were skipped."
-        )
-    if archive.copies:
-        said.append(f"{_counted(archive.copies, 'file is a copy', 'files are copies')} of a run in another file.")
-    return said
+    older = sum(not run.reference_s for run in archive.runs) if any(series.older for series in history.series) else 0
+    said = [
+        (older, "run is", "runs are", "of before there was a reference workload, and left out where others have it"),
+        (archive.others, "file isn't a run's", "files aren't a run's", "record, and passed over"),
+        (archive.copies, "file is a copy", "files are copies", "of a run that is in another"),
+    ]
+    return [f"{_counted(count, one, several)} {what}." for count, one, several, what in said if count]
 
 
 def _counted(count: int, one: str, several: str) -> str:

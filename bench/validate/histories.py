@@ -34,7 +34,7 @@ def report(found: Validated) -> Said:
         table(QUIET, [_quiet(quiet) for quiet in found.quiet]),
         "## Series with a change",
         f"Searched for changes of {percent(LEAST)} and more, as `bench history` does. Scatter: the standard deviation "
-        "from run to run.",
+        "from run to run. Shares are of all series.",
         table(PLANTED, [_planted(planted) for planted in found.planted]),
         "## What else may happen",
         table(
