@@ -46,10 +46,10 @@ class Digest:
     """Versions, by name."""
     reference_s: tuple[float, ...]
     """Empty in a record of before there was one."""
-    step_s: Mapping[str, tuple[float, ...]]
-    """By the name of the case."""
     ratios: Mapping[str, tuple[float, ...]]
-    """To the reference, from the rounds that both have."""
+    """To the reference, by the name of the case, from the rounds that both have."""
+    step_s: Mapping[str, tuple[float, ...]]
+    """Of cases that have no round with the reference."""
 
 
 def read(path: Path, kind: Kind = "latency") -> Digest | None:
@@ -135,11 +135,13 @@ class _Record(msgspec.Struct, frozen=True):
 def _digest(path: Path, found: _Record, kind: Kind) -> Digest:
     measured = {_name(bytes(result.case)): result.samples for result in found.cases if result.status == "measured"}
     reference = {at: value for samples in measured.values() for at, value in _by_round(samples, REFERENCE)}
-    step_s, ratios = {}, {}
+    ratios, step_s = {}, {}
     for name, samples in measured.items():
         rounds = _by_round(samples, kind)
-        step_s[name] = _restarts(rounds)
-        ratios[name] = _restarts([(at, value / reference[at]) for at, value in rounds if at in reference])
+        if paired := [(at, value / reference[at]) for at, value in rounds if at in reference]:
+            ratios[name] = _restarts(paired)
+        elif rounds:
+            step_s[name] = _restarts(rounds)
     return Digest(
         path=path,
         created=found.created,
@@ -148,8 +150,8 @@ def _digest(path: Path, found: _Record, kind: Kind) -> Digest:
         machine=_machine(found),
         software=_software(found),
         reference_s=_restarts(list(reference.items())),
-        step_s=step_s,
         ratios=ratios,
+        step_s=step_s,
     )
 
 
@@ -163,14 +165,13 @@ def _restarts(rounds: Sequence[tuple[At, float]]) -> tuple[float, ...]:
     restarts: dict[int, list[float]] = {}
     for (restart, _), value in rounds:
         restarts.setdefault(restart, []).append(value)
-    return tuple([_median(values) for values in restarts.values()])
+    return tuple([median(values) for values in restarts.values()])
 
 
-def _median(values: list[float]) -> float:
-    """`statistics.median`, without what it takes to look at its argument."""
-    values.sort()
-    middle = len(values) // 2
-    return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+def median(values: Sequence[float]) -> float:
+    """`statistics.median`, a third as long, for there are a million of them."""
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import archive
 from bench.archive import Archive
 from bench.changes import Change, Trend, trend
-from bench.digest import Digest, Machine
+from bench.digest import Digest, Machine, median
 from bench.measured import Kind
 from bench.processes import mapping
 from bench.stats import Estimate, over_restarts
@@ -116,27 +116,30 @@ def history(places: Sequence[Path], kind: Kind, least: float) -> History:
     """The history that is in files and folders."""
     found = archive.read(places, kind)
     series = _series(found.runs)
-    logs = [[math.log(value) for value in one.values] if one.against_reference else [] for one in series]
-    with mapping(pays=sum(map(len, logs)) >= MANY) as mapped:
-        trends = list(mapped(functools.partial(trend, least=math.log1p(least)), logs))
-    searched = (dataclasses.replace(one, trend=own) for one, own in zip(series, trends, strict=True))
-    return History(found, kind, least, tuple(searched))
+    searched = [one.values if one.against_reference else () for one in series]
+    with mapping(pays=sum(map(len, searched)) >= MANY) as mapped:
+        trends = list(mapped(functools.partial(_trend, least=math.log1p(least)), searched))
+    told = (dataclasses.replace(one, trend=own) for one, own in zip(series, trends, strict=True))
+    return History(found, kind, least, tuple(told))
+
+
+def _trend(values: Sequence[float], least: float) -> Trend:
+    return trend([math.log(value) for value in values], least)
 
 
 def _series(runs: Sequence[Digest]) -> list[Series]:
     by_case: dict[tuple[Machine, str], list[Digest]] = defaultdict(list)
     for run in runs:
-        for case, restarts in run.step_s.items():
-            if restarts:
-                by_case[run.machine, case].append(run)
+        for case in (*run.ratios, *run.step_s):
+            by_case[run.machine, case].append(run)
     return [_of_case(case, machine, own) for (machine, case), own in by_case.items()]
 
 
 def _of_case(case: str, machine: Machine, runs: Sequence[Digest]) -> Series:
     """Where some of its runs have a reference, the others don't count."""
-    having = [run for run in runs if run.ratios[case]]
+    having = [run for run in runs if case in run.ratios]
     counting, against = (having, True) if having else (runs, False)
-    values = tuple(statistics.median(_restarts(run, case, against)) for run in counting)
+    values = tuple([median(_restarts(run, case, against)) for run in counting])
     return Series(case, machine, tuple(counting), values, against, len(runs) - len(counting), Trend())
 
 
