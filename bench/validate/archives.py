@@ -54,12 +54,12 @@ class Timed(msgspec.Struct, frozen=True, kw_only=True):
     """How many it is, at most."""
 
 
-def timed(template: Path, records: int, cases: int, times: int) -> Timed:
+def timed(template: Path, count: int, cases: int, times: int) -> Timed:
     """Makes records, and reads them so many times and once before; raises UsageError if that fails."""
     host = environment.host(ROOT)
     before = environment.load_average()
     with tempfile.TemporaryDirectory() as folder:
-        for number, made in enumerate(_records(record.read(template), records, cases)):
+        for number, made in enumerate(records(record.read(template), count, cases)):
             record.write(made, Path(folder, f"{number:05}.json"))
         taken = [_process(folder) for _ in range(times + 1)][1:]
         size = sum(file.stat().st_size for file in Path(folder).iterdir())
@@ -68,7 +68,7 @@ def timed(template: Path, records: int, cases: int, times: int) -> Timed:
         machine=host_line(host),
         load_before=before,
         load_after=environment.load_average(),
-        records=records,
+        records=count,
         cases=cases,
         bytes=size,
         seconds=seconds,
@@ -78,15 +78,15 @@ def timed(template: Path, records: int, cases: int, times: int) -> Timed:
     )
 
 
-def _records(template: Record, records: int, cases: int) -> Iterator[Record]:
+def records(template: Record, count: int, cases: int) -> Iterator[Record]:
     """As `run` writes them: with the cost, certificates and starts of the template's cases."""
     rng = random.Random(0)
     measured = [result for result in template.cases if result.status == "measured"]
     own = list(itertools.islice(itertools.cycle(measured), cases))
-    for number in range(records):
+    for number in range(count):
         machine = rng.lognormvariate(0, 5 * SCATTER)
         results = [
-            _result(rng, result, i, machine * (1 + CHANGE * (i == 0 and number >= records // 2)), machine)
+            _result(rng, result, i, machine * (1 + CHANGE * (i == 0 and number >= count // 2)), machine)
             for i, result in enumerate(own)
         ]
         host = dataclasses.replace(template.host, commit=hashlib.sha1(str(number).encode()).hexdigest())
