@@ -47,6 +47,7 @@ format: setup
 
 report: setup
 	$(BIN)/python -m bench report results/latest.json
+	$(BIN)/python -m bench report results/latest.json --format html -o results/report.html
 
 # Not the extra `peers`: PyTorch's CPU build comes from an index of its own, and one command alone uses it.
 lock: setup

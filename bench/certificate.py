@@ -26,16 +26,17 @@ CHECKED_MEMBERS = 4
 # Products in bfloat16 are rounded to 2^-8, by each device for its part of a sum: on 8 nets of 1 to 4 hidden layers
 # right gradients were off by up to 0.015 and a step by up to 0.11, a forgotten mask (3 of 256 examples) by 0.1
 # and a factor of two by 1. Means of uneven means (0.01 to 0.03) can't be told from it: float32 shows them.
-GRADIENT_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.06}
-STEP_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.3}
+# TF32, a GPU's own way of float32 products, rounds to 2^-11, an eighth of that.
+GRADIENT_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.06, "tensorfloat32": 0.0075}
+STEP_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.3, "tensorfloat32": 0.04}
 # Where the terms of a whole leaf nearly cancel, as in an output bias, its roundings are still those of its
 # terms (1.1e-4 of such a leaf seen, 0.12 in bfloat16); so a gradient is held against a share of the largest
 # one at least.
-GRADIENT_FLOOR = {"float32": 0.01, "float64": 0.01, "bfloat16": 1.0}
+GRADIENT_FLOOR = {"float32": 0.01, "float64": 0.01, "bfloat16": 1.0, "tensorfloat32": 1.0}
 # Relative to the curve's largest loss. Adam makes a whole step of a gradient near zero, whatever its
 # sign, so roundings grow over an epoch: enough to tell another curve, not to tell another rounding (up to
 # 0.004 in bfloat16).
-CURVE_TOLERANCE = {"float32": 1e-2, "float64": 1e-7, "bfloat16": 0.03}
+CURVE_TOLERANCE = {"float32": 1e-2, "float64": 1e-7, "bfloat16": 0.03, "tensorfloat32": 1e-2}
 
 
 class TraceCount:
@@ -85,7 +86,7 @@ def certify(
     donated; the state after all checks is given back. `batches` has shape (steps, batch, ...) and isn't
     placed. With `fused` an epoch is run as one program; else, since steps are long, its first is the one
     that was run, and its last the one that is compared. `found` are the collectives of the compiled step.
-    `products` is the dtype of the layers' products (None: that of the state).
+    `products` is what the layers' products are rounded to (None: the dtype of the state).
     """
     members = checked_members(program)
     products = products or dtype
@@ -119,7 +120,7 @@ def certify(
     checks += [_not_retraced(again), _expected_collectives(program, found)]
     checks += [_placed(program, state), _shares(program, state, program.place(last))]
     curve = np.ravel(steps.each(np.stack(losses, axis=-1))[0])
-    return Certificate(tuple(checks), members, tuple(curve.tolist())), state
+    return Certificate(tuple(checks), members, tuple(curve.tolist()), products), state
 
 
 def _steps(

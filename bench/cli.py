@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from bench.arguments import Command
 from bench.commands.comparing import Ab, Gate
+from bench.commands.contrasting import Compare
 from bench.commands.doctoring import Doctor
 from bench.commands.looking_back import HistoryCommand
 from bench.commands.measuring import List, Run
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "run": Run,
     "ab": Ab,
     "gate": Gate,
+    "compare": Compare,
     "report": ReportCommand,
     "history": HistoryCommand,
     "project": Project,

@@ -7,6 +7,7 @@ Versions of the format:
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -130,6 +131,17 @@ def _absorb(result: PairResult, event: Event) -> PairResult:
             return replace(result, trial=trial, verdict=trial.verdict or "inconclusive")
         case Broke(why=why):
             return replace(result, verdict="broken", why=why)
+
+
+def outcome(pairs: Sequence[PairResult]) -> Literal["broken", "slower", "inconclusive", "not slower"]:
+    """What a comparison says as a whole: the worst of its pairs decides. Only a new one can't fail it."""
+    found = {pair.verdict for pair in pairs}
+    unmeasured = any(pair.verdict == "not comparable" and pair.a for pair in pairs)
+    if "broken" in found:
+        return "broken"
+    if "slower" in found:
+        return "slower"
+    return "inconclusive" if "inconclusive" in found or unmeasured else "not slower"
 
 
 def read(path: Path) -> Comparison:

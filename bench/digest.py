@@ -129,6 +129,7 @@ class _Record(msgspec.Struct, frozen=True):
     backend: _Backend
     cases: tuple[_Result, ...]
     pinned: bool = True
+    alternation: str = "rounds"
     type: str | None = None
 
 
@@ -182,7 +183,8 @@ def _name(case: bytes) -> str:
 def _machine(found: _Record) -> Machine:
     host, backend = found.host, found.backend
     own = {name: host.environment[name] for name in COMPUTING if name in host.environment}
-    settings = {**own, **backend.settings, **({} if found.pinned else {"pinned": "no"})}
+    measured = {"pinned": str(found.pinned), "alternation": found.alternation}
+    settings = {**own, **backend.settings, **measured}
     return Machine(
         platform=backend.platform,
         device=backend.device_kind,

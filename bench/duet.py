@@ -110,8 +110,9 @@ Event = Agreed | Opened | Broke | Played | Judged
 # devices stay below, another step doesn't.
 FIRST_LOSS_TOLERANCE = 1e-4
 CURVE_TOLERANCE = 1e-3
-# The same where products are in bfloat16, which rounds to 0.004; a curve was off by that after 25 steps.
-COARSE_TOLERANCES = (0.004, 0.03)
+# The same where products are rounded more: bfloat16's by 0.004, and a curve was off by that after 25 steps; those of
+# TF32 by an eighth of that.
+COARSE_TOLERANCES = {"bfloat16": (0.004, 0.03), "tensorfloat32": (0.0005, 0.004)}
 
 
 Judge = Callable[[dict[Pair, Trial]], dict[Pair, Trial]]
@@ -197,8 +198,8 @@ class Duets:
             for side in (A, B):
                 if found[side].failures:
                     raise _Broken(f"{NAMES[side]}: wrong results: {found[side].failures}")
-            coarse = any(case.products == "bfloat16" for case in pair.cases)
-            why = unlike(self._first_losses[pair], (found[A].losses, found[B].losses), coarse=coarse)
+            products = [*(case.products for case in pair.cases), found[A].products, found[B].products]
+            why = unlike(self._first_losses[pair], (found[A].losses, found[B].losses), products)
             if why and not self._allow_different:
                 raise _Broken(f"the sides compute different things: {why}")
             yield Agreed(pair, compiled, found, (a, b), why)
@@ -288,10 +289,13 @@ class Duets:
 
 
 def unlike(
-    first: tuple[float | None, float | None], curves: tuple[Sequence[float], Sequence[float]], *, coarse: bool = False
+    first: tuple[float | None, float | None],
+    curves: tuple[Sequence[float], Sequence[float]],
+    products: Sequence[str] = (),
 ) -> str:
-    """How the losses of two sides differ, in words; empty if they agree but for roundings (`coarse`: bfloat16's)."""
-    of_first, of_curve = COARSE_TOLERANCES if coarse else (FIRST_LOSS_TOLERANCE, CURVE_TOLERANCE)
+    """How the losses of two sides differ, in words; empty if they agree but for roundings, those of `products` too."""
+    coarse = [COARSE_TOLERANCES[name] for name in products if name in COARSE_TOLERANCES]
+    of_first, of_curve = max(coarse, default=(FIRST_LOSS_TOLERANCE, CURVE_TOLERANCE))
     a, b = first
     if a is not None and b is not None and abs(a - b) > of_first * max(abs(a), abs(b)):
         return f"the loss of the first step is {a:.6g} in A and {b:.6g} in B"

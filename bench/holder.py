@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
-from bench import cost, parts, timing
+from bench import cost, parts, rounding, timing
 from bench.cases import Case
 from bench.certificate import TraceCount, certify, checked_members
 from bench.measured import KINDS, PART_KINDS, REFERENCE, Block, Certificate, Compiled, Kind, Parts, Stages
@@ -109,7 +109,7 @@ class Holder:
             fused=not self._long if fused is None else fused,
             seed=SEED,
             dtype=self.case.dtype,
-            products=self.case.products,
+            products=rounding.of(self.case.products, jax.default_backend(), rounding.precision_setting()),
             traces=self._traces,
             found=self._cost.collectives,
         )

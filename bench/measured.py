@@ -120,6 +120,8 @@ class Certificate:
     members_checked: tuple[int, ...]
     losses: tuple[float, ...] = ()
     """Of the first member, in each step of an epoch."""
+    products: str = ""
+    """What the factors of the layers' products may be rounded to (`bench.rounding`); empty in older records."""
 
     @property
     def failures(self) -> str:

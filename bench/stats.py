@@ -82,12 +82,38 @@ def interval(logs: Sequence[float], confidence: float = 0.95) -> Estimate:
     return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half), len(logs))
 
 
+def independent(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """The median of `a` over that of `b`: one positive value for each restart, of two runs that share nothing.
+
+    With Welch's t interval on the logarithms (Welch 1947), whose degrees of freedom needn't be whole; none where
+    either has but one restart. `restarts` are those of whichever has fewer. What the two runs have unlike besides
+    what is compared, such as the hour, isn't in it. Raises ValueError if either has no value.
+    """
+    value, fewest = over_restarts(a).value / over_restarts(b).value, min(len(a), len(b))
+    if fewest == 1:
+        return Estimate(value, None, None, 1)
+    logs = [[math.log(x) for x in values] for values in (a, b)]
+    centre = statistics.fmean(logs[0]) - statistics.fmean(logs[1])
+    half = _welch_half([statistics.variance(each) / len(each) for each in logs], [len(a) - 1, len(b) - 1], confidence)
+    return Estimate(value, min(math.exp(centre - half), value), max(math.exp(centre + half), value), fewest)
+
+
+def _welch_half(variances: Sequence[float], degrees: Sequence[int], confidence: float) -> float:
+    """Half of the interval of a difference of means with those variances, each known to so many degrees of freedom."""
+    total = sum(variances)
+    if total == 0:
+        return 0.0
+    # Shares first: the square of a small variance would be 0.
+    together = 1 / sum((variance / total) ** 2 / known for variance, known in zip(variances, degrees, strict=True))
+    return t_quantile(together, confidence) * math.sqrt(total)
+
+
 @functools.cache
-def t_quantile(degrees: int, confidence: float) -> float:
-    """How far from 0 Student's t lies at most with that probability below 1, for a whole number of degrees of freedom.
+def t_quantile(degrees: float, confidence: float) -> float:
+    """How far from 0 Student's t lies at most with that probability below 1, for 1 degree of freedom or more.
 
     It is scipy's `stdtrit(degrees, (1 + confidence) / 2)`, which takes longer to import than a report to print: found
-    by halving an angle whose tangent is t / sqrt(degrees), in which the distribution is a finite sum.
+    by halving an angle whose tangent is t / sqrt(degrees).
     """
     low, high = 0.0, math.pi / 2
     while low < (middle := (low + high) / 2) < high:
@@ -95,12 +121,19 @@ def t_quantile(degrees: int, confidence: float) -> float:
     return math.sqrt(degrees) * math.tan(middle)
 
 
-def _t_within(degrees: int, angle: float) -> float:
-    """The probability of a t within +-sqrt(degrees) tan(angle) (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    odd = degrees % 2
-    term, total = math.cos(angle) if odd else 1.0, 0.0
-    for power in range(odd, degrees - 1, 2):
+def _t_within(degrees: float, angle: float) -> float:
+    """The probability of a t within +-sqrt(degrees) tan(angle) (Abramowitz and Stegun, 26.7.1)."""
+    return _incomplete_beta(0.5, degrees / 2, math.sin(angle) ** 2, math.cos(angle) ** 2)
+
+
+def _incomplete_beta(a: float, b: float, x: float, rest: float) -> float:
+    """The regularised I_x(a, b) by its series, where it converges quickly (26.5.4 there); `rest` is 1 - x."""
+    if x > rest:
+        return 1 - _incomplete_beta(b, a, rest, x)
+    term = total = 1 / a
+    n = 0
+    while term > 1e-17 * total:
+        term *= (a + b + n) / (a + 1 + n) * x
         total += term
-        term *= (power + 1) / (power + 2) * math.cos(angle) ** 2
-    found = math.sin(angle) * total
-    return (angle + found) * 2 / math.pi if odd else found
+        n += 1
+    return total * x**a * rest**b * math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b))

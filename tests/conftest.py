@@ -1,7 +1,12 @@
 """JAX as the tests need it: set before anything starts it, in this process only (workers get their own)."""
 
+import os
+
 import hypothesis
 import jax
+
+# Where the tests run in a job of GitHub Actions, its summary isn't for what they compare.
+os.environ.pop("GITHUB_STEP_SUMMARY", None)
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)

@@ -28,7 +28,7 @@ def chart(key: str = "points") -> Chart:
             "y": {"field": "y", "type": "quantitative"},
             "color": {"field": "series", "type": "nominal", "scale": {"domain": NAMES}, "legend": {"orient": "top"}},
             "shape": {"field": "series", "type": "nominal", "scale": {"domain": NAMES}},
-            "tooltip": {"field": "series", "type": "nominal"},
+            "tooltip": [{"field": field, "type": "nominal"} for field in ("series", "x")],
         },
         "width": 400,
         "height": 200,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from bench.cases import Case
 from bench.environment import Backend, Host
@@ -97,3 +100,26 @@ def record(
         complete=complete,
         cases=results,
     )
+
+
+def elsewhere(
+    of: Record, *, host: Mapping[str, Any] | None = None, backend: Mapping[str, Any] | None = None, **more: Any
+) -> Record:
+    """The same record as of a machine, software or run that differs in these."""
+    return msgspec.structs.replace(
+        of,
+        host=dataclasses.replace(of.host, **host or {}),
+        backend=dataclasses.replace(of.backend, **backend or {}),
+        **more,
+    )
+
+
+def on_gpu(of: Record, device_kind: str = "a gpu") -> Record:
+    """The same record as of one device of a GPU's kind."""
+    gpu = {"platform": "gpu", "device_kind": device_kind, "device_count": 1, "simulated": False}
+    return elsewhere(of, host={"cpu_model": "another cpu"}, backend=gpu)
+
+
+def computing(of: CaseResult, *losses: float, cost: Cost = COST) -> CaseResult:
+    """The case with these losses in its certificate, and what a step of it costs."""
+    return msgspec.structs.replace(of, certificate=dataclasses.replace(GOOD, losses=losses), cost=cost)

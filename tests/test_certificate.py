@@ -263,6 +263,43 @@ def test_a_forgotten_mask_is_found_among_the_roundings_of_bfloat16() -> None:
     assert failed(made) == {"raw gradients"}
 
 
+def rounded_to_tf32(state: Any) -> Any:
+    """A state whose parameters have the 10 bits after the point that TF32 keeps."""
+
+    def rounded(leaf: Any) -> Any:
+        floats = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jax.lax.reduce_precision(leaf, 8, 10) if floats else leaf
+
+    return jax.tree.map(rounded, state)
+
+
+def test_the_roundings_of_tf32_pass_and_a_mean_of_uneven_means_does_not() -> None:
+    layout, config = modes.Layout(batch=61, data_shards=4), dataclasses.replace(COARSE, compute_dtype=None)
+    right = train.workload("small", config)
+    assert right.gradients
+
+    def rounded(state: Any, batch: Any, axis_name: str | None = None) -> Any:
+        assert right.gradients
+        return right.gradients(rounded_to_tf32(state) if axis_name else state, batch, axis_name)
+
+    def of_means(state: Any, batch: Any, axis_name: str | None = None) -> Any:
+        assert right.gradients
+        own = batch.mask.sum()
+        share = own / jax.lax.psum(own, axis_name) * jax.lax.psum(1, axis_name) if axis_name else 1.0
+        return right.gradients(state, batch._replace(mask=batch.mask / share), axis_name)
+
+    found = certified(dataclasses.replace(right, gradients=rounded), "data_parallel", layout, products="tensorfloat32")
+    assert not found.failures
+    assert found.products == "tensorfloat32"
+    assert failed(certified(dataclasses.replace(right, gradients=rounded), "data_parallel", layout)) == {
+        "raw gradients"
+    }
+    planted = certified(
+        dataclasses.replace(right, gradients=of_means), "data_parallel", layout, products="tensorfloat32"
+    )
+    assert failed(planted) == {"raw gradients"}
+
+
 def test_the_share_of_a_device_is_read_from_the_arrays() -> None:
     made = certified(planted.right, "ensemble_data", modes.Layout(batch=10, members=3, member_shards=2, data_shards=2))
     (share,) = [check for check in made.checks if check.name == "share of a device"]

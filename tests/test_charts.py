@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import msgspec
 import numpy as np
 import pytest
@@ -22,10 +21,24 @@ from test_verdicts_report import comparison, pair
 from bench.breakdown import breakdowns
 from bench.measured import Cost, Kind
 from bench.record import CaseResult, Record
-from bench.report import quantity, scaling, table
-from bench.report.charts import axes, image, of_comparison, of_record, pictures, png
+from bench.report import quantity, table
+from bench.report.charts import (
+    axes,
+    ensembles,
+    growth,
+    image,
+    of_comparison,
+    of_record,
+    parts,
+    pictures,
+    png,
+    samples,
+    scaling,
+    stages,
+)
 from bench.report.document import Chart, Table
 from bench.report.quantity import Number
+from bench.report.scaling import parts_tables, scaling_tables
 from bench.scaling import series
 from bench.summary import summaries
 
@@ -109,7 +122,6 @@ def test_every_chart_is_one_view_of_which_any_series_can_be_hidden() -> None:
     for chart in charts:
         assert re.fullmatch(r"[a-z-]+(-\d+)?", chart.key)
         assert chart.alt.endswith(".")
-        assert alt.LayerChart.from_dict(dict(chart.spec))  # refuses what is no Vega-Lite
         assert chart.spec["params"] == [{"name": "hidden", "value": []}]
         assert not {"hconcat", "vconcat", "concat", "facet", "repeat", "config"} & chart.spec.keys()
         assert all("filter" in layer["transform"][0] for layer in chart.spec["layer"])
@@ -128,6 +140,14 @@ def test_series_are_told_apart_by_another_channel_as_well_as_by_colour() -> None
 
 def _coloured(encoding: Mapping[str, Any]) -> bool:
     return bool(encoding.get("color", {}).get("scale"))
+
+
+def test_tooltips_name_the_case_and_its_number_as_tables_show_it() -> None:
+    for chart in every_chart():
+        told = [{tip["field"] for tip in tips} for tips in within(chart.spec, "tooltip")]
+        assert told
+        assert all({"case", "text"} <= fields for fields in told)
+        assert all(isinstance(row[field], str) for row in rows(chart, *told[0]) for field in told[0])
 
 
 def test_no_mark_is_black_or_white_but_words_on_bars() -> None:
@@ -157,17 +177,16 @@ def test_names_are_data_and_stand_in_no_field_and_no_expression() -> None:
 
 
 def test_workloads_have_charts_of_their_own() -> None:
-    both = record(*scaled().cases, *scaled("wide").cases, parts=True)
-    charts = of_record(both)
-    assert len({chart.key for chart in charts}) == len(charts)
-    assert [chart.key for chart in charts if chart.key.startswith("parts")] == ["parts-1", "parts-2"]
+    both = parts.charts(record(*scaled().cases, *scaled("wide").cases, parts=True))
+    assert [chart.key for chart in both] == ["parts-1", "parts-2"]
+    assert [chart.title.partition(":")[0] for chart in both] == ["tutorial", "wide"]
 
 
 # Numbers are the tables'
 
 
 def test_step_time_speed_up_and_efficiency_are_those_of_the_table_of_scaling() -> None:
-    (told,) = scaling.scaling_tables(series(scaled()))
+    (told,) = scaling_tables(series(scaled()))
     for key, heading in (("step-time", "step"), ("speed-up", "speed-up"), ("efficiency", "efficiency")):
         drawn = rows(of_key(of_scaled(), key))
         assert [row["text"] for row in drawn] == cells(told, heading)
@@ -198,7 +217,7 @@ def test_parts_are_stacked_shares_of_a_step_and_what_overlaps_lies_left_of_0() -
         ("dispatch", pytest.approx(0.75), pytest.approx(1.125)),
         ("rest", pytest.approx(-0.125), 0),
     ]
-    (told,) = scaling.parts_tables(breakdowns(scaled()))
+    (told,) = parts_tables(breakdowns(scaled()))
     for part in ("compute", "collectives", "dispatch", "rest"):
         shown = cells(chart.drawn, part)
         assert all(whole.startswith(own) for own, whole in zip(shown, cells(told, part), strict=True))
@@ -207,7 +226,7 @@ def test_parts_are_stacked_shares_of_a_step_and_what_overlaps_lies_left_of_0() -
 def test_stages_are_those_of_starts_that_no_cache_answered_unless_one_always_did() -> None:
     cold = measured(case("single"), [[1e-3]], compile_s=((0.5, False), (0.1, True), (0.7, False)))
     warm = measured(case("data_parallel", 2), [[1e-3]], compile_s=((0.2, True),))
-    chart = of_key(of_record(record(cold, warm)), "stages")
+    chart = of_key(stages.charts(record(cold, warm)), "stages")
     ends = [[r["end"] for r in rows(chart) if r["row"] == i] for i in (0, 1)]
     assert ends == [pytest.approx([0.1, 0.2, 0.8, 0.9]), pytest.approx([0.1, 0.2, 0.4, 0.5])]
     assert [row["text"] for row in rows(chart) if row["series"] == "compile"] == ["600 ms", "200 ms"]
@@ -228,7 +247,7 @@ def test_the_roofline_has_the_measured_roofs_and_only_cases_whose_devices_share_
 
 def test_throughput_is_over_members_beside_single() -> None:
     of = record(measured(case("single"), [[1e-3]] * 2), *members().cases)
-    drawn = rows(of_key(of_record(of), "throughput"))
+    drawn = rows(of_key(ensembles.charts(of), "throughput"))
     assert [(row["series"], row["x"]) for row in drawn] == [
         ("single", 1),
         ("ensemble", 1),
@@ -256,7 +275,7 @@ def test_growth_has_the_time_of_each_point_its_limits_and_its_memory() -> None:
 def test_series_of_growth_are_named_by_what_they_do_not_share() -> None:
     some = [dataclasses.replace(case("ensemble", members=n), batch=batch) for n in (1, 2, 4) for batch in (32, 64)]
     of = record(*(measured(one, [[1e-3], [1e-3]]) for one in some))
-    chart = of_key(of_record(of), "growth-members-time")
+    chart = of_key(growth.charts(of, ("members",)), "growth-members-time")
     assert list(dict.fromkeys(row["series"] for row in rows(chart))) == ["ensemble, batch 32", "ensemble, batch 64"]
     assert chart.alt.endswith("without --parts no limits.")
 
@@ -265,7 +284,7 @@ def test_blocks_stand_in_the_order_in_which_they_were_run_against_the_median_of_
     of = record(
         measured(case("single"), [[1e-3, 2e-3], [3e-3]]), measured(case("data_parallel", 2), [[4e-3, 5e-3], [6e-3]])
     )
-    drawn = rows(of_key(of_record(of), "samples"))
+    drawn = rows(of_key(samples.charts(of), "samples"))
     assert [(row["x"], row["y"]) for row in drawn if row["series"] == "single"] == [(0, 0.5), (1, 1.0), (2, 1.5)]
     assert [row["against"] for row in drawn if row["series"] == "data_parallel"] == ["-20.0%", "+0.0%", "+20.0%"]
     assert drawn[-1]["at"] == "restart 2, round 1"
@@ -274,7 +293,7 @@ def test_blocks_stand_in_the_order_in_which_they_were_run_against_the_median_of_
 def test_the_median_of_all_cases_shows_what_they_have_in_common() -> None:
     three = [case("single"), case("ensemble", members=8), case("data_parallel", 2)]
     of = record(*(measured(one, [[1e-3, 2e-3], [3e-3]]) for one in three))
-    common = [row for row in rows(of_key(of_record(of), "samples")) if row["whole"]]
+    common = [row for row in rows(of_key(samples.charts(of), "samples")) if row["whole"]]
     assert [(row["x"], row["y"]) for row in common] == [(0, 0.5), (1, 1.0), (2, 1.5)]
 
 
@@ -305,6 +324,14 @@ def test_what_was_not_measured_has_no_chart() -> None:
     assert of_comparison(comparison(msgspec.structs.replace(pair(), verdict="broken"))) == []
 
 
+def test_what_was_counted_as_nothing_has_no_place_on_a_logarithmic_axis() -> None:
+    nothing = Cost(-1.0, 0.0, 0, 0, 0, 0, ())  # as XLA says of what it can't count
+    of = [msgspec.structs.replace(result, cost=nothing) for result in members().cases]
+    keys = [chart.key for chart in of_record(record(*of, parts=True))]
+    assert "growth-members-time-1" in keys
+    assert not {"growth-members-memory-1", "roofline-1"} & set(keys)
+
+
 def test_only_devices_that_share_cores_are_shaded() -> None:
     def shaded(chart: Chart) -> list[dict[str, Any]]:
         data = [row for values in chart.spec["datasets"].values() for row in values]
@@ -313,7 +340,7 @@ def test_only_devices_that_share_cores_are_shaded() -> None:
     (grey,) = shaded(of_key(of_scaled(), "speed-up"))
     assert 2 < grey["x"] < 8 <= grey["end"]
     assert "not hardware scaling" in of_key(of_scaled(), "speed-up").alt
-    fair = of_key(of_record(record(*scaled().cases, cores=8, parts=True)), "speed-up")
+    fair = of_key(scaling.charts(record(*scaled().cases, cores=8, parts=True)), "speed-up")
     assert shaded(fair) == []
     assert "not hardware scaling" not in fair.alt
     assert cells(of_key(of_scaled(), "speed-up").drawn, "remarks") == ["", "", "oversubscribed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -70,7 +71,9 @@ def test_every_element_that_is_opened_is_closed_and_has_an_id_of_its_own(parsed:
         v for _, attributes in parsed.elements for k, v in attributes.items() if k.startswith("aria-") and "by" in k
     }
     assert labels <= set(ids)
-    assert {str(a["href"])[1:] for a in parsed.all("a")} == {"content", "report-1", "report-2"} <= set(ids)
+    links = {str(a["href"])[1:] for a in parsed.all("a")}
+    assert {"content", "report-1", "report-2", "report-1-charts", "report-2-table-2", "report-2-reading"} <= links
+    assert links <= set(ids)
 
 
 def test_nothing_is_named_that_would_be_fetched(text: str, parsed: Parsed) -> None:
@@ -111,15 +114,22 @@ def test_a_name_from_right_to_left_stands_in_a_line_of_its_own_direction(parsed:
     assert parsed.of("bdi").count(RIGHT_TO_LEFT) >= 2 + 2  # the file's, twice; a cell of each report
 
 
+def test_what_would_turn_the_rest_of_a_line_is_shown_as_a_question_mark() -> None:
+    sentences = ("a \u202eb is broken: \x00c.",)
+    text = page.render([Section("r.json", dataclasses.replace(report(), sentences=sentences))])
+    assert "<strong>a \ufffdb is broken: \ufffdc.</strong>" in text
+
+
 def test_a_page_of_one_report_has_its_title_and_no_contents() -> None:
     found = Parsed(page.render([Section("r.json", report())]))
     assert found.of("h1") == [report().title]
     assert len(found.all("h2")) == len(report().tables)
-    assert found.all("nav") == []
+    assert len(found.all("nav")) == 1  # of its parts
 
 
 def test_what_broke_is_said_first() -> None:
-    said = re.findall(r"<li>(.*?)</li>", page.render([Section("r.json", report())]))
+    _, said = page.render([Section("r.json", report())]).split('<ul class="said">')
+    said = re.findall(r"<li>(.*?)</li>", said)
     assert said[0].startswith("<strong>")
     assert said[1:3] == ["single is fastest.", f"{RIGHT_TO_LEFT} is slow."]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from pages import EVIL, NAMES, POINTS, RIGHT_TO_LEFT, report, section
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -28,6 +30,7 @@ FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -119,6 +122,15 @@ def test_names_are_shown_as_texts(opened: webdriver.Chrome) -> None:
     assert first.find_element(By.CSS_SELECTOR, "h2").text == report().title
     figure = opened.find_element(By.ID, "report-1-points")
     assert [button.text for button in figure.find_elements(By.CSS_SELECTOR, ".legend button")] == list(NAMES)
+
+
+def test_a_point_under_the_mouse_says_what_it_is(opened: webdriver.Chrome) -> None:
+    figure = opened.find_element(By.ID, "report-1-points")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", figure)
+    point = figure.find_elements(By.CSS_SELECTOR, ".role-mark.mark-symbol path")[POINTS]
+    ActionChains(opened).move_to_element(point).perform()
+    told = opened.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible td")
+    assert [cell.text for cell in told] == ["series", NAMES[1], "x", "0"]
 
 
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
@@ -231,6 +243,20 @@ def test_it_prints_light_with_everything_open_and_closes_it_again(opened: webdri
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     opened.execute_script("dispatchEvent(new Event('afterprint'))")
     assert opened.execute_script(closed) == before
+
+
+def test_a_chart_that_can_not_be_drawn_says_so_and_shows_its_numbers(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    undrawable = dataclasses.replace(section().charts[0], spec={"width": float("nan")})
+    (tmp_path / "page.html").write_text(page.render([dataclasses.replace(section(), charts=(undrawable,))]))
+    before = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    browser.get((tmp_path / "page.html").as_uri())
+    WebDriverWait(browser, AT_MOST_S, 0.05).until(lambda at: at.execute_script(DRAWN))
+    figure = browser.find_element(By.CSS_SELECTOR, "figure")
+    assert figure.find_element(By.CSS_SELECTOR, ".chart").text.startswith("This chart could not be drawn")
+    assert len(figure.find_elements(By.CSS_SELECTOR, "details[open] tbody tr")) == len(NAMES) * POINTS
+    browser.close()
+    browser.switch_to.window(before)
 
 
 def test_the_first_key_leads_past_the_header(opened: webdriver.Chrome) -> None:

@@ -20,7 +20,20 @@ from toynet.errors import UsageError
 
 RECORD = "tests/golden/record-2.json"
 # Each of them takes as long to load as everything that a report needs, or longer.
-SLOW = {"altair", "chex", "flax", "jax", "jaxlib", "matplotlib", "numpy", "optax", "pandas", "scipy", "sklearn"}
+SLOW = {
+    "altair",
+    "chex",
+    "flax",
+    "jax",
+    "jaxlib",
+    "matplotlib",
+    "numpy",
+    "optax",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "vl_convert",
+}
 # To standard error, at the very end: --help leaves by an exception.
 SCRIPT = """
 import atexit, sys
@@ -49,6 +62,8 @@ def loaded(root: Path, module: str, *argv: str) -> tuple[set[str], str]:
         (("list",), "wide/single-1"),
         (("report", RECORD), "fastest here"),
         (("report", RECORD, "--format", "markdown"), "## tutorial"),
+        (("compare", RECORD, "tests/golden/record-3.json"), "Stored records are not paired"),
+        (("compare", RECORD, "tests/golden/record-3.json", "--format", "json"), "Stored records are not paired"),
         (("history", "tests/golden"), "tutorial/single-1"),
     ],
 )
@@ -72,7 +87,9 @@ def test_reporting_a_comparison_loads_neither_jax_nor_numbers(tmp_path: Path, py
     assert "B is slower than A" in output
 
 
-@pytest.mark.parametrize("argv", [("--help",), ("report", "--help"), ("run", "--help"), ("gate", "--help")])
+@pytest.mark.parametrize(
+    "argv", [("--help",), ("report", "--help"), ("compare", "--help"), ("run", "--help"), ("gate", "--help")]
+)
 def test_help_loads_nothing_of_what_commands_do(argv: tuple[str, ...], pytestconfig: pytest.Config) -> None:
     modules, output = loaded(pytestconfig.rootpath, "bench.cli", *argv)
     assert modules & (SLOW | {"msgspec", "rich", "bench.environment", "bench.live", "bench.record"}) == set()
@@ -116,6 +133,7 @@ def test_what_is_timed_is_the_interpreter_alone_and_commands_that_measure_nothin
         "python -m bench --help": pytest.approx((0.3, 0.3)),
         "python -m bench list": pytest.approx((0.3, 0.3)),
         "python -m bench report r.json": pytest.approx((0.4, 0.4)),
+        "python -m bench compare r.json r.json": pytest.approx((0.5, 0.5)),
         "python -m toynet --help": pytest.approx((0.3, 0.3)),
     }
 
@@ -140,11 +158,14 @@ def test_starts_are_reported_with_their_median_and_interval() -> None:
 
 
 def test_a_start_that_takes_too_long_misses_its_bar_but_the_bare_interpreter_has_none() -> None:
-    slow = started(list=(0.31, 0.31), report=(0.3, 0.3))
+    slow = started(list=(0.31, 0.31), report=(0.3, 0.3), compare=(0.49, 0.49))
     slow.seconds[BARE] = (0.4, 0.4)
     text, missed = start.report(slow)
     assert missed == ["`python -m bench list`: 310.0 ms (310.0 to 310.0), 300 ms allowed"]
     assert missed[0] in text
+    assert start.report(started(compare=(0.51, 0.51)))[1] == [
+        "`python -m bench compare`: 510.0 ms (510.0 to 510.0), 500 ms allowed"
+    ]
 
 
 def test_a_process_is_timed_to_its_end_and_one_that_fails_is_named_with_what_it_said() -> None:

@@ -16,7 +16,7 @@ def a_record() -> Record:
 def test_each_cell_that_shows_a_number_has_it_in_base_units_with_its_interval() -> None:
     single, ensemble = json.loads(structured.render([table.build(a_record())]))["reports"][0]["tables"][0]["rows"]
     latency = single["latency"]
-    assert (latency["text"], latency["value"], latency["unit"]) == ("80 us ±2%", 8e-5, "s")
+    assert (latency["text"], latency["value"], latency["unit"]) == ("80 us ±3%", 8e-5, "s")
     assert latency["low"] < 8e-5 < latency["high"]
     assert ensemble["latency"] == {"text": "200 us", "value": 2e-4, "low": None, "high": None, "unit": "s"}
     assert ensemble["devices"]["text"] == "2x1"

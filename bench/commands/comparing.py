@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class Comparing(Cases):
         with reported(self.out, _report_of), comparing(quiet=self.quiet) as watch:
             comparison = compare(plan, watch)
         _show(comparison, self.out, quiet=self.quiet)
+        _summarise(comparison, self.out)
         return status(comparison.pairs)
 
 
@@ -131,15 +133,10 @@ class Gate(Comparing):
 
 
 def status(pairs: Iterable[PairResult]) -> int:
-    """The exit status of a comparison: the worst of its pairs decides. Only a new one can't fail it."""
-    pairs = list(pairs)
-    found = {pair.verdict for pair in pairs}
-    unmeasured = any(pair.verdict == "not comparable" and pair.a for pair in pairs)
-    if "broken" in found:
-        return BROKEN
-    if "slower" in found:
-        return SLOWER
-    return INCONCLUSIVE if "inconclusive" in found or unmeasured else DONE
+    """The exit status of a comparison."""
+    from bench.comparison import outcome
+
+    return {"broken": BROKEN, "slower": SLOWER, "inconclusive": INCONCLUSIVE, "not slower": DONE}[outcome([*pairs])]
 
 
 def _report_of(out: Path) -> None:
@@ -153,6 +150,20 @@ def _write(report: Report, out: Path) -> None:
     from bench.report import markdown
 
     out.with_suffix(".md").write_text(markdown.render(report), encoding="utf-8")
+
+
+def _summarise(comparison: Comparison, out: Path) -> None:
+    """Adds to the summary of a job of GitHub Actions, in one. That it can't be written changes no verdict."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not summary:
+        return
+    from bench.report.exports import job_summary
+    from bench.report.exports.source import Source
+
+    try:
+        job_summary.append([Source(out, comparison)], Path(summary))
+    except OSError as error:
+        print(f"warning: the job summary, {summary}, can't be written: {error.strerror}.", file=sys.stderr)
 
 
 def _show(comparison: Comparison, out: Path, *, quiet: bool) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from bench.arguments import Percent
-from bench.commands.reporting import Format, refused, show
+from bench.commands.reporting import Format, Out, refused, show, target
 from bench.commands.status import DONE, UNUSABLE
 from toynet.errors import UsageError
 
-PAGE = Path("results/history.html")
+if TYPE_CHECKING:
+    from bench.history import History
+    from bench.report.document import Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +33,11 @@ class HistoryCommand:
     """Changes by less are left out."""
     format: Format = "terminal"
     """How; html is one page for a browser, with charts, and json is for programs."""
-    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """The file to write instead of standard output; for html, results/history.html unless another is given."""
+    out: Out = None
+    """The file to write instead of standard output; for html, results/report.html unless another is given."""
 
     def execute(self) -> int:
         from bench.history import history
-        from bench.report import trends
-        from bench.report.document import Section
 
         if not self.places:
             raise UsageError("no record and no folder was named; `python -m bench history results/` takes a whole one.")
@@ -46,17 +46,20 @@ class HistoryCommand:
         found = history(self.places, self.kind, self.least)
         for refusal in found.archive.refusals:
             refused(refusal)
-        where = ", ".join(map(str, self.places))
-        if not found.archive.runs:
+        runs, where = found.archive.runs, ", ".join(map(str, self.places))
+        if not runs:
             raise UsageError(f"{where}: there is no record of `python -m bench run` to look back on.")
-        charts = ()
-        if self.format == "html":
-            from bench.report.charts import of_history
-
-            charts = tuple(of_history(found))
-        show([Section(where, trends.build(found), charts)], self.format, self.out or _page(self.format))
+        out = target(self.format, self.out, [run.path for run in runs])
+        show([_section(where, found, charts=self.format == "html")], self.format, out)
         return UNUSABLE if found.archive.refusals else DONE
 
 
-def _page(form: Format) -> Path | None:
-    return PAGE if form == "html" else None
+def _section(name: str, found: History, *, charts: bool) -> Section:
+    from bench.report import trends
+    from bench.report.document import Section
+
+    if charts:
+        from bench.report.charts import of_history
+
+        return Section(name, trends.build(found), tuple(of_history(found)))
+    return Section(name, trends.build(found))

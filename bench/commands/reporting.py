@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
+from bench.report import exports
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.report.document import Section
 
 Format = Literal["terminal", "markdown", "html", "json"]
+Out = Annotated[Path | None, tyro.conf.arg(aliases=["-o"])]
 PAGE = Path("results/report.html")
 
 
@@ -33,17 +35,18 @@ class ReportCommand:
 
     records: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files that `run`, `ab`, `gate` or `bench.peers` wrote."""
-    format: Format = "terminal"
-    """How; html is one page for a browser, and json is for programs: each has all records in one file."""
-    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    format: Literal[Format, exports.Format] = "terminal"
+    """How; html is one page for a browser, and json is for programs: each has all records in one file. The rest are for
+    other tools (docs/exports.md)."""
+    out: Out = None
     """The file to write instead of standard output; for html, results/report.html unless another is given."""
 
     def execute(self) -> int:
         if not self.records:
             raise UsageError("no record was named; `python -m bench run` writes one to results/latest.json.")
-        out = self.out or (PAGE if self.format == "html" else None)
-        if out is not None and out.resolve() in [path.resolve() for path in self.records]:
-            raise UsageError(f"{out} is a record to report, and would be overwritten; give -o another file.")
+        out = target(self.format, self.out, self.records)
+        if self.format not in ("terminal", "markdown", "html", "json"):
+            return _export(self.format, self.records, out)
         status = DONE
         sections: list[Section] = []
         for path in self.records:
@@ -56,13 +59,23 @@ class ReportCommand:
         return status
 
 
+def target(form: str, out: Path | None, records: Sequence[Path]) -> Path | None:
+    """The file to write, if any; raises UsageError for one of the records."""
+    out = out or (PAGE if form == "html" else None)
+    if out is not None and out.resolve() in [path.resolve() for path in records]:
+        raise UsageError(f"{out} is a record to report, and would be overwritten; give -o another file.")
+    return out
+
+
 def show(sections: Sequence[Section], form: Format, out: Path | None) -> None:
-    """Prints them, or writes what would be printed to a file and says where."""
-    if out is not None:
-        _write(sections, form, out)
+    """Prints reports, or writes what would be printed into the file."""
+    if out is None:
+        with while_read():
+            _print(sections, form)
         return
-    with while_read():
+    with contextlib.redirect_stdout(io.StringIO()) as text:
         _print(sections, form)
+    _write(text.getvalue(), len(sections), out)
 
 
 def _print(sections: Sequence[Section], form: Format) -> None:
@@ -86,17 +99,28 @@ def _print(sections: Sequence[Section], form: Format) -> None:
             terminal.show(report, terminal.console())
 
 
-def _write(sections: Sequence[Section], form: Format, out: Path) -> None:
-    with contextlib.redirect_stdout(io.StringIO()) as text:
-        _print(sections, form)
+def _export(form: exports.Format, records: Sequence[Path], out: Path | None) -> int:
+    from bench.commands.exporting import exported
+
+    text, status = exported(form, records)
+    if out is None:
+        with while_read():
+            print(text, end="")
+    elif text:
+        _write(text, len(records), out)
+    return status
+
+
+def _write(text: str, reports: int, out: Path) -> None:
+    """Writes the file, and says so."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text.getvalue(), encoding="utf-8")
+        out.write_text(text, encoding="utf-8", errors="replace")  # where a file's name is no UTF-8
     except OSError as error:
         why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
         raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None
     with while_read():
-        print(f"{out}: {len(sections)} report{'s' * (len(sections) > 1)}")
+        print(f"{out}: {reports} report{'s' * (reports > 1)}")
 
 
 def _section(path: Path, *, charts: bool = False) -> Section:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bench.report.document import Report, Table
 
 
 def render(report: Report) -> str:
     """The whole report; ends with a newline."""
-    parts = [f"# {report.title}", "\n".join(f"- {_escaped(line)}" for line in report.environment)]
+    parts = [f"# {escaped(report.title)}", bullets(report.environment)]
     for table in report.tables:
-        parts += [f"## {_escaped(table.title)}", _table(table)]
-    parts += ["\n".join(f"- {_escaped(said)}" for said in report.sentences)]
-    parts += ["\n\n".join(_escaped(line) for line in report.legend)]
+        parts += [f"## {escaped(table.title)}", rows(table)]
+    parts += [bullets(report.sentences)]
+    parts += ["\n\n".join(escaped(line) for line in report.legend)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(table: Table) -> str:
-    headings = [column.heading for column in table.columns]
+def bullets(lines: Iterable[str]) -> str:
+    """A list, an item a line."""
+    return "\n".join(f"- {escaped(line)}" for line in lines)
+
+
+def rows(table: Table) -> str:
+    """A table under its headings, without its title."""
+    headings = [escaped(column.heading) for column in table.columns]
     rules = ["---:" if column.numeric else "---" for column in table.columns]
-    rows = [headings, rules, *([_escaped(cell) for cell in row] for row in table.rows)]
+    rows = [headings, rules, *([escaped(cell) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text that means nothing but itself, on one line."""
     for character in "\\|<>*`[]":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())

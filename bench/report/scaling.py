@@ -82,7 +82,8 @@ def _series(series: Series) -> list[tuple[str, ...]]:
     case = series.base.case
     base = (series.scaling, series.mode, quantity.count(1), quantity.count(case.members), quantity.count(case.batch))
     step = quantity.seconds(in_restarts(series.base, series.kind))
-    return [(*base, step, "1x", "100%", "100%", _remarks(case)), *(_point(series, point) for point in series.points)]
+    one, whole = quantity.Number("1x", 1.0), quantity.Number("100%", 1.0)
+    return [(*base, step, one, whole, whole, _remarks(case)), *(_point(series, point) for point in series.points)]
 
 
 def _point(series: Series, point: Point) -> tuple[str, ...]:
@@ -199,9 +200,11 @@ def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
     told = one.result.parts
     dtype = (told and told.product_dtype) or one.result.case.compute_dtype or one.result.case.dtype
     product, stream = quantity.flops(one.peak_flops_per_s), quantity.bandwidth(one.stream_bytes_per_s)
+    rounded = one.result.certificate.products if one.result.certificate else ""
+    how = f" (rounded to {rounded})" if dtype == "float32" and rounded not in ("", dtype) else ""
     return [
-        f"{workload}: one device reaches {product} in a large matrix product of {dtype}, and {stream} in reading and "
-        "writing a large array."
+        f"{workload}: one device reaches {product} in a large matrix product of {dtype}{how}, and {stream} in reading "
+        "and writing a large array."
     ]
 
 

@@ -38,7 +38,7 @@ def show(report: Report, to: Console) -> None:
         fitting = _fitting(table, to)
         to.print(fitting)
         if left_out := len(table.columns) - len(fitting.columns):
-            to.print(Text(f"{left_out} columns left out; a wider terminal has room, and the .md file.", style="dim"))
+            to.print(Text(f"{left_out} columns left out; a wider terminal has room, and so has Markdown.", style="dim"))
     to.print()
     for said in report.sentences:
         to.print(Text(said), soft_wrap=not to.is_terminal)

@@ -142,12 +142,13 @@ def _counted(pair: PairResult) -> list[tuple[str, str, str]]:
         ("FLOPs of a step are", f"{a.flops:,.0f}", f"{b.flops:,.0f}"),
         ("bytes accessed by a step are", f"{a.accessed_bytes:,.0f}", f"{b.accessed_bytes:,.0f}"),
         ("peak memory is", f"{a.peak_bytes:,} B", f"{b.peak_bytes:,} B"),
-        ("collectives are", _collectives(a.collectives), _collectives(b.collectives)),
+        ("collectives are", collectives(a.collectives), collectives(b.collectives)),
         ("traces of a step are", str(pair.traces[0]), str(pair.traces[1])),
     ]
 
 
-def _collectives(found: Sequence[Collective]) -> str:
+def collectives(found: Sequence[Collective]) -> str:
+    """In words."""
     said = [f"{c.count} {c.kind} of {c.bytes:,} B over {c.group_size}" for c in found]
     return ", ".join(said) or "none"
 

@@ -124,7 +124,7 @@ class Start:
     processes: int = 15
     """Of each command."""
     record: Path = Path("results/baseline-cpu.json")
-    """What is reported."""
+    """What is reported, and compared with itself."""
     out: Path = FOLDER / "start.json"
     """What was found; its report (.md) is written beside it."""
 

@@ -8,14 +8,15 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from bench.report.quantity import rounded
+from bench.report.charts.image import image
+from bench.report.charts.scatter import scattered
 from bench.validate.real import Case, Real
 
-INDEPENDENT, PAIRED = "#D55E00", "#0072B2"  # of Okabe and Ito's palette
+TITLE = "B's step time against A's, which is the same program"
+SAID = (
+    "Above: independent runs, B of one comparison against A of the one before. Below: the same work, paired: live "
+    "workers asked in turn, each restart of them."
+)
 
 
 def independent(cases: Sequence[Case]) -> list[float]:
@@ -31,23 +32,6 @@ def scatter(found: Real, path: Path) -> bool:
     cases = [case for case in found.cases if case.planted.share == 0]
     if len(cases) < 3:
         return False
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True)
-    _draw(above, "independent runs: B of one comparison against A of the one before", independent(cases), INDEPENDENT)
     paired = [log for case in cases for log in case.logs]
-    _draw(below, "the same work, paired: live workers asked in turn, each restart of them", paired, PAIRED)
-    below.set_xlabel("B's step time against A's, which is the same program (%)")
-    figure.savefig(path, dpi=120)
+    image([scattered(TITLE, SAID, {"independent runs": independent(cases), "paired, asked in turn": paired})], path)
     return True
-
-
-def _draw(ax: Axes, title: str, logs: Sequence[float], colour: str) -> None:
-    spread = rounded(100 * statistics.stdev(logs), 2)
-    ax.set_title(f"{title} (n = {len(logs)}, standard deviation {spread}%)", loc="left", fontsize=10)
-    heights = [(7 * i % 11) / 10 for i in range(len(logs))]  # spread out, so that points don't hide each other
-    ax.plot([100 * math.expm1(log) for log in logs], heights, "o", ms=3.5, mew=0, alpha=0.6, color=colour)
-    ax.axvline(0, color="0.4", lw=1)
-    ax.set_yticks([])
-    ax.grid(axis="x", color="0.85", lw=0.6)
-    ax.set_axisbelow(True)

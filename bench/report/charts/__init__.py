@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from bench.compare import Compared
 from bench.comparison import Comparison
 from bench.history import History
 from bench.record import Record
-from bench.report.charts import ensembles, growth, parts, roofline, samples, scaling, single, stages, trends, verdicts
+from bench.report.charts import (
+    compared,
+    ensembles,
+    growth,
+    parts,
+    roofline,
+    samples,
+    scaling,
+    single,
+    stages,
+    trends,
+    verdicts,
+)
 from bench.report.document import Chart
 
 OF_RECORD = (single, scaling, ensembles, growth, parts, roofline, stages, samples)
@@ -19,6 +32,11 @@ def of_record(record: Record) -> list[Chart]:
 def of_comparison(comparison: Comparison) -> list[Chart]:
     """Every chart that the comparison has the data for."""
     return verdicts.charts(comparison)
+
+
+def of_compared(found: Compared) -> list[Chart]:
+    """Every chart that records against the first of them have the data for."""
+    return compared.charts(found)
 
 
 def of_history(history: History) -> list[Chart]:

@@ -38,7 +38,7 @@ def charts(record: Record, over: Sequence[Quantity] = QUANTITIES) -> list[Chart]
         drawn
         for what in over
         for number, name, own in by_workload(record, [g for g in found if g.quantity == what], lambda one: one.case)
-        for drawn in (_time(number, name, own, fair), _memory(number, name, own, fair))
+        for drawn in (_time(number, name, own, fair), *_memory(number, name, own, fair))
     ]
 
 
@@ -69,8 +69,11 @@ def _time(number: int, name: str, own: Sequence[Growth], fair: int) -> Chart:
     return chart(f"growth-{_slug(varied)}-time-{number}", title, said, table(title, headings, shown), layers)
 
 
-def _memory(number: int, name: str, own: Sequence[Growth], fair: int) -> Chart:
+def _memory(number: int, name: str, own: Sequence[Growth], fair: int) -> list[Chart]:
+    """None where the compiler counted none, which has no place on a logarithmic axis."""
     varied = own[0].quantity
+    if any(point.peak_bytes <= 0 for one in own for point in one.points):
+        return []
     rows = [
         _row(_label(one, own), point, Estimate(point.peak_bytes, None, None, 1), quantity.size(point.peak_bytes))
         for one in own
@@ -85,7 +88,7 @@ def _memory(number: int, name: str, own: Sequence[Growth], fair: int) -> Chart:
     said = f"Peak memory of one device, as the compiler counts it, of {name} over {AXES[varied]}; logarithmic scales."
     shown = [(r["series"], quantity.count(r["x"]), r["text"]) for r in rows]
     headings = ("series", AXES[varied], "memory")
-    return chart(f"growth-{_slug(varied)}-memory-{number}", title, said, table(title, headings, shown), layers)
+    return [chart(f"growth-{_slug(varied)}-memory-{number}", title, said, table(title, headings, shown), layers)]
 
 
 def _row(series: str, point: Point, of: Estimate, text: str) -> Row:
@@ -103,7 +106,7 @@ def _shaded(varied: Quantity, rows: Sequence[Row], fair: int, x: alt.X) -> list[
 def _limits(series: str, point: Point) -> Iterator[Row]:
     for limit, said in LIMITS.items():
         seconds = _limit_s(point, limit)
-        if seconds:
+        if seconds and seconds > 0:
             exact = Estimate(seconds, None, None, 1)
             yield {**_row(series, point, exact, quantity.plain_seconds(seconds)), "limit": f"limit: {said}"}
 
@@ -114,14 +117,12 @@ def _limit_lines(limits: Sequence[Row], steps: Sequence[Row], x: alt.X, y: alt.Y
         return []
     kinds = [said for said in (f"limit: {said}" for said in LIMITS.values()) if any(r["limit"] == said for r in limits)]
     names = list(dict.fromkeys(step["series"] for step in steps))
-    base = drawn(limits).encode(
-        x=x,
-        y=y,
-        color=colour(names),
-        strokeDash=dashes("limit", kinds),
-        tooltip=tips(series="series", case="case", limit="of", text="takes"),
-    )
-    return [base.mark_line(strokeWidth=1.2)]
+    base = drawn(limits).encode(x=x, y=y, color=colour(names))
+    told = tips(series="series", case="case", limit="of", text="takes")
+    return [
+        base.mark_line(strokeWidth=1.2).encode(strokeDash=dashes("limit", kinds)),
+        base.mark_circle(size=14, opacity=1).encode(tooltip=told),
+    ]
 
 
 def _limit_s(point: Point, limit: Limit) -> float | None:

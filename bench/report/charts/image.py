@@ -18,7 +18,12 @@ GAP = 24
 PADDING = 12
 # Of a line.
 SUBTITLE_LETTERS = 105
-LIGHT: Mapping[str, Any] = {"background": "white", "font": "sans-serif", "padding": PADDING}
+LIGHT: Mapping[str, Any] = {
+    "background": "white",
+    "font": "sans-serif",
+    "padding": PADDING,
+    "legend": {"orient": "bottom", "columns": 2, "labelLimit": 0, "symbolSize": 70, "symbolOpacity": 1},
+}
 # What a chart defines in its SVG, where another has the same.
 _DEFINED = re.compile(r'(?<=id=")(?=clip|gradient)|(?<=url\(#)(?=clip|gradient)')
 _SIZE = re.compile(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"')

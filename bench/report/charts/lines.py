@@ -26,13 +26,13 @@ def estimates(rows: Sequence[Row]) -> list[Estimate]:
 def lines(rows: Sequence[Row], x: alt.X, y: alt.Y, what: str) -> list[alt.Chart]:
     """Lines through the points of each series, their intervals, and the points, of which tooltips tell what it is."""
     names = list(dict.fromkeys(row["series"] for row in rows))
-    told = tips(series="series", case="case", text=what)
-    base = drawn(rows).encode(x=x, color=colour(names), tooltip=told)
-    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, clip=True)
+    base = drawn(rows).encode(x=x, color=colour(names))
+    told = base.encode(tooltip=tips(series="series", case="case", text=what))  # of a line it would be its first point's
+    intervals = told.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, clip=True)
     return [
         base.mark_line(strokeWidth=1.5, clip=True).encode(y=y),
         intervals.encode(y=same(y, "low"), y2="high:Q"),
-        base.mark_point(filled=True, size=55, opacity=1, clip=True).encode(y=y, shape=shape(names)),
+        told.mark_point(filled=True, size=60, opacity=1, clip=True).encode(y=y, shape=shape(names)),
     ]
 
 

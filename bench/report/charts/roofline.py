@@ -71,7 +71,7 @@ def _spots(some: Sequence[Breakdown]) -> Iterator[Spot]:
         result, cost = one.result, one.result.cost
         step_s = in_restarts(result, "fused" if has_fused(result) else "latency")
         loops = result.case.path == "fast" or (cost is not None and cost.unknown_loops)
-        if cost and step_s and not loops and cost.flops and cost.accessed_bytes:
+        if cost and step_s and not loops and cost.flops > 0 and cost.accessed_bytes > 0:
             yield Spot(result, cost.flops / cost.accessed_bytes, step_s.inverse().times(cost.flops))
 
 
@@ -108,9 +108,10 @@ def _chart(number: int, name: str, roofs: Roofs, spots: Sequence[Spot]) -> Chart
         base.transform_filter("isValid(datum.low)").mark_rule().encode(y=same(y, "low"), y2="high:Q"),
         base.mark_point(filled=True, size=60, opacity=1).encode(y=y, shape=shape(modes)),
     ]
+    product, array = quantity.flops(roofs.flops_per_s), quantity.bandwidth(roofs.bytes_per_s)
     said = (
         f"FLOP/s of steps of {name} on one device over their FLOPs a byte accessed, under what a large product "
-        f"({quantity.flops(roofs.flops_per_s)}) and a large array ({quantity.bandwidth(roofs.bytes_per_s)}) reach."
+        f"({product}) and a large array ({array}) reach. Above the latter, caches answer."
     )
     shown = [(point["case"], point["intensity"], point["text"]) for point in points]
     return chart(f"roofline-{number}", title, said, table(title, ("case", "FLOPs a byte", "FLOP/s"), shown), layers)

@@ -29,7 +29,7 @@ def names(texts: Sequence[str]) -> alt.Chart:
     """The name of each row, in the text colour of whoever shows the chart."""
     rows = [{"y": i + NAME, "text": text} for i, text in enumerate(texts)]
     here = drawn(rows).encode(x=alt.value(2), y=alt.Y("y:Q", **places(len(texts))), text="text:N")
-    return here.mark_text(align="left", baseline="middle", fontSize=11)
+    return here.mark_text(align="left", baseline="middle", fontSize=11, limit=alt.ExprRef("width - 4"))
 
 
 def shaded(numbers: Collection[int], rows: int) -> list[alt.Chart]:

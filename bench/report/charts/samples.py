@@ -44,7 +44,7 @@ def _chart(number: int, name: str, own: Sequence[CaseResult]) -> Chart:
     told = tips(case="case", text="step", against="against its median", at="in")
     marked = {"shape": shape(series), "tooltip": told}
     layers = [
-        drawn(begins).mark_rule(color=GREY, strokeDash=[2, 3]).encode(x=x),
+        drawn(begins).mark_rule(color=GREY, strokeDash=[2, 3], opacity=0.6).encode(x=x),
         each.mark_line(strokeWidth=0.7, opacity=0.5).encode(detail=["case:N", "restart:N"]),
         each.mark_point(filled=True, size=22, opacity=0.9).encode(**marked),
         all_cases.mark_line(strokeWidth=3).encode(detail="restart:N"),

@@ -21,7 +21,8 @@ CACHED = "a compilation cache answered"
 
 def charts(record: Record) -> list[Chart]:
     """Of each workload of which cases were measured."""
-    found = [(result, of) for result in record.cases if result.status == "measured" and (of := stages(result))]
+    measured = [(result, stages(result)) for result in record.cases if result.status == "measured"]
+    found = [(result, of) for result, of in measured if of and _seconds(of, "compile") > 0]
     return [_chart(*own) for own in by_workload(record, found, lambda pair: pair[0].case)]
 
 

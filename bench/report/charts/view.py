@@ -64,28 +64,27 @@ def bounds(of: Estimate) -> dict[str, float | None]:
 
 
 def colour(series: Sequence[str], among: Sequence[str] = ()) -> alt.Color:
-    """A colour for each series, by its place `among` all that there may be, and their legend."""
-    return alt.Color("series:N", scale=_scale(series, COLOURS, among), legend=_legend(columns=2, size=70))
+    """A colour for each series, by its place `among` all that there may be.
+
+    How their legend looks, and whether there is one, is left to the configuration of whoever shows the chart.
+    """
+    return alt.Color("series:N", title=None, scale=_scale(series, COLOURS, among))
 
 
 def shape(series: Sequence[str], among: Sequence[str] = ()) -> alt.Shape:
     """A shape for each series, likewise."""
-    return alt.Shape("series:N", scale=_scale(series, SHAPES, among), legend=_legend(columns=2, size=70))
+    return alt.Shape("series:N", title=None, scale=_scale(series, SHAPES, among))
 
 
 def dashes(field: str, values: Sequence[str]) -> alt.StrokeDash:
-    """Dashes for each value of a field."""
-    return alt.StrokeDash(f"{field}:N", scale=_scale(values, DASHES), legend=_legend(columns=1, size=500))
+    """Dashes for each value of another field, with a legend of their own."""
+    legend = alt.Legend(orient="bottom", columns=1, labelLimit=0, symbolSize=500)
+    return alt.StrokeDash(f"{field}:N", title=None, scale=_scale(values, DASHES), legend=legend)
 
 
 def tips(**titles: str) -> list[alt.Tooltip]:
     """Fields of text, with what they are."""
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
-
-
-def _legend(columns: int, size: int) -> alt.Legend:
-    """Below, in whole words."""
-    return alt.Legend(title=None, orient="bottom", columns=columns, labelLimit=0, symbolSize=size, symbolOpacity=1)
 
 
 def _scale(series: Sequence[str], values: Sequence[Any], among: Sequence[str] = ()) -> alt.Scale:

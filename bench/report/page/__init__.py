@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from bench.report.document import Section, Table
 from bench.report.page import figures, scripts, tables
+from bench.report.page.texts import name, plain
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -23,13 +23,13 @@ def render(sections: Sequence[Section]) -> str:
             '<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{scripts.policy(run)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>",
+            f"<title>{plain(title)}</title>",
             f"<style>{scripts.part('style.css')}</style>",
             "</head>",
             "<body>",
             '<a class="skip" href="#content">Skip to the content</a>',
             "<header>",
-            f"<h1>{escape(title)}</h1>",
+            f"<h1>{plain(title)}</h1>",
             '<button type="button" id="dark" aria-pressed="false">Dark</button>',
             "</header>",
             *([] if alone else [_contents(sections)]),
@@ -46,16 +46,26 @@ def render(sections: Sequence[Section]) -> str:
 def _contents(sections: Sequence[Section]) -> str:
     """A link to each report."""
     links = (
-        f'<a href="#report-{n}">{escape(section.report.title)}</a> {_file(section)}'
+        f'<a href="#report-{n}">{plain(section.report.title)}</a> {_file(section)}'
         for n, section in enumerate(sections, start=1)
     )
     return f'<nav aria-label="Reports">\n{_list(links, "contents")}\n</nav>'
 
 
+def _parts(section: Section, key: str) -> str:
+    """A link to each part of a report."""
+    named = [(f"{key}-table-{n}", table.title) for n, table in enumerate(section.report.tables, start=1)]
+    charts = [(f"{key}-charts", "Charts")] if section.charts else []
+    links = (
+        f'<a href="#{at}">{name(said)}</a>' for at, said in [*charts, *named, (f"{key}-reading", "How to read it")]
+    )
+    return f'<nav aria-label="Parts of {plain(section.name)}">\n{_list(links, "parts")}\n</nav>'
+
+
 def _section(key: str, section: Section, *, alone: bool) -> str:
     """A report, whose title is the page's where it is alone."""
     report = section.report
-    title = [] if alone else [f"<h2>{escape(report.title)}</h2>"]
+    title = [] if alone else [f"<h2>{plain(report.title)}</h2>"]
     heading = "h2" if alone else "h3"
     charts = [figures.figure(chart, f"{key}-{chart.key}") for chart in section.charts]
     return "\n".join(
@@ -63,15 +73,14 @@ def _section(key: str, section: Section, *, alone: bool) -> str:
             f'<section id="{key}">',
             *title,
             f"<p>{_file(section)}</p>",
-            '<div class="top">',
+            _parts(section, key),
             _list(map(_sentence, _urgent_first(report.sentences)), "said"),
-            _list(map(escape, report.environment), "environment"),
-            "</div>",
-            *(['<div class="charts">', *charts, "</div>"] if charts else []),
+            _list(map(plain, report.environment), "environment"),
+            *([f'<div class="charts" id="{key}-charts">', *charts, "</div>"] if charts else []),
             *(_table(table, heading, f"{key}-table-{n}") for n, table in enumerate(report.tables, start=1)),
-            '<details class="reading" open>',
+            f'<details class="reading" id="{key}-reading" open>',
             "<summary>How to read it</summary>",
-            *(f"<p>{escape(line)}</p>" for line in report.legend),
+            *(f"<p>{plain(line)}</p>" for line in report.legend),
             "</details>",
             "</section>",
         ]
@@ -79,12 +88,11 @@ def _section(key: str, section: Section, *, alone: bool) -> str:
 
 
 def _table(table: Table, heading: str, key: str) -> str:
-    return f'<{heading} id="{key}"><bdi>{escape(table.title)}</bdi></{heading}>\n{tables.table(table, key)}'
+    return f'<{heading} id="{key}">{name(table.title)}</{heading}>\n{tables.table(table, key)}'
 
 
 def _file(section: Section) -> str:
-    """A name in a line of its own direction, so that one written from right to left doesn't turn what stands beside."""
-    return f'<bdi class="file">{escape(section.name)}</bdi>'
+    return f'<span class="file">{name(section.name)}</span>'
 
 
 def _urgent_first(sentences: Sequence[str]) -> list[str]:
@@ -97,8 +105,8 @@ def _is_urgent(said: str) -> bool:
 
 
 def _sentence(said: str) -> str:
-    return f"<strong>{escape(said)}</strong>" if _is_urgent(said) else escape(said)
+    return f"<strong>{plain(said)}</strong>" if _is_urgent(said) else plain(said)
 
 
-def _list(items: Iterable[str], name: str) -> str:
-    return "\n".join([f'<ul class="{name}">', *(f"<li>{item}</li>" for item in items), "</ul>"])
+def _list(items: Iterable[str], kind: str) -> str:
+    return "\n".join([f'<ul class="{kind}">', *(f"<li>{item}</li>" for item in items), "</ul>"])

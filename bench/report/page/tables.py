@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from html import escape
 
 from bench.report.document import Column, Table, standing
+from bench.report.page.texts import name, plain
 from bench.report.quantity import Number
 
 
@@ -28,7 +28,7 @@ def table(of: Table, labelled: str) -> str:
 
 
 def _heading(column: Column) -> str:
-    button = f'<button type="button">{escape(column.heading)}</button>'
+    button = f'<button type="button">{plain(column.heading)}</button>'
     return f'<th scope="col"{_side(column)} aria-sort="none">{button}</th>'
 
 
@@ -46,8 +46,8 @@ def _attributes(column: Column, cell: str) -> str:
 def _text(column: Column, cell: str) -> str:
     """A verdict is set off; a name has a direction of its own."""
     if column.heading == "verdict":
-        return f'<span class="verdict" data-is="{escape(cell.lower())}">{escape(cell)}</span>'
-    return escape(cell) if column.numeric else f"<bdi>{escape(cell)}</bdi>"
+        return f'<span class="verdict" data-is="{plain(cell.lower())}">{plain(cell)}</span>'
+    return plain(cell) if column.numeric else name(cell)
 
 
 def _side(column: Column) -> str:

@@ -1,0 +1,78 @@
+"""`bench compare`: stored records held against the first of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from bench.commands.reporting import Format, Out, refused, show, target
+from bench.commands.status import DONE, INCONCLUSIVE, UNUSABLE
+from toynet.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.compare import Compared
+    from bench.record import Record
+    from bench.report.document import Section
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Hold stored records against the first of them: other hardware, or other versions on the same. Not paired.
+
+    Exit status 3 if something that they share isn't comparable. Example:
+    python -m bench compare results/baseline-cpu.json results/latest.json
+    """
+
+    records: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Files that `run` wrote, two or more."""
+    format: Format = "terminal"
+    """How; html is one page for a browser, json is for programs."""
+    out: Out = None
+    """The file to write instead of standard output; for html, results/report.html unless another is given."""
+
+    def execute(self) -> int:
+        if len(self.records) < 2:
+            raise UsageError(
+                f"two records or more were expected, got {len(self.records)}; `python -m bench run` writes them."
+            )
+        out = target(self.format, self.out, self.records)
+        status = DONE
+        read: list[tuple[Path, Record]] = []
+        for path in self.records:
+            try:
+                read.append((path, _of_a_run(path)))
+            except UsageError as error:
+                status = refused(error)
+        if len(read) < 2:
+            return status
+        from bench import compare
+
+        names = compare.names([path for path, _ in read])
+        found = compare.compared([(name, record) for name, (_, record) in zip(names, read, strict=True)])
+        show([_section(found, charts=self.format == "html")], self.format, out)
+        whole = all(contrast.whole for contrast in found.contrasts)
+        return status if whole or status == UNUSABLE else INCONCLUSIVE
+
+
+def _section(found: Compared, *, charts: bool) -> Section:
+    from bench.report import compared
+    from bench.report.document import Section
+
+    name = ", ".join(held.name for held in found.records)
+    if charts:
+        from bench.report.charts import of_compared
+
+        return Section(name, compared.build(found), tuple(of_compared(found)))
+    return Section(name, compared.build(found))
+
+
+def _of_a_run(path: Path) -> Record:
+    """Raises UsageError for the file of another command, too."""
+    from bench import record
+
+    if (kind := record.tag(path)) is not None:
+        raise UsageError(f"{path} is a {kind}, and a record of `python -m bench run` was expected.")
+    return record.read(path)

@@ -1,0 +1,131 @@
+"""The report of records that are held against the first of them: a table a workload, what differs, what it means."""
+
+from __future__ import annotations
+
+from bench.compare import COMPARED, Compared, Contrast, Held
+from bench.report import contrasts, counts, quantity, surroundings
+from bench.report.document import Column, Report, Table
+from bench.summary import Summary
+
+_CASE = (
+    Column("mode", numeric=False),
+    Column("devices"),
+    Column("members"),
+    Column("batch", expendable=6),
+)
+_REMARKS = Column("remarks", numeric=False)
+
+LEGEND = (
+    "latency: a step that is waited for. fused: one of many steps in one program. The median over restarts, ± half of "
+    "its 95% interval, which comes from the restarts. compile: the step alone, without tracing. memory: arguments, "
+    "outputs and temporaries on one device, as the compiler counts them.",
+    "vs: how many times as fast a record's step is as {base}'s, latency against latency, fused against fused, and "
+    "examples a second by the fastest way that each has; the 95% interval is Welch's, from the restarts of both.",
+    "An empty cell wasn't measured, or isn't comparable.",
+)
+
+
+def build(found: Compared) -> Report:
+    """The report of a comparison."""
+    tables = [_cases(found, workload) for workload in _workloads(found)]
+    differing = surroundings.table(found.records)
+    counted = [counts.table(found.base, contrast) for contrast in found.contrasts]
+    return Report(
+        title=f"{_listed([contrast.other.name for contrast in found.contrasts])} against {found.base.name}",
+        environment=tuple(surroundings.line(held) for held in found.records),
+        tables=tuple(table for table in (*tables, differing, *counted) if table.rows),
+        sentences=contrasts.sentences(found),
+        legend=tuple(line.replace("{base}", found.base.name) for line in LEGEND) if tables else (),
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+
+
+def _workloads(found: Compared) -> list[str]:
+    """Those of which there is a case to show, in the base's order."""
+    matched = {name for contrast in found.contrasts for name in contrast.matches}
+    return list(dict.fromkeys(s.case.workload for name, s in found.base.cases.items() if name in matched))
+
+
+def _cases(found: Compared, workload: str) -> Table:
+    shown = [contrast for contrast in found.contrasts if contrast.matches]
+    cases = [
+        summary
+        for name, summary in found.base.cases.items()
+        if summary.case.workload == workload and any(name in contrast.matches for contrast in shown)
+    ]
+    columns = [*_CASE, *_timed(found.base), *_compiled(found.base)]
+    for contrast in shown:
+        other = contrast.other
+        columns += [*_timed(other), *_versus(found.base, other), *_compiled(other)]
+    rows = [
+        (
+            *_case_cells(summary),
+            *(*_timed_cells(summary), *_compiled_cells(summary)),
+            *(cell for contrast in shown for cell in _cells_of(contrast, summary.case.name)),
+            _remarks(found, shown, summary),
+        )
+        for summary in cases
+    ]
+    return Table(workload, (*columns, _REMARKS), tuple(rows))
+
+
+def _timed(held: Held) -> list[Column]:
+    return [Column(f"{held.name} latency", 2), Column(f"{held.name} fused", 3)]
+
+
+def _versus(base: Held, other: Held) -> list[Column]:
+    expendable = {"": 0, " fused": 1, " samples/s": 4}
+    return [Column(f"{other.name}{what} vs {base.name}", most) for what, most in expendable.items()]
+
+
+def _compiled(held: Held) -> list[Column]:
+    return [Column(f"{held.name} memory", 5), Column(f"{held.name} compile", 5)]
+
+
+def _case_cells(summary: Summary) -> tuple[str, ...]:
+    case = summary.case
+    mode = case.mode + (" deterministic" if case.deterministic else "")
+    devices = quantity.Number(case.mesh, case.devices)
+    return mode, devices, quantity.count(case.members), quantity.count(case.batch)
+
+
+def _cells_of(contrast: Contrast, name: str) -> tuple[str, ...]:
+    """What a record has of a case, if it has it, and its ratios."""
+    match, summary = contrast.matches.get(name), contrast.other.cases.get(name)
+    ratios = [quantity.factor(match.ratio.get(kind) if match else None) for kind in COMPARED]
+    return (*_timed_cells(summary), *ratios, quantity.factor(match.rate if match else None), *_compiled_cells(summary))
+
+
+def _timed_cells(summary: Summary | None) -> tuple[str, ...]:
+    step_s = summary.step_s if summary else {}
+    return quantity.seconds(step_s.get("latency")), quantity.seconds(step_s.get("fused"))
+
+
+def _compiled_cells(summary: Summary | None) -> tuple[str, ...]:
+    if summary is None or not summary.step_s or summary.result.cost is None:
+        return "", ""
+    return quantity.size(summary.result.cost.peak_bytes), quantity.plain_seconds(summary.compile_s)
+
+
+def _remarks(found: Compared, shown: list[Contrast], summary: Summary) -> str:
+    name = summary.case.name
+    held = [(each.name, each.cases[name]) for each in (found.base, *(c.other for c in shown)) if name in each.cases]
+    apart = [contrast.other.name for contrast in shown if name in contrast.matches and contrast.matches[name].unlike]
+    return ", ".join(
+        [
+            *summary.case.variant,
+            *(f"BROKEN in {which}" for which, each in held if each.result.status == "broken"),
+            *(f"not comparable with {which}" for which in apart),
+            *_oversubscribed([(which, each.oversubscribed) for which, each in held]),
+        ]
+    )
+
+
+def _oversubscribed(held: list[tuple[str, bool]]) -> list[str]:
+    """Where it is; without names where it is everywhere."""
+    if all(is_so for _, is_so in held):
+        return ["oversubscribed"]
+    return [f"oversubscribed in {which}" for which, is_so in held if is_so]

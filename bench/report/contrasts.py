@@ -1,0 +1,120 @@
+"""What records that are held against the first of them mean, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.compare import COMPARED, Compared, Contrast, Held, Match
+from bench.likeness import Unlike
+from bench.measured import Kind
+from bench.report import caveats, counts, names, quantity
+from bench.stats import Estimate
+from bench.summary import Summary
+
+# Of cases that a sentence says the same of.
+NAMED = 3
+_STEPS = {"latency": "steps that are waited for", "fused": "fused steps"}
+# Of versions, less is claimed: the moment may have made the difference.
+_FASTER = {"hardware": "is faster than", "versions": "took less time than"}
+_SLOWER = {"hardware": "is slower than", "versions": "took more time than"}
+
+
+def sentences(found: Compared) -> tuple[str, ...]:
+    """As what records compare, where one is faster, what isn't comparable or is missing, and what that is worth."""
+    said = [_relation(found.base, contrast) for contrast in found.contrasts]
+    for contrast in found.contrasts:
+        said += _findings(found.base, contrast)
+    for contrast in found.contrasts:
+        said += counts.sentences(found.base, contrast)
+        said += _not_comparable(found.base, contrast)
+        said += _unmeasured(found.base, contrast)
+        said += _missing(found.base, contrast)
+    return (*said, *caveats.sentences(found))
+
+
+def _relation(base: Held, contrast: Contrast) -> str:
+    other = contrast.other
+    match contrast.relation:
+        case "hardware":
+            return f"{other.name} and {base.name} compare as hardware: {_machine(other)}, against {_machine(base)}."
+        case "versions":
+            return f"{other.name} and {base.name} compare as versions on machines of one kind: {_machine(base)}."
+    return f"{other.name} is not comparable with {base.name}: {_in_both(contrast.unlike, base, other)}."
+
+
+def _machine(held: Held) -> str:
+    """What its kind is made of."""
+    backend, host = held.record.backend, held.record.host
+    if backend.platform != "cpu":
+        return f"{backend.platform} {backend.device_kind}"
+    return f"{host.cpu_model} with {len(host.usable_cores)} usable core{'s' * (len(host.usable_cores) > 1)}"
+
+
+def _in_both(unlike: Sequence[Unlike], base: Held, other: Held) -> str:
+    return "; ".join(f"{u.key} is {u.base} in {base.name} and {u.other} in {other.name}" for u in unlike)
+
+
+def _findings(base: Held, contrast: Contrast) -> Iterator[str]:
+    """For each workload and way of running steps, of which cases the interval says which record is faster."""
+    for workload in dict.fromkeys(match.base.case.workload for match in contrast.matches.values()):
+        matches = [m for m in contrast.matches.values() if m.base.case.workload == workload]
+        for kind in reversed(COMPARED):
+            fair = [m for m in matches if kind in m.ratio and (contrast.relation == "versions" or not m.oversubscribed)]
+            if fair:
+                yield f"{workload}, {_STEPS[kind]}: {_finding(base, contrast, fair, kind)}."
+
+
+def _finding(base: Held, contrast: Contrast, fair: Sequence[Match], kind: Kind) -> str:
+    """The cases that are faster, those that are slower, those of which it isn't clear; the largest ratios first."""
+    other, n = contrast.other.name, f"of {len(fair)} case{'s' * (len(fair) > 1)}"
+    ratios = sorted(((m, m.ratio[kind]) for m in fair), key=lambda pair: -pair[1].value)
+    faster = [(m, r) for m, r in ratios if r.low is not None and r.low > 1]
+    slower = [(m, r.inverse()) for m, r in reversed(ratios) if r.high is not None and r.high < 1]
+    unclear = [(m, r) for m, r in ratios if r.low is not None and r.high is not None and r.low <= 1 <= r.high]
+    told = (
+        (faster, f"{other} {_FASTER[contrast.relation]} {base.name}", "as fast"),
+        (slower, f"{other} {_SLOWER[contrast.relation]} {base.name}", "as long"),
+        (unclear, "no clear difference", "as fast"),
+    )
+    said = [f"{what} in {len(cases)} {n}: {_named(cases, times)}" for cases, what, times in told if cases]
+    alone = sum(ratio.low is None for _, ratio in ratios)
+    return "; ".join([*said, *[f"{alone} {n} had one restart, so no interval: nothing is claimed"] * (alone > 0)])
+
+
+def _named(cases: Sequence[tuple[Match, Estimate]], times: str) -> str:
+    named = [f"{names.in_prose(m.base.case)} {quantity.between(ratio)} {times}" for m, ratio in cases[:NAMED]]
+    return ", ".join([*named, *[f"{len(cases) - NAMED} more"] * (len(cases) > NAMED)])
+
+
+def _not_comparable(base: Held, contrast: Contrast) -> list[str]:
+    return [
+        f"{name} is not comparable, for both don't compute the same: {_in_both(match.unlike, base, contrast.other)}."
+        for name, match in contrast.matches.items()
+        if match.unlike
+    ]
+
+
+def _unmeasured(base: Held, contrast: Contrast) -> list[str]:
+    return [
+        f"{summary.case.name} is not compared: it {_why(summary)} in {held.name}."
+        for pair in contrast.unmeasured
+        for held, summary in zip((base, contrast.other), pair, strict=True)
+        if not summary.step_s
+    ]
+
+
+def _why(summary: Summary) -> str:
+    if summary.result.status == "broken":
+        return f"is broken ({(summary.result.why or '').rstrip('.')})"
+    return "wasn't measured"
+
+
+def _missing(base: Held, contrast: Contrast) -> list[str]:
+    if contrast.relation == "not comparable":
+        return []
+    none = f"{base.name} and {contrast.other.name} have no case in common."
+    return [none] * (not contrast.matches and not contrast.unmeasured) + [
+        f"In {held.name} alone, and so not compared with {beside.name}: {', '.join(missing)}."
+        for held, beside, missing in zip((base, contrast.other), (contrast.other, base), contrast.missing, strict=True)
+        if missing
+    ]

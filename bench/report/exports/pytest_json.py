@@ -1,0 +1,98 @@
+"""pytest-benchmark's JSON, for its `compare` and `--histogram`: a benchmark a case and kind, a round a block."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from bench.record import Record
+from bench.report.exports.source import Source, Timed, one, timed
+
+# The oldest version of pytest-benchmark that has this shape, and that this project takes.
+VERSION = "5.1.0"
+
+
+def render(sources: Sequence[Source]) -> str:
+    """Of one record of a run."""
+    record = one(sources)
+    assert isinstance(record, Record)
+    found = {
+        "machine_info": _machine(record),
+        "commit_info": {"id": record.host.commit or "unknown", "dirty": record.host.dirty, "time": record.created},
+        "benchmarks": [_benchmark(of) for of in timed(record)],
+        "datetime": record.created,
+        "version": VERSION,
+    }
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _machine(record: Record) -> dict[str, Any]:
+    host, backend = record.host, record.backend
+    system, release, machine = [*host.os.split(), "", "", ""][:3]
+    return {
+        "node": "",
+        "processor": host.cpu_model,
+        "machine": machine,
+        "system": system,
+        "release": release,
+        "python_implementation": "CPython",
+        "python_version": backend.python,
+        "cpu": {"brand_raw": host.cpu_model, "count": host.cores},
+        "platform": backend.platform,
+        "device_kind": backend.device_kind,
+        "packages": backend.packages,
+    }
+
+
+def _benchmark(of: Timed) -> dict[str, Any]:
+    """In a group with what was timed the same way, as only that compares."""
+    case, cost = of.case, of.summary.result.cost
+    params = {"workload": case.workload, "mode": case.mode, "devices": case.devices, "members": case.members}
+    return {
+        "group": f"{case.workload} {of.kind}",
+        "name": of.name,
+        "fullname": of.name,
+        "params": {**params, "batch": case.batch, "variant": " ".join(case.variant), "kind": of.kind},
+        "param": of.kind,
+        "extra_info": {
+            "oversubscribed": of.summary.oversubscribed,
+            "step_s": [of.step_s.low, of.step_s.value, of.step_s.high],
+            "samples_per_s": of.samples_per_s.value,
+            "peak_bytes": cost and cost.peak_bytes,
+        },
+        "options": {},
+        "stats": _stats(of),
+    }
+
+
+def _stats(of: Timed) -> dict[str, Any]:
+    """Of the seconds a step of each block, as pytest-benchmark has them of its rounds."""
+    data = [block.seconds / block.steps for block in of.blocks]
+    mean, several = statistics.fmean(data), len(data) > 1
+    spread = statistics.stdev(data) if several else 0.0
+    q1, median, q3 = statistics.quantiles(data, n=4, method="inclusive") if several else data * 3
+    reach = 1.5 * (q3 - q1)
+    near = [value for value in data if q1 - reach <= value <= q3 + reach]
+    far = sum(abs(value - mean) > spread for value in data)
+    return {
+        "min": min(data),
+        "max": max(data),
+        "mean": mean,
+        "stddev": spread,
+        "rounds": len(data),
+        "median": median,
+        "iqr": q3 - q1,
+        "q1": q1,
+        "q3": q3,
+        "iqr_outliers": len(data) - len(near),
+        "stddev_outliers": far,
+        "outliers": f"{far};{len(data) - len(near)}",
+        "ld15iqr": min(near),
+        "hd15iqr": max(near),
+        "ops": 1 / mean,
+        "total": sum(block.seconds for block in of.blocks),
+        "data": data,
+        "iterations": statistics.median_low(block.steps for block in of.blocks),
+    }
