@@ -103,7 +103,7 @@ def test_sentences_say_what_became_slower_since_when_and_for_what(changed: Path)
     assert both.endswith(f"they are {SINGLE.name}, {ENSEMBLE.name}.")
     assert single.startswith(f"{SINGLE.name} is ")
     assert single.endswith(f"slower since the run of 2026-01-13 08:00: commits {short(11)}..{short(12)}.")
-    assert others == ["From the run of 2026-01-17 08:00 on cpu: a cpu, 2 cores has jaxlib 0.10.1 -> 0.10.2."]
+    assert others == ["jaxlib 0.10.1 -> 0.10.2 with the run of 2026-01-17 08:00."]
 
 
 def test_where_nothing_changed_one_sentence_says_so_and_there_is_no_table_of_changes(tmp_path: Path) -> None:

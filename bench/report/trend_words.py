@@ -112,14 +112,15 @@ def _environments(history: History) -> list[str]:
     """What runs had besides other commits."""
     said = []
     for machine in history.machines:
+        where = f" on {label(machine)}" if len(history.machines) > 1 else ""
         runs = [run for run in history.archive.runs if run.machine == machine]
         said += [
-            f"From the run of {day(after)} on {label(machine)} has {', '.join(changed)}."
+            f"{', '.join(changed)} with the run of {day(after)}{where}."
             for before, after in itertools.pairwise(runs)
             if (changed := moved(before, after))
         ]
     if len(said) > SAID:
-        said[:-SAID] = [f"What runs on changed {len(said)} times; these are the last."]
+        said[:-SAID] = [f"What the runs had besides commits changed {len(said)} times; these are the last."]
     return said
 
 

@@ -120,7 +120,8 @@ def _commits(series: Series) -> alt.Axis:
     places = list(range(0, len(series.runs), math.ceil(len(series.runs) / TICKS_AT_MOST)))
     names = json.dumps([commit(series.runs[place]) for place in places])
     words = f"{names}[indexof({json.dumps(places)}, datum.value)]"
-    return alt.Axis(title="commit, run by run", values=places, labelExpr=words, labelOverlap="greedy", grid=False)
+    apart = {"labelOverlap": "greedy", "labelSeparation": 10}
+    return alt.Axis(title="commit, run by run", values=places, labelExpr=words, grid=False, **apart)
 
 
 def _table(series: Series) -> Table:
