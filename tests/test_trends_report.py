@@ -115,7 +115,7 @@ def test_where_nothing_changed_one_sentence_says_so_and_there_is_no_table_of_cha
 @pytest.mark.parametrize(
     ("dirty", "said"),
     [
-        (False, f"no other commit than {short(0)}."),
+        (False, f"commits {short(0)} alone."),
         (True, f"commits {short(0)}..{short(0)} (dirty)."),
     ],
 )
@@ -127,6 +127,20 @@ def test_a_change_without_another_commit_is_told_as_that(tmp_path: Path, dirty: 
 
     (sentence,) = trends.build(of(kept(tmp_path, RUNS, made))).sentences
     assert sentence.endswith(f": {said}")
+
+
+def test_runs_outside_of_a_checkout_have_no_commits_to_tell(tmp_path: Path) -> None:
+    def made(n: int) -> Record:
+        run = a_run(n, {SINGLE: 8e-5 * (SLOWER if n >= 10 else 1)})
+        return msgspec.structs.replace(run, host=dataclasses.replace(run.host, commit=None))
+
+    (sentence,) = trends.build(of(kept(tmp_path, RUNS, made))).sentences
+    assert sentence.endswith(": commits unknown.")
+
+
+def test_runs_without_such_steps_say_so(tmp_path: Path) -> None:
+    found = history([kept(tmp_path, 2, lambda n: a_run(n, {SINGLE: 8e-5}))], "fused", 0.01)
+    assert trends.build(found).sentences == ("None of these runs has fused steps.",)
 
 
 def test_what_does_not_count_is_said(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bench.stats import Estimate
 # Cases in a sentence, and sentences of one sort; the tables have the rest.
 NAMED = 3
 SAID = 8
+UNKNOWN = "unknown"
 
 
 def label(machine: Machine) -> str:
@@ -29,9 +30,12 @@ def day(run: Digest) -> str:
 
 
 def commits(shift: Shift) -> str:
-    """Those that may have made the change, as git writes a range: after the first, up to the second."""
+    """Those that may have made the change, as git writes a range: after the first, up to the second.
+
+    `0123456 alone` where the runs on either side are of the same commit.
+    """
     before, after = map(commit, shift.within)
-    return f"{before}, no other" if before == after else f"{before}..{after}"
+    return after + " alone" * (after != UNKNOWN) if before == after else f"{before}..{after}"
 
 
 def percent(ratio: Estimate) -> str:
@@ -75,6 +79,8 @@ def _changed(history: History, shifts: Sequence[Shift]) -> list[str]:
     said = [_together(group) for group in alike.values()]
     if len(said) > SAID:
         said[SAID:] = [f"There are {len(shifts)} changes in all; the table has them, the newest first."]
+    if not history.series:
+        return [f"None of these runs has {history.kind} steps."]
     if not said and any(series.trend.scatter is not None for series in history.series):
         return [f"No case became slower or faster by {100 * history.least:g}% or more, as far as these runs tell."]
     return said
@@ -94,9 +100,9 @@ def _together(group: Sequence[Shift]) -> str:
 
 
 def _why(shift: Shift) -> str:
-    before, after = shift.within
-    made = "" if commit(before) == commit(after) else f"commits {commits(shift)}"
-    return " or ".join(filter(None, [made, *shift.moved])) or f"no other commit than {commit(after)}"
+    before, after = map(commit, shift.within)
+    made = [] if before == after and shift.moved else [f"commits {commits(shift)}"]
+    return " or ".join([*made, *shift.moved])
 
 
 def _share(ratio: Estimate) -> str:
@@ -157,4 +163,4 @@ def _counted(count: int, one: str, several: str) -> str:
 
 def commit(run: Digest) -> str:
     """Such as `0123456 (dirty)`."""
-    return "no commit" if run.commit is None else run.commit[:7] + " (dirty)" * run.dirty
+    return UNKNOWN if run.commit is None else run.commit[:7] + " (dirty)" * run.dirty
