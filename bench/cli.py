@@ -13,6 +13,7 @@ from bench.arguments import Command
 from bench.commands.comparing import Ab, Gate
 from bench.commands.contrasting import Compare
 from bench.commands.doctoring import Doctor
+from bench.commands.looking_back import HistoryCommand
 from bench.commands.measuring import List, Run
 from bench.commands.projecting import Project
 from bench.commands.reporting import ReportCommand, finished
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "gate": Gate,
     "compare": Compare,
     "report": ReportCommand,
+    "history": HistoryCommand,
     "project": Project,
     "doctor": Doctor,
 }

@@ -64,6 +64,7 @@ def loaded(root: Path, module: str, *argv: str) -> tuple[set[str], str]:
         (("report", RECORD, "--format", "markdown"), "## tutorial"),
         (("compare", RECORD, "tests/golden/record-3.json"), "Stored records are not paired"),
         (("compare", RECORD, "tests/golden/record-3.json", "--format", "json"), "Stored records are not paired"),
+        (("history", "tests/golden"), "tutorial/single-1"),
     ],
 )
 def test_listing_and_reporting_load_neither_jax_nor_numbers(

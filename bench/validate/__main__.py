@@ -137,12 +137,52 @@ class Start:
         return reports.written(found, start.report(found), self.out)
 
 
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Simulate series with and without changes, and time `bench history` on many records that are made for it.
+
+    Example: python -m bench.validate history --processes 5
+    """
+
+    series: int = 2000
+    """Of each noise and length."""
+    seed: int = 0
+    """Of the noise."""
+    processes: int = 0
+    """Of `bench history`, timed while the machine should be idle; 0 for none."""
+    records: int = 1000
+    """That each of them reads; they take about 1 MB each on the disk for the time being."""
+    cases: int = 100
+    """In each of them."""
+    template: Path = Path("results/baseline-cpu.json")
+    """Whose certificates and costs their cases have."""
+    out: Path = FOLDER / "history.json"
+    """What was found; its report (.md) is written beside it."""
+
+    def execute(self) -> int:
+        import msgspec
+
+        from bench.validate import archives, histories, history, reports
+
+        found = history.everything(self.series, self.seed, command(), print)
+        if self.processes:
+            timed = archives.timed(self.template, self.records, self.cases, self.processes)
+            found = msgspec.structs.replace(found, timed=timed)
+        return reports.written(found, histories.report(found), self.out)
+
+
 def command() -> tuple[str, ...]:
     """What was typed, without where Python is."""
     return ("python", "-m", "bench.validate", *sys.argv[1:])
 
 
-COMMANDS: dict[str, Callable[..., Command]] = {"simulate": Simulate, "real": Real, "scaling": Scaling, "start": Start}
+COMMANDS: dict[str, Callable[..., Command]] = {
+    "simulate": Simulate,
+    "real": Real,
+    "scaling": Scaling,
+    "start": Start,
+    "history": History,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

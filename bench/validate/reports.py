@@ -61,36 +61,36 @@ def simulated(found: Simulated) -> Said:
     """Of simulated comparisons."""
     missed = [bar for outcome in found.outcomes for bar in _missed(outcome)]
     asked = {outcome.planted for outcome in found.outcomes if outcome.asked}
-    missed += [f"{_percent(planted)} planted: no noise asks for it" for planted in sorted(set(FOUND_AT_LEAST) - asked)]
+    missed += [f"{percent(planted)} planted: no noise asks for it" for planted in sorted(set(FOUND_AT_LEAST) - asked)]
     unasked = [o for o in found.outcomes if o.planted > 0 and not o.asked]
     parts = [
         "# Verdicts on simulated noise",
         f"`{' '.join(found.command)}`, in {found.seconds:.0f} s.",
-        _bars(missed),
+        bars(missed),
         "Too noisy for the threshold, so not asked to be found: "
-        + ("; ".join(f"{o.noise}, {_percent(o.planted)} at {_percent(o.threshold)}" for o in unasked) or "none")
+        + ("; ".join(f"{o.noise}, {percent(o.planted)} at {percent(o.threshold)}" for o in unasked) or "none")
         + ".",
         "## Verdicts",
-        _table(
+        table(
             OUTCOME,
             [_outcome(found, outcome) for outcome in found.outcomes],
         ),
         "## Intervals from a fixed number of restarts",
-        _table(("noise", "restarts", "t interval", "studentised bootstrap"), [_interval(i) for i in found.intervals]),
+        table(("noise", "restarts", "t interval", "studentised bootstrap"), [_interval(i) for i in found.intervals]),
     ]
     return "\n\n".join(parts) + "\n", missed
 
 
 def _missed(outcome: Outcome) -> list[str]:
-    n, what = outcome.comparisons, f"{outcome.noise}, {_percent(outcome.planted)} planted"
+    n, what = outcome.comparisons, f"{outcome.noise}, {percent(outcome.planted)} planted"
     missed = []
     if outcome.planted == 0 and (outcome.slower + outcome.faster) / n > FALSE_AT_MOST:
         missed.append(f"{what}: {outcome.slower + outcome.faster} of {n} verdicts are false")
     if outcome.asked and outcome.slower / n < FOUND_AT_LEAST[outcome.planted]:
-        missed.append(f"{what}: {_percent(outcome.slower / n)} found")
+        missed.append(f"{what}: {percent(outcome.slower / n)} found")
     low, high = COVERED
     if not low <= outcome.covered / n <= high:
-        missed.append(f"{what}, threshold {_percent(outcome.threshold)}: {_percent(outcome.covered / n)} covered")
+        missed.append(f"{what}, threshold {percent(outcome.threshold)}: {percent(outcome.covered / n)} covered")
     return missed
 
 
@@ -100,10 +100,10 @@ def _outcome(found: Simulated, outcome: Outcome) -> tuple[str, ...]:
     return (
         outcome.noise,
         f"{100 * found.scatter[outcome.noise]:.1f}%",
-        _percent(outcome.planted),
-        _percent(outcome.threshold),
+        percent(outcome.planted),
+        percent(outcome.threshold),
         f"{n:,}",
-        *(_share(count, n) for count in shares),
+        *(share(count, n) for count in shares),
         f"{100 * outcome.covered / n:.1f}%",
         f"{outcome.median_restarts:g}",
     )
@@ -122,14 +122,14 @@ def real(*found: Real) -> Said:
     """Of comparisons on one machine or more; bars are held against all of them together."""
     groups = _by_planted([case for one in found for case in one.cases])
     missed = [
-        f"{_percent(kind.share)} planted: {len(groups.get(kind, []))} of {count} comparisons were made"
+        f"{percent(kind.share)} planted: {len(groups.get(kind, []))} of {count} comparisons were made"
         for kind, count in WANTED.items()
         if len(groups.get(kind, [])) < count
     ]
     missed += [bar for kind, cases in groups.items() for bar in _missed_really(kind, cases)]
     if _overhead_s(found[0]) > OVERHEAD_S:  # others were made by earlier versions, as their reports say
         missed.append(f"a block takes {_overhead(found[0])} beyond itself")
-    parts = ["# Verdicts on planted truths, on machines", _bars(missed)]
+    parts = ["# Verdicts on planted truths, on machines", bars(missed)]
     return "\n\n".join([*parts, *(part for one in found if one.cases for part in _machine(one))]) + "\n", missed
 
 
@@ -151,11 +151,11 @@ def _machine(found: Real) -> list[str]:
     return [
         f"## {found.machine}",
         f"`{' '.join(found.command)}`",
-        _table(REALLY, [_really(found, kind, cases) for kind, cases in groups.items()]),
+        table(REALLY, [_really(found, kind, cases) for kind, cases in groups.items()]),
         f"Asking for a block takes {_overhead(found)} beyond the block itself (median).",
         "The same processes, judged otherwise: how often B is called slower, from A's blocks of one comparison's first "
         "restart and B's of the next one's, which weren't alive together: independent runs, as stored results are.",
-        _table(
+        table(
             ("planted", "comparisons", "`bench ab`", *JUDGES),
             [_judged(kind, cases) for kind, cases in groups.items() if len(cases) > 1],
         ),
@@ -163,7 +163,7 @@ def _machine(found: Real) -> list[str]:
 
 
 def _missed_really(kind: Planted, cases: Sequence[Case]) -> list[str]:
-    what, n = f"{_percent(kind.share)} planted", len(cases)
+    what, n = f"{percent(kind.share)} planted", len(cases)
     if any((replay(c.logs, Rule(threshold=kind.threshold)).verdict or "inconclusive") != c.verdict for c in cases):
         return [f"{what}: verdicts are those of another version of the rule; measure anew"]
     false = sum(case.verdict in ("slower", "faster") for case in cases)
@@ -185,15 +185,15 @@ def _really(found: Real, kind: Planted, cases: Sequence[Case]) -> tuple[str, ...
     verdicts = [case.verdict for case in cases]
     scatters = [statistics.stdev(case.logs) for case in cases if len(case.logs) > 1]
     return (
-        _percent(kind.share),
-        _percent(kind.threshold),
+        percent(kind.share),
+        percent(kind.threshold),
         "on and off" if kind.loaded else "none",
         str(n),
-        *(_share(verdicts.count(v), n) for v in VERDICTS),
+        *(share(verdicts.count(v), n) for v in VERDICTS),
         f"{statistics.median(case.ratio for case in cases):.4f}",
         f"{flops(kind.share) / flops(0.0):.4f}",
         f"{truth:.4f}",
-        _share(sum(case.low <= truth <= case.high for case in cases), n),
+        share(sum(case.low <= truth <= case.high for case in cases), n),
         f"{100 * math.sqrt(statistics.fmean(s**2 for s in scatters)):.2f}%",
         f"{statistics.median(case.seconds for case in cases):.0f}",
     )
@@ -203,23 +203,27 @@ def _judged(kind: Planted, cases: Sequence[Case]) -> tuple[str, ...]:
     apart = list(zip(cases, [*cases[1:], cases[0]], strict=True))
     said = [sum(judge(one.a_s, other.b_s) for one, other in apart) for judge in JUDGES.values()]
     ours = sum(case.verdict == "slower" for case in cases)
-    return _percent(kind.share), str(len(cases)), *(_share(count, len(cases)) for count in (ours, *said))
+    return percent(kind.share), str(len(cases)), *(share(count, len(cases)) for count in (ours, *said))
 
 
-def _bars(missed: Sequence[str]) -> str:
+def bars(missed: Sequence[str]) -> str:
+    """Which bars are missed, in a sentence or a list."""
     if not missed:
         return "Every bar is kept."
     return "Bars that are missed:\n\n" + "\n".join(f"- {bar}" for bar in missed)
 
 
-def _share(count: int, of: int) -> str:
+def share(count: int, of: int) -> str:
+    """So many of so many: `3 (0.15%)`."""
     return f"{count} ({100 * count / of:.3g}%)" if count else "0"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g}%"
+def percent(part: float) -> str:
+    """A share as `0.05%`."""
+    return f"{100 * part:.3g}%"
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

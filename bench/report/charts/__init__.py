@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from bench.compare import Compared
 from bench.comparison import Comparison
+from bench.history import History
 from bench.record import Record
-from bench.report.charts import compared, ensembles, growth, parts, roofline, samples, scaling, single, stages, verdicts
+from bench.report.charts import (
+    compared,
+    ensembles,
+    growth,
+    parts,
+    roofline,
+    samples,
+    scaling,
+    single,
+    stages,
+    trends,
+    verdicts,
+)
 from bench.report.document import Chart
 
 OF_RECORD = (single, scaling, ensembles, growth, parts, roofline, stages, samples)
@@ -24,3 +37,8 @@ def of_comparison(comparison: Comparison) -> list[Chart]:
 def of_compared(found: Compared) -> list[Chart]:
     """Every chart that records against the first of them have the data for."""
     return compared.charts(found)
+
+
+def of_history(history: History) -> list[Chart]:
+    """One of each case with several runs, as far as there is room, those with changes first."""
+    return trends.charts(history)
