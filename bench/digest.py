@@ -13,7 +13,8 @@ import msgspec
 from bench import record
 from bench.cases import Case
 from bench.measured import REFERENCE, Kind
-from toynet.errors import UsageError
+from bench.plausible import fault_of_date
+from bench.reading import content_of, refused
 
 # Of what is set, what changes what is computed; the rest says where files are, and which of equal devices are used.
 COMPUTING = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
@@ -57,21 +58,18 @@ def read(path: Path, kind: Kind = "latency") -> Digest | None:
 
     What a history doesn't need isn't looked at: `record.read` refuses more.
     """
-    try:
-        content = path.read_bytes()
-    except OSError:
-        record.read(path)  # says what is wrong
-        raise
+    content = content_of(path)
     try:
         found = msgspec.json.decode(content, type=_Record)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if _is_other(content):
             return None
-        record.read(path)
-        raise UsageError(f"{path}: not a record of `python -m bench`: {error}.") from None
+        record.read(path)  # says what is wrong
+        raise refused(path, str(error)) from None
     if found.type is not None:
         return None
-    if found.schema > record.SCHEMA:
+    cases = {bytes(result.case) for result in found.cases}
+    if found.schema > record.SCHEMA or fault_of_date(found.created) or not 0 < len(cases) == len(found.cases):
         record.read(path)
     return _digest(path, found, kind)
 
@@ -80,7 +78,7 @@ def _is_other(content: bytes) -> bool:
     """Whether that is JSON, and doesn't say that it is a record of a run."""
     try:
         found = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return not isinstance(found, dict) or "type" in found or not {"schema", "cases"} <= found.keys()
 

@@ -63,7 +63,7 @@ def test_records_that_lack_rounds_or_a_reference_are_read_in_brief_as_in_full(tm
     few = msgspec.structs.replace(ensemble, samples=ensemble.samples[1:5])
     broken = msgspec.structs.replace(parallel, status="broken", why="it crashed")
     odd = msgspec.structs.replace(of, cases=(few, broken, single))
-    for number, made in enumerate((of, odd, a_run(3, {SINGLE: 8e-5}, reference=False), record())):
+    for number, made in enumerate((of, odd, a_run(3, {SINGLE: 8e-5}, reference=False))):
         write(made, tmp_path / f"{number}.json")
         check_as_in_full(tmp_path / f"{number}.json", "latency")
 
@@ -85,6 +85,8 @@ def refusal(path: Path) -> str:
         ({"created": 3}, "created"),
         ({"host": None}, "host"),
         ({"cases": {}}, "cases"),
+        ({"cases": []}, "there is no case"),
+        ({"created": "yesterday"}, "created"),
     ],
 )
 def test_a_broken_record_is_refused_in_the_words_of_the_full_reader(
@@ -98,7 +100,7 @@ def test_a_broken_record_is_refused_in_the_words_of_the_full_reader(
 
 def test_files_that_cannot_be_read_or_have_no_json_are_refused_in_the_words_of_the_full_reader(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "none.json")
-    for content in (b"", b"\xff\xfe\x00", (GOLDEN / "record-4.json").read_bytes()[:-100]):
+    for content in (b"", b"\xff\xfe\x00", b"[" * 100_000, (GOLDEN / "record-4.json").read_bytes()[:-100]):
         (tmp_path / "broken.json").write_bytes(content)
         assert "not a record" in refusal(tmp_path / "broken.json")
 
@@ -111,7 +113,13 @@ def test_a_block_without_time_is_refused(tmp_path: Path, seconds: float) -> None
     bad = dataclasses.replace(first.block, seconds=seconds)
     samples = (msgspec.structs.replace(first, block=bad), *others)
     write(msgspec.structs.replace(made, cases=(msgspec.structs.replace(result, samples=samples),)), tmp_path / "r.json")
-    assert "has a block without time" in refusal(tmp_path / "r.json")
+    assert "block" in refusal(tmp_path / "r.json")
+
+
+def test_a_record_that_has_a_case_twice_is_refused(tmp_path: Path) -> None:
+    made = a_run(0, {SINGLE: 8e-5})
+    write(msgspec.structs.replace(made, cases=made.cases * 2), tmp_path / "r.json")
+    assert "twice" in refusal(tmp_path / "r.json")
 
 
 # archive

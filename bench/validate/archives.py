@@ -104,7 +104,8 @@ def _result(rng: random.Random, of: CaseResult, number: int, step: float, machin
         for kind in kinds
     ]
     case = dataclasses.replace(of.case, batch=of.case.batch + number)
-    return msgspec.structs.replace(of, case=case, starts=of.starts[:RESTARTS], samples=tuple(samples))
+    starts = tuple(msgspec.structs.replace(of.starts[0], restart=restart) for restart in range(RESTARTS))
+    return msgspec.structs.replace(of, case=case, starts=starts, samples=tuple(samples))
 
 
 def _block(rng: random.Random, kind: Kind, slowness: float) -> Block:
