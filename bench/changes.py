@@ -110,6 +110,11 @@ def threshold(values: int) -> float:
     return max(5.0, 3.9 + 0.28 * math.log(values))
 
 
+def visible(values: int, scatter: float) -> float:
+    """About the least rise of the logarithm that is found half-way through so many values."""
+    return threshold(values) * scatter * 2 / math.sqrt(values)
+
+
 def _steps(values: Sequence[float]) -> list[float]:
     return [after - before for before, after in itertools.pairwise(values)]
 

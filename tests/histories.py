@@ -17,7 +17,7 @@ from bench.record import CaseResult, Record, Sample, write
 
 SINGLE, ENSEMBLE = case("single"), case("ensemble", members=8)
 REFERENCE_S = 1e-4
-SCATTER = 0.005
+SCATTER = 0.002
 
 
 def commit_of(number: int) -> str:
@@ -33,13 +33,13 @@ def a_run(
     reference: bool = True,
     jaxlib: str = "0.10.1",
     cpu: str = "a cpu",
-    seed: int | None = None,
+    scatter: float = SCATTER,
 ) -> Record:
     """Steps of so many seconds on a machine so many times as slow; the first case bears the reference workload."""
-    rng = random.Random(number if seed is None else seed)
-    results = [measured(of, _times(rng, step_s * machine)) for of, step_s in steps.items()]
+    rng = random.Random(number)
+    results = [measured(of, _times(rng, step_s * machine, scatter)) for of, step_s in steps.items()]
     if reference:
-        results[0] = bearing(results[0], _times(rng, REFERENCE_S * machine))
+        results[0] = bearing(results[0], _times(rng, REFERENCE_S * machine, scatter))
     made = record(*results)
     return msgspec.structs.replace(
         made,
@@ -66,5 +66,5 @@ def kept(folder: Path, runs: int, make: Callable[[int], Record]) -> Path:
     return folder
 
 
-def _times(rng: random.Random, step_s: float) -> list[list[float]]:
-    return [[step_s * rng.lognormvariate(0, SCATTER) for _ in range(3)] for _ in range(3)]
+def _times(rng: random.Random, step_s: float, scatter: float) -> list[list[float]]:
+    return [[step_s * rng.lognormvariate(0, scatter) for _ in range(3)] for _ in range(3)]

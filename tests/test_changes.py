@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.changes import FEWEST, Trend, drawn_in, threshold, trend
+from bench.changes import FEWEST, Trend, drawn_in, threshold, trend, visible
 
 
 def noise(runs: int, scatter: float = 0.01, seed: int = 0) -> list[float]:
@@ -109,3 +109,10 @@ def test_short_series_are_searched_to_their_ends(runs: int) -> None:
 
 def test_more_runs_need_a_greater_difference_for_there_are_more_places_to_look() -> None:
     assert threshold(6) == threshold(50) < threshold(100) < threshold(1000) < 6
+
+
+def test_what_is_just_visible_is_found_in_every_second_series_or_so() -> None:
+    by = math.expm1(visible(60, 0.01))
+    assert by == pytest.approx(5.05 * 0.01 * 2 / math.sqrt(60), rel=0.02)
+    found = sum(bool(places(raised(noise(60, seed=seed), 30, by=by))) for seed in range(100))
+    assert 25 <= found <= 75

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bench.changes import FEWEST
+from bench.changes import FEWEST, visible
 from bench.digest import Digest, Machine
 from bench.history import History, Shift, moved
 from bench.report import quantity
@@ -56,7 +57,14 @@ def environment_lines(history: History) -> tuple[str, ...]:
 
 def sentences(history: History, shifts: Sequence[Shift]) -> tuple[str, ...]:
     """What changed, newest first, what changed besides commits, and what doesn't count."""
-    return (*_changed(history, shifts), *_environments(history), *_not_searched(history), *_left_out(history))
+    said = (
+        _changed(history, shifts),
+        _seen(history),
+        _environments(history),
+        _not_searched(history),
+        _left_out(history),
+    )
+    return tuple(itertools.chain(*said))
 
 
 def _machine(history: History, machine: Machine) -> str:
@@ -112,6 +120,23 @@ def _share(ratio: Estimate) -> str:
 
 def _points(ratio: float) -> str:
     return f"{abs(100 * (ratio - 1)):.1f}"
+
+
+def _seen(history: History) -> list[str]:
+    """What can't be seen for the scatter, if that is more than was asked for."""
+    least = {
+        series.case: math.expm1(visible(len(series.runs), series.trend.scatter))
+        for series in history.series
+        if series.trend.scatter is not None
+    }
+    if not least or max(least.values()) <= history.least:
+        return []
+    sharpest, dullest = (f"{quantity.rounded(100 * pick(least.values()), 2)}%" for pick in (min, max))
+    most = f", and by {dullest} in {max(least, key=least.__getitem__)}" if len(least) > 1 else ""
+    return [
+        f"As runs scatter, a change half-way through them would have to be by {sharpest} or so to be seen in "
+        f"{min(least, key=least.__getitem__)}{most}."
+    ]
 
 
 def _environments(history: History) -> list[str]:
