@@ -33,6 +33,7 @@ from bench.verdict import Rule, Verdict, log_ratio
 from toynet.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.usefixtures("compiled_before")
 
 # A step of {products} small matrix products. Needs JAX and the type of workloads only.
 MODULE = """

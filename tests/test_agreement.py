@@ -17,6 +17,8 @@ from toynet.paths import Path
 from toynet.program import Program
 from toynet.train import training_batches
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 # Sums over the batch in another order differ by a few roundings of 6e-8, and where the terms of a leaf
 # cancel, by more of its largest entry: 2.9e-6 at worst here. A wrong mode is off by 1e-2 and more.
 GRADIENTS = 2e-5

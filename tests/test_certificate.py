@@ -25,6 +25,8 @@ from toynet.config import Config, preset
 from toynet.program import Program, bind
 from toynet.workload import Workload, loss
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def certified(
     workload: Workload,

@@ -262,8 +262,8 @@ def test_a_worker_that_dies_says_how_and_what_it_printed_last(live: Callable[...
 
 
 def test_a_worker_that_hangs_is_not_waited_for(live: Callable[..., LiveWorker]) -> None:
-    worker = live("hanging", limit_s=3.0)
-    with pytest.raises(WorkerFailed, match="no answer within 3 s"):
+    worker = live("hanging", limit_s=1.0)
+    with pytest.raises(WorkerFailed, match="no answer within 1 s"):
         worker.prepare()
 
 
@@ -305,7 +305,7 @@ def test_a_process_from_cold_has_no_compilation_cache_and_is_over_when_it_exits(
     ("code", "said"),
     [
         ("raise SystemExit('no data')", "ended with status 1; it last printed: no data"),
-        ("import time\nprint('so far', flush=True)\ntime.sleep(600)", "no end within 15 s; it last printed: so far"),
+        ("import time\nprint('so far', flush=True)\ntime.sleep(600)", "no end within 3 s; it last printed: so far"),
         ("print('done')", "nothing of its accuracy"),
     ],
 )
@@ -314,7 +314,7 @@ def test_a_process_from_cold_that_fails_says_how(
 ) -> None:
     process(tmp_path, monkeypatch, code)
     with pytest.raises(WorkerFailed, match=said):
-        Cold(("fake_process",), 15.0).judge()
+        Cold(("fake_process",), 3.0).judge()
 
 
 def test_every_row_has_contenders_that_there_are_or_a_case() -> None:
@@ -377,6 +377,7 @@ def test_rows_of_one_workload_are_one_run_with_parts(tmp_path: Path) -> None:
     assert plan.schedule == Schedule(restarts=4, rounds=2, budget_s=480.0, parts=True)
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_our_contenders_and_the_plain_ones_train_the_same_members() -> None:
     config = preset("tutorial", epochs=2)
     made = [ours.ours(config, 3), ours.vmapped(config, 3), ours.one_by_one(config, 3)]

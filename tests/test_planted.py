@@ -10,6 +10,7 @@ from bench import cli
 from bench.record import Record, read
 
 TESTS = Path(__file__).parent
+pytestmark = pytest.mark.usefixtures("compiled_before")
 
 
 def run(out: Path, workloads: str, *flags: str) -> tuple[int, Record]:
@@ -25,7 +26,7 @@ def _planted_workloads_are_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_cases_that_raise_die_or_hang_are_broken_and_the_others_measured(tmp_path: Path) -> None:
     workloads = "raises,killed,hangs,restless,right"
-    status, record = run(tmp_path / "r.json", workloads, "--modes", "single", "--devices", "1", "--time-limit", "8")
+    status, record = run(tmp_path / "r.json", workloads, "--modes", "single", "--devices", "1", "--time-limit", "6")
     found = {result.case.workload.partition(":")[2]: result for result in record.cases}
     assert status == 4
     assert record.complete
@@ -33,7 +34,7 @@ def test_cases_that_raise_die_or_hang_are_broken_and_the_others_measured(tmp_pat
     assert {sample.restart for sample in found["right"].samples} == {0, 1}
     assert "ValueError: planted" in (found["raises"].why or "")
     assert "SIGKILL" in (found["killed"].why or "")
-    assert "no answer within 8 s" in (found["hangs"].why or "")
+    assert "no answer within 6 s" in (found["hangs"].why or "")
     assert "before the restart" in (found["restless"].why or "")
     assert all(found[name].status == "broken" for name in ("raises", "killed", "hangs", "restless"))
     assert "BROKEN" in (tmp_path / "r.md").read_text()

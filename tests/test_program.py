@@ -20,6 +20,8 @@ from toynet.modes import MODES, Layout, by_name
 from toynet.program import Program, bind
 from toynet.train import TrainState, loss_sum, mean_gradients, workload
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 CONFIG = Config()
 CASES = [
     ("single", 1, (1, 1)),

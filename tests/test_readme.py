@@ -46,6 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.usefixtures("compiled_before")
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python ")])
 def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
     compares = re.search(r"bench (ab|gate) ", command) is not None
@@ -68,6 +69,7 @@ def make_would_set_up() -> bool:
     return subprocess.run(["make", "--question", "setup"], cwd=ROOT, capture_output=True).returncode != 0
 
 
+@pytest.mark.usefixtures("compiled_before")
 @pytest.mark.skipif(make_would_set_up(), reason="set up without make, or before pyproject.toml changed")
 def test_make_bench_leaves_a_record_a_report_and_a_picture(tmp_path: Path) -> None:
     out = tmp_path / "r.json"

@@ -48,6 +48,7 @@ def test_on_a_card_for_one_process_workers_alternate_and_the_record_has_power_an
     assert "SM clock 1.98 GHz" in markdown.render(table.build(record))
 
 
+@pytest.mark.usefixtures("compiled_before")
 def test_cases_that_cannot_all_be_alive_take_turns_and_each_is_compared_with_single(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from toynet.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "tutorial.json").read_text())
 GOLDEN_LINES = [
     f"step: {epoch['epoch']:03d}, loss: {epoch['last_batch_loss']:.4f}, accuracy: {epoch['last_batch_accuracy']:.4f}"
