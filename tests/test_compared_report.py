@@ -61,7 +61,7 @@ def test_a_row_is_a_case_and_each_record_has_its_columns() -> None:
     assert (single["cpu latency"], single["h100 latency"]) == ("80 us ±3%", "200 us ±3%")
     assert (single["cpu fused"], single["h100 fused vs cpu"]) == ("", "")
     # t with 4 degrees of freedom is 2.776, the logs of each scatter by 0.00995: e**(2.776 0.00995 sqrt(2 / 3)) = 1.023.
-    assert (single["h100 vs cpu"], ensemble["h100 vs cpu"]) == ("0.40x ±2%", "10x ±2%")
+    assert (single["h100 vs cpu"], ensemble["h100 vs cpu"]) == ("0.400x ±2%", "10x ±2%")
     assert single["h100 samples/s vs cpu"] == single["h100 vs cpu"]
     assert isinstance(ratio := ensemble["h100 vs cpu"], Number)
     assert ratio.value == pytest.approx(10)
@@ -82,7 +82,7 @@ def test_every_record_that_compares_has_columns_and_others_have_none() -> None:
 def test_a_case_that_only_some_of_the_others_have_is_a_row_with_empty_cells() -> None:
     found = report(("cpu", cpu()), ("h100", gpu()), ("b", on_gpu(record(at(1e-5)))))
     _, ensemble = rows(table(found, "tutorial"))
-    assert (ensemble["h100 latency"], ensemble["b latency"], ensemble["b vs cpu"]) == ("30 us ±3%", "", "")
+    assert (ensemble["h100 latency"], ensemble["b latency"], ensemble["b vs cpu"]) == ("30.0 us ±3%", "", "")
 
 
 def test_what_differs_is_a_table_of_what_is_not_the_same_in_all() -> None:
@@ -117,7 +117,7 @@ def test_remarks_say_what_is_oversubscribed_where_and_what_is_not_comparable() -
     wrong = computing(measured(case("single"), around(1e-5)), 0.5, 0.1)
     found = rows(table(report(("a", record(four, at(1e-5))), ("b", on_gpu(record(four, wrong)))), "tutorial"))
     assert [row["remarks"] for row in found] == ["oversubscribed in a", "not comparable with b"]
-    assert (found[1]["b latency"], found[1]["b vs a"]) == ("10 us ±3%", "")
+    assert (found[1]["b latency"], found[1]["b vs a"]) == ("10.0 us ±3%", "")
     (both,) = rows(table(report(("a", record(four)), ("b", record(four))), "tutorial"))
     assert both["remarks"] == "oversubscribed"
 
