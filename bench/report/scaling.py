@@ -61,7 +61,7 @@ PARTS_LEGEND = (
     "second, as nccl-tests reckons them. MFU: the step's matrix products, as a share of a large one's FLOP/s on the "
     "same devices. memory: bytes that the compiler counts as accessed, as a share of what reading and writing a large "
     "array reaches there; over 100% where caches answer. bound: the largest part of a waited step; in one program: of "
-    "one without dispatch."
+    "one without dispatch; near no limit: it is compute, and reaches half of neither peak."
 )
 
 
