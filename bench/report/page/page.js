@@ -112,7 +112,8 @@
   }
 
   const GAP = 16;
-  const withoutLegends = ({ legends, ...vega }) => vega;
+  // Buttons take the place of the legend of series; that of dashes, which are no series, stays.
+  const withoutSeries = ({ legends, ...vega }) => ({ ...vega, legends: (legends ?? []).filter((one) => one.strokeDash) });
 
   async function draw(figure) {
     const spec = JSON.parse(figure.querySelector("script").textContent);
@@ -125,7 +126,7 @@
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
       config,
-      patch: filters ? withoutLegends : {},
+      patch: filters ? withoutSeries : {},
     });
     if (filters) addLegend(figure.querySelector(".legend"), view);
   }
