@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -174,6 +175,15 @@ def test_names_are_data_and_stand_in_no_field_and_no_expression() -> None:
         assert "<b>" not in said
         assert EVIL in chart.title or any(EVIL in row["case"] for row in rows(chart, "case"))
         assert re.fullmatch(r"[a-z-]+(-\d+)?", chart.key)
+
+
+def test_names_that_would_turn_a_line_are_spelled_out_wherever_they_are_drawn() -> None:
+    turning = "\u202eworkload"
+    of = record(measured(case("single", workload=turning), [[1e-3] * 2] * 2))
+    charts = [*of_record(of), *of_comparison(comparison(pair(turning)))]
+    assert len(charts) > 2
+    assert not any("\u202e" in json.dumps(chart.spec, ensure_ascii=False) for chart in charts)
+    assert any("\\u202eworkload" in row["case"] for row in rows(charts[-1], "case"))
 
 
 def test_workloads_have_charts_of_their_own() -> None:

@@ -127,7 +127,7 @@ def test_names_are_shown_as_texts(opened: webdriver.Chrome) -> None:
     assert first.find_elements(By.CSS_SELECTOR, "img, b") == []
     assert first.find_element(By.CSS_SELECTOR, "h2").text == report().title
     figure = opened.find_element(By.ID, "report-1-points")
-    assert [button.text for button in figure.find_elements(By.CSS_SELECTOR, ".legend button")] == list(NAMES)
+    assert [button.text for button in figure.find_elements(By.CSS_SELECTOR, ".legend button bdi")] == list(NAMES)
 
 
 def test_a_point_under_the_mouse_says_what_it_is(opened: webdriver.Chrome) -> None:

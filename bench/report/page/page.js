@@ -101,7 +101,9 @@
       const button = document.createElement("button");
       button.type = "button";
       button.ariaPressed = "true";
-      button.append(swatch(colour?.(name) ?? "currentColor", shape?.(name)), name);
+      const text = document.createElement("bdi");
+      text.append(name);
+      button.append(swatch(colour?.(name) ?? "currentColor", shape?.(name)), text);
       button.addEventListener("click", () => {
         if (!hidden.delete(name)) hidden.add(name);
         button.ariaPressed = String(!hidden.has(name));
