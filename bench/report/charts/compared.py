@@ -10,9 +10,9 @@ from bench.cases import Case
 from bench.compare import COMPARED, Compared, Match
 from bench.report import names, quantity
 from bench.report.charts import axes, rows
-from bench.report.charts.single import KINDS
 from bench.report.charts.view import GREY, Row, bounds, chart, colour, drawn, shape, table, tips
 from bench.report.document import Chart
+from bench.report.names import KINDS
 from bench.stats import Estimate
 
 # Of a row's height, between one series and the next, and between the first and the last at most.
@@ -32,7 +32,7 @@ def charts(found: Compared) -> list[Chart]:
 
 def _chart(found: Compared, number: int, workload: str, cases: Sequence[Case]) -> Chart:
     title = f"{workload}: how many times as fast as {found.base.name}"
-    labels = [names.label(case) for case in cases]
+    labels = names.labels(cases)
     by_series = _ratios(found, cases)
     series = list(by_series)
     points = [

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from bench.measured import Kind
 from bench.record import Record
 from bench.report import names, quantity
 from bench.report.charts import axes, rows
 from bench.report.charts.view import GREY, bounds, by_workload, chart, colour, drawn, shape, table, tips
 from bench.report.document import Chart
+from bench.report.names import KINDS
 from bench.summary import Summary, summaries
-
-KINDS: dict[Kind, str] = {"latency": "each step waited for", "fused": "many steps in one program"}
 
 
 def charts(record: Record) -> list[Chart]:
@@ -25,7 +23,7 @@ def charts(record: Record) -> list[Chart]:
 
 def _chart(number: int, name: str, own: Sequence[Summary]) -> Chart:
     title = f"{name}: samples a second, as a multiple of single's"
-    labels = [names.label(summary.case) for summary in own]
+    labels = names.labels([summary.case for summary in own])
     points = [
         {
             "series": KINDS[kind],
