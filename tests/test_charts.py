@@ -257,6 +257,21 @@ def test_the_roofline_has_the_measured_roofs_and_only_cases_whose_devices_share_
     assert quantity.bandwidth(array) in chart.alt
 
 
+def test_each_dtype_of_products_has_a_roofline_of_its_own() -> None:
+    slow = taken_apart(case("single"), ONE, cost())
+    lower = dataclasses.replace(case("single"), compute_dtype="bfloat16")
+    fast = taken_apart(lower, {**ONE, "product": 0.01}, cost())
+    of = record(slow, fast, parts=True)
+    charts = [chart for chart in of_record(of) if chart.key.startswith("roofline")]
+    assert [chart.key for chart in charts] == ["roofline-1", "roofline-2"]
+    for chart, one, dtype in zip(charts, breakdowns(of), ("float32", "bfloat16"), strict=True):
+        assert chart.title == f"tutorial in {dtype}: roofline of one device"
+        product = quantity.flops(one.peak_flops_per_s)
+        assert f"a large product ({product})" in chart.alt
+        assert len(chart.drawn.rows) == 1
+        assert any(product in said and f"product of {dtype}" in said for said in table.build(of).sentences)
+
+
 def test_throughput_is_over_members_beside_single() -> None:
     of = record(measured(case("single"), [[1e-3]] * 2), *members().cases)
     drawn = rows(of_key(ensembles.charts(of), "throughput"))

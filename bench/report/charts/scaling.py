@@ -66,8 +66,8 @@ def _speedup(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
     rows = _against_one(own, "1x", lambda point: (point.speedup, quantity.factor(point.speedup)))
     most = max(row["x"] for row in rows)
     found = [*estimates(rows), Estimate(most, None, None, 1)]
-    y = alt.Y("y:Q", **axes.logarithmic(f"speed-up over one device{_how(own)} (log scale)", "x", found))
-    said = f"Speed-up of {name} over devices{_how(own)}, with 95% intervals; "
+    y = alt.Y("y:Q", **axes.logarithmic(f"speed-up{_how(own)} (log scale)", "x", found))
+    said = f"Speed-up of {name} on more devices over one{_how(own)}, with 95% intervals; "
     said += "the dashed line is ideal, as many times as devices."
     title = f"{name}: speed-up over devices"
     return _over_devices(f"speed-up-{number}", title, said, rows, y, "speed-up", fair, [(1, 1), (most, most)])
