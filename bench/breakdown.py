@@ -76,6 +76,12 @@ class Breakdown:
     """Of a step in one program, which has no dispatch of its own."""
     oversubscribed: bool
 
+    @property
+    def product_dtype(self) -> str:
+        """Of the large product. Records of before don't say it: what the layers' products are computed in."""
+        told = self.result.parts
+        return (told and told.product_dtype) or self.result.case.products
+
 
 def breakdowns(record: Record) -> list[Breakdown]:
     """Of the cases that were taken apart, in the record's order."""

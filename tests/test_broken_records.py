@@ -151,6 +151,8 @@ FAILED = msgspec.to_builtins(Certificate((Check("losses", False, "2", "1"),), (0
         (in_case(lambda c: c["case"].update(hidden_dim=8)), "cases[0].case: it has one of hidden_layers and hidden_d"),
         (in_case(lambda c: c["case"].update(colour=1)), "there is a field `colour`, which isn't known."),
         (in_case(lambda c: c.update(cost=None)), f"cases[0] ({FIRST}): it was measured unstarted."),
+        (in_case(lambda c: c["cost"].update(flops=1e-300)), f"cases[0].cost ({FIRST}): its flops of 1e-300 are less "),
+        (in_case(lambda c: c["cost"].update(accessed_bytes=0.5)), "its accessed_bytes of 0.5 are less than one."),
         (in_case(lambda c: c.update(starts=[])), f"cases[0] ({FIRST}): it was measured unstarted."),
         (
             in_case(lambda c: c.update(trace="//elsewhere/x")),

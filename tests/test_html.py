@@ -11,13 +11,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from pages import EVIL, NAMES, RIGHT_TO_LEFT, chart, report, section
+from pages import EVIL, HEADING, NAMES, RIGHT_TO_LEFT, chart, report, section
 from test_verdicts_report import comparison, pair
 
 from bench import record
 from bench.cli import main
 from bench.report import page, table
-from bench.report.document import Report, Section
+from bench.report.document import Column, Report, Section
 
 GOLDEN = Path(__file__).parent / "golden" / "record-3.json"
 VOID = {"meta", "img", "br", "link"}
@@ -102,6 +102,7 @@ def test_names_are_texts(parsed: Parsed) -> None:
     assert parsed.of("h1") == ["2 reports"]
     for tag in ("h2", "bdi", "strong", "li", "p"):
         assert any(EVIL in found for found in parsed.of(tag)), tag
+    assert parsed.of("bdi").count(HEADING) == 2 * len(report().tables)
 
 
 def test_names_in_charts_come_back_as_they_are(parsed: Parsed) -> None:
@@ -118,6 +119,13 @@ def test_what_would_turn_the_rest_of_a_line_is_spelled_out() -> None:
     sentences = ("a \u202eb is broken: \x00c.",)
     text = page.render([Section("r.json", dataclasses.replace(report(), sentences=sentences))])
     assert "<strong>a \\u202eb is broken: \\x00c.</strong>" in text
+
+
+def test_so_is_what_would_turn_a_heading_or_a_legend() -> None:
+    assert Column("\u202efile.json latency").heading == "\\u202efile.json latency"
+    drawn = {"data": [{"series": "\u202ea", "x": 1}], "domain": ("\u202ea", "b"), "width": None}
+    spelled_out = {"data": [{"series": "\\u202ea", "x": 1}], "domain": ["\\u202ea", "b"], "width": None}
+    assert dataclasses.replace(chart(), spec=drawn).spec == spelled_out
 
 
 def test_a_page_of_one_report_has_its_title_and_no_contents() -> None:

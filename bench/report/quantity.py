@@ -127,6 +127,12 @@ def percent(estimate: Estimate) -> str:
 
 
 @numbered("")
+def plain_percent(share: float) -> str:
+    """A share that has no interval, such as `3%`."""
+    return f"{rounded(100 * share, DIGITS_WITHOUT_INTERVAL)}%"
+
+
+@numbered("")
 def between(estimate: Estimate) -> str:
     """A ratio with the ends of its interval, for sentences: `1.41x (1.37 to 1.45)`."""
     n = digits_of_ends(estimate)

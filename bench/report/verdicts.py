@@ -31,7 +31,7 @@ LEGEND = (
 def build(comparison: Comparison) -> Report:
     """The report of a comparison."""
     return Report(
-        title=f"A against B, by a threshold of {_percent(comparison.rule.threshold)}",
+        title=f"A against B, by a threshold of {quantity.plain_percent(comparison.rule.threshold)}",
         environment=_environment(comparison),
         tables=(Table(_kinds(comparison), COLUMNS, tuple(_row(comparison, pair) for pair in comparison.pairs)),),
         sentences=_sentences(comparison),
@@ -103,7 +103,7 @@ def _sentences(comparison: Comparison) -> tuple[str, ...]:
 
 def _said(comparison: Comparison, pair: PairResult) -> str:
     """The verdict of a pair in a sentence."""
-    trial, threshold = pair.trial, _percent(comparison.rule.threshold)
+    trial, threshold = pair.trial, quantity.plain_percent(comparison.rule.threshold)
     if pair.verdict in ("broken", "not comparable") or trial.ratio is None:
         return f"{pair.name} is {pair.verdict}: {pair.why or 'it was not measured'}."
     took = f"a step of B takes {quantity.between(trial.ratio)} the time of A's"
@@ -121,7 +121,7 @@ def _said(comparison: Comparison, pair: PairResult) -> str:
     more = f"about {lacks.restarts} more restarts" if lacks.restarts else "a quieter machine"
     return (
         f"{pair.name} is inconclusive after {len(trial.logs)} restarts:{claim} {took}; it would take {more}, or a "
-        f"threshold of {quantity.rounded(100 * lacks.threshold, 2)}% to call it the same."
+        f"threshold of {quantity.plain_percent(lacks.threshold)} to call it the same."
     )
 
 
@@ -167,14 +167,10 @@ def _caches(pairs: Sequence[PairResult]) -> list[str]:
 
 def _floors(comparison: Comparison) -> list[str]:
     known = [
-        f"{pair.name} {_percent(floor)}"
+        f"{pair.name} {quantity.plain_percent(floor)}"
         for pair in comparison.pairs
         if (floor := comparison.floors.get(noise.key(pair.name, pair.kind))) is not None
     ]
     if known:
         return [f"Noise floors measured on this machine before: {', '.join(known)}."]
     return ["No noise floor is known for these cases on this machine; `python -m bench doctor --noise` measures it."]
-
-
-def _percent(share: float) -> str:
-    return f"{quantity.rounded(100 * share, 2)}%"
