@@ -21,6 +21,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from pytest_benchmark.stats import Stats
 from records import case, measured
 from records import record as of_cases
 from test_report import around
@@ -30,7 +31,8 @@ from test_verdicts_report import SINGLE, comparison, pair
 from bench.cases import Case
 from bench.cli import main
 from bench.comparison import Comparison, PairResult
-from bench.record import CaseResult, Record, write
+from bench.measured import Block
+from bench.record import CaseResult, Record, Sample, write
 from bench.report.exports import Format, job_summary
 from bench.report.exports.source import Source
 
@@ -234,22 +236,41 @@ def test_pytest_benchmark_compares_ours(export: Any, tmp_path: Path) -> None:
     assert float(read[f"{HOSTILE}/single-1/m1/b32/latency"]["min"]) == pytest.approx(1e-4)
 
 
-def test_pytest_benchmark_s_statistics_are_of_the_blocks(export: Any) -> None:
-    found = json.loads(
-        export("pytest-benchmark", of_cases(measured(case("single"), [[1e-4, 2e-4, 3e-4], [4e-4, 9e-4]])))
-    )
-    (only,) = found["benchmarks"]
-    stats = only["stats"]
-    # By hand: quartiles of 1, 2, 3, 4, 9; 1.5 times their distance reaches from -1 to 7.
-    assert [stats[name] for name in ("q1", "median", "q3", "iqr")] == pytest.approx([2e-4, 3e-4, 4e-4, 2e-4])
-    assert [stats[name] for name in ("min", "ld15iqr", "hd15iqr", "max")] == pytest.approx([1e-4, 1e-4, 4e-4, 9e-4])
-    assert (stats["rounds"], stats["iterations"], stats["outliers"]) == (5, 10, "1;1")
-    assert stats["total"] == pytest.approx(10 * sum(stats["data"]))
-    assert stats["ops"] == pytest.approx(1 / 3.8e-4)
+def of_blocks(blocks: Sequence[tuple[float, int]]) -> CaseResult:
+    """`single` in one restart, of blocks that took these seconds for so many steps."""
+    whole = measured(case("single"), [[1.0]])
+    samples = tuple(Sample(0, n, "latency", Block(steps, s, s / 2, s / 9)) for n, (s, steps) in enumerate(blocks))
+    return msgspec.structs.replace(whole, samples=samples)
+
+
+# Seconds a step, a step each: of every remainder by 4; the same value several times; far ones on both sides.
+BLOCKS = (
+    [3.0],
+    [2.0, 1.0],
+    [5.0, 1.0, 2.0],
+    [4.0, 1.0, 3.0, 2.5],
+    [1e-4, 2e-4, 9e-4, 3e-4, 4e-4],
+    [7.0] * 6,
+    [1.0, 10.1, 10.2, 10.4, 10.3, 10.25, 99.0],
+    [n**3 / 7 for n in range(1, 13)],
+    [*(1 + n / 10 for n in range(20)), 30.0, 0.01],
+)
+
+
+@pytest.mark.parametrize("data", BLOCKS, ids=len)
+def test_pytest_benchmark_s_statistics_are_its_own(data: list[float], export: Any) -> None:
+    own = Stats()
+    for value in data:
+        own.update(value)
+    (only,) = json.loads(export("pytest-benchmark", of_cases(of_blocks([(value, 1) for value in data]))))["benchmarks"]
+    assert only["stats"] == {**own.as_dict(), "data": data, "iterations": 1}
     assert only["params"]["mode"] == "single"
-    one = json.loads(export("pytest-benchmark", of_cases(measured(case("single"), [[1e-4]]))))["benchmarks"][0]["stats"]
-    assert one["stddev"] == one["iqr"] == 0
-    assert one["hd15iqr"] == one["q1"] == one["min"]
+
+
+def test_pytest_benchmark_s_statistics_are_of_a_step_however_long_blocks_are(export: Any) -> None:
+    (only,) = json.loads(export("pytest-benchmark", of_cases(of_blocks([(1.0, 4), (3.0, 6), (1.0, 1)]))))["benchmarks"]
+    assert only["stats"]["data"] == [0.25, 0.5, 1.0]
+    assert (only["stats"]["total"], only["stats"]["ops"], only["stats"]["iterations"]) == (1.75, 3 / 1.75, 4)
 
 
 # csv and columns
