@@ -105,6 +105,11 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     pairs: tuple[PairResult, ...]
 
 
+def shares_cores(comparison: Comparison, side: SideResult, case: Case) -> bool:
+    """Whether a side's simulated devices outnumber the cores."""
+    return side.backend.simulated and case.devices > len(comparison.host.usable_cores)
+
+
 def absorb(comparison: Comparison, event: Event) -> Comparison:
     """The comparison with what happened."""
     pairs = tuple(_absorb(p, event) if _is_of(p, event.pair) else p for p in comparison.pairs)

@@ -341,6 +341,14 @@ def test_a_comparison_gives_its_ratio_and_what_b_takes(export: Any) -> None:
     assert bencher["latency"].value == 1_050_000
 
 
+def test_the_side_whose_devices_share_cores_is_marked_as_in_the_report(export: Any) -> None:
+    wide = msgspec.structs.replace(pair(), b=case("data_parallel", 4))
+    rows = csv.DictReader(io.StringIO(export("csv", comparison(wide)), newline=""))
+    assert {(row["side"], row["oversubscribed"]) for row in rows} == {("A", "False"), ("B", "True")}
+    assert [*metrics(export("bmf", comparison(wide)))] == [f"{SINGLE_NAME}/latency (oversubscribed)"]
+    assert "B oversubscribed" in export("job-summary", comparison(wide))
+
+
 @pytest.mark.parametrize("form", ["gobench", "pytest-benchmark"])
 def test_formats_that_can_not_say_that_samples_are_paired_refuse_comparisons(
     form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
