@@ -183,3 +183,6 @@ def _faults_of_pair(pair: PairResult) -> Iterator[Fault]:
             for seconds, steps in zip((played.a_s, played.b_s), restart.steps, strict=True):
                 if what := fault_of_time(seconds, steps):
                     yield f".restarts[{i}].rounds[{j}]", what
+    with_rounds = sum(bool(restart.rounds) for restart in pair.restarts)
+    if (n := len(pair.trial.logs)) > with_rounds:
+        yield ".trial.logs", f"ratios of {n} restart{'s' * (n > 1)}, and {with_rounds} with rounds"
