@@ -11,6 +11,7 @@ import dataclasses
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ from bench.cli import main
 from bench.comparison import Comparison, PairResult
 from bench.measured import Block
 from bench.record import CaseResult, Record, Sample, write
+from bench.report import markdown
 from bench.report.exports import Format, job_summary
 from bench.report.exports.source import Source
 
@@ -391,6 +393,39 @@ def test_a_case_without_time_is_named_and_left_out(
     write(a_record(), tmp_path / "r.json")
     assert main(["report", str(tmp_path / "r.json"), "--format", form]) == 0
     assert capsys.readouterr() == (printed, "")
+
+
+def test_what_acts_on_a_terminal_is_spelled_out_in_the_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(a_record(broken("\x1b[31m\u202e\n")), tmp_path / "r.json")
+    assert main(["report", str(tmp_path / "r.json"), "--format", "csv"]) == 0
+    assert "left out, as they have no time: \\x1b[31m\\u202e /single-1/m1/b32 (broken).\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", get_args(Format))
+def test_a_file_whose_name_is_not_utf_8_is_exported(
+    form: Format, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / os.fsdecode(b"\xff\x1b[31m.json"), tmp_path / os.fsdecode(b"out\xff\x1b")
+    write(a_record(), path)
+    assert main(["report", str(path), "--format", form]) == 0
+    printed, complaint = capfd.readouterr()
+    assert complaint == ""
+    assert main(["report", str(path), "--format", form, "--out", str(out)]) == 0
+    assert capfd.readouterr() == (f"{tmp_path}/out\\udcff\\x1b: 1 report\n", "")
+    written = out.read_bytes().decode()
+    assert written == printed
+    named = rf"{tmp_path}/\udcff\x1b[31m.json"
+    match form:
+        case "csv":
+            assert {row["record"] for row in csv.DictReader(io.StringIO(written, newline=""))} == {named}
+        case "columns":
+            assert {*json.loads(written)["record"]} == {named}
+        case "job-summary":
+            assert f"- record: {markdown.escaped(named)}\n" in written
+        case _:
+            assert "udcff" not in written
 
 
 @pytest.mark.parametrize("form", ["bmf", "csv", "gobench"])

@@ -57,11 +57,13 @@ def _source(form: Format, path: Path) -> Source:
 
 def _said_of_missing(source: Source) -> None:
     from bench.report.exports.source import has_times, left_out
+    from bench.report.harmless import harmless
 
     if not has_times(source.content):
         raise UsageError(f"{source.path}: nothing of it was measured, so there is nothing to export.")
     if missing := left_out(source.content):
-        print(f"warning: {source.path}: left out, as they have no time: {', '.join(missing)}.", file=sys.stderr)
+        said = f"warning: {source.path}: left out, as they have no time: {', '.join(missing)}."
+        print(harmless(said), file=sys.stderr)
 
 
 def _renderer(form: Format) -> Callable[[Sequence[Source]], str]:

@@ -113,6 +113,8 @@ def _export(form: exports.Format, records: Sequence[Path], out: Path | None) -> 
 
 def _write(text: str, reports: int, out: Path) -> None:
     """Writes the file, and says so."""
+    from bench.report.harmless import harmless
+
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
@@ -120,7 +122,7 @@ def _write(text: str, reports: int, out: Path) -> None:
         why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
         raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None
     with while_read():
-        print(f"{out}: {reports} report{'s' * (reports > 1)}")
+        print(harmless(f"{out}: {reports} report{'s' * (reports > 1)}"))
 
 
 def _section(path: Path, folder: Path, *, charts: bool = False) -> Section:

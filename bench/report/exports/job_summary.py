@@ -80,7 +80,7 @@ def _of_run(source: Source, record: Record) -> list[str]:
 def _rest(source: Source, report: Report) -> list[str]:
     tables = [_collapsed(f"Table: {found.title}", markdown.rows(found)) for found in report.tables]
     legend = "\n\n".join(markdown.escaped(line) for line in report.legend)
-    environment = markdown.bullets([*report.environment, f"record: {source.path}"])
+    environment = markdown.bullets([*report.environment, f"record: {source.name}"])
     return [*tables, _collapsed("Environment", environment), _collapsed("How to read it", legend)]
 
 

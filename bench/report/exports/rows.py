@@ -87,7 +87,7 @@ def _rounds(pair: PairResult, at: int) -> Iterator[Row]:
 
 
 def _file(source: Source, created: str, commit: str | None) -> Row:
-    return {"record": str(source.path), "created": created, "commit": commit or ""}
+    return {"record": source.name, "created": created, "commit": commit or ""}
 
 
 def _machine(host: Host, backend: Backend, shared: bool) -> Row:

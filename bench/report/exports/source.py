@@ -10,6 +10,7 @@ from bench.cases import Case
 from bench.comparison import Comparison, PairResult, shares_cores
 from bench.measured import KINDS, Block, Kind
 from bench.record import Record
+from bench.report.harmless import harmless
 from bench.stats import Estimate
 from bench.summary import Summary, summaries
 
@@ -22,6 +23,11 @@ class Source:
 
     path: Path
     content: Record | Comparison
+
+    @property
+    def name(self) -> str:
+        """Of the file, as it can be printed and written: a name needn't be UTF-8."""
+        return harmless(str(self.path))
 
 
 @dataclass(frozen=True)
