@@ -546,9 +546,23 @@ def test_a_job_summary_stays_below_what_github_takes(tmp_path: Path) -> None:
     assert written.startswith(b"before\n\n### Slower: ")
     assert written.decode().endswith(f"\n\n{job_summary.LEFT_OUT}\n")
     assert written.count(b"<details>") == written.count(b"</details>")
-    summary.write_bytes(b"x" * job_summary.LIMIT_BYTES)
-    job_summary.append([Source(tmp_path / "ab.json", many)], summary)
-    assert summary.stat().st_size <= job_summary.LIMIT_BYTES + 1
+
+
+@pytest.mark.parametrize("room", range(-1, 3))
+def test_a_job_summary_that_is_full_stays_as_it_is_and_one_with_room_is_filled(room: int, tmp_path: Path) -> None:
+    """Room for a small summary, an empty line before it and, as always, for what says that something is left out."""
+    source, summary = Source(tmp_path / "ab.json", comparison(pair())), tmp_path / "summary.md"
+    job_summary.append([source], summary)
+    added = b"\n" + summary.read_bytes()
+    needed = len(added) + len(f"\n{job_summary.LEFT_OUT}\n")
+    for left, whole in ((room, False), (needed + room, room >= 0)):
+        before = b"x" * (job_summary.LIMIT_BYTES - left)
+        summary.write_bytes(before)
+        job_summary.append([source], summary)
+        written = summary.read_bytes()
+        assert len(written) <= max(job_summary.LIMIT_BYTES, len(before))
+        assert (written == before + added) == whole
+        assert (written == before) == (left == room)
 
 
 def test_a_gate_adds_to_the_job_s_summary_and_its_status_does_not_depend_on_that(

@@ -36,9 +36,11 @@ def render(sources: Sequence[Source]) -> str:
 def append(sources: Sequence[Source], path: Path) -> None:
     """Adds to what earlier commands of the step have written, as far as there is room; raises OSError."""
     written = path.stat().st_size if path.exists() else 0
+    apart = "\n" * bool(written)
     parts = [part for source in sources for part in _parts(source)]
+    text = _fitted(parts, LIMIT_BYTES - written - len(apart))
     with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * bool(written) + _fitted(parts, LIMIT_BYTES - written))
+        file.write(text and apart + text)
 
 
 def _parts(source: Source) -> list[str]:
