@@ -445,6 +445,10 @@ def test_a_record_that_can_not_be_read_does_not_keep_others_from_being_exported(
     printed, complaint = capsys.readouterr()
     assert {row["record"] for row in csv.DictReader(io.StringIO(printed, newline=""))} == {golden}
     assert complaint.startswith(f"error: {tmp_path / 'none.json'}: No such file or directory")
+    out = tmp_path / "x.csv"
+    assert main(["report", str(tmp_path / "none.json"), golden, "--format", "csv", "-o", str(out)]) == 2
+    assert capsys.readouterr() == (f"{out}: 1 report\n", complaint)
+    assert out.read_bytes().decode() == printed
 
 
 def test_files_of_other_kinds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

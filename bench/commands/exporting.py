@@ -21,8 +21,8 @@ OF_ONE_RECORD: tuple[Format, ...] = ("github-action-benchmark", "bmf", "pytest-b
 OF_RUNS_ONLY: tuple[Format, ...] = ("gobench", "pytest-benchmark")
 
 
-def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int]:
-    """The records in that format, and the exit status; those that can't be are refused, the others stand.
+def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int, int]:
+    """The records in that format, how many these are, and the exit status; what can't be is refused, the others stand.
 
     What has no time is left out, and named on standard error.
     """
@@ -34,7 +34,7 @@ def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int]:
             sources.append(_source(form, path))
         except UsageError as error:
             status = refused(error)
-    return (_renderer(form)(sources) if sources else ""), status
+    return (_renderer(form)(sources) if sources else ""), len(sources), status
 
 
 def _source(form: Format, path: Path) -> Source:

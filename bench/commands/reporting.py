@@ -87,7 +87,7 @@ def _print(sections: Sequence[Section], form: Format) -> None:
     elif form == "markdown":
         from bench.report import markdown
 
-        print("\n".join(map(markdown.render, reports)))
+        print("\n".join(map(markdown.render, reports)), end="")
     elif form == "html":
         from bench.report import page
 
@@ -102,12 +102,12 @@ def _print(sections: Sequence[Section], form: Format) -> None:
 def _export(form: exports.Format, records: Sequence[Path], out: Path | None) -> int:
     from bench.commands.exporting import exported
 
-    text, status = exported(form, records)
+    text, reports, status = exported(form, records)
     if out is None:
         with while_read():
             print(text, end="")
     elif text:
-        _write(text, len(records), out)
+        _write(text, reports, out)
     return status
 
 
