@@ -23,7 +23,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 from pytest_benchmark.stats import Stats
-from records import case, measured
+from records import case, elsewhere, measured
 from records import record as of_cases
 from test_report import around
 from test_start import SLOW, loaded
@@ -109,6 +109,16 @@ def test_go_s_format_has_a_line_a_block_in_nanoseconds(export: Any) -> None:
     assert [r.values["ns/op"] for r in results[-2:]] == [300_000, 400_000]
     assert configuration == {"cpu": "a cpu", "cores": "2", "platform": "cpu", "device": "a device"}
     assert units == {"samples/s": {"better": "higher"}, "peak-B": {"better": "lower", "assume": "exact"}}
+
+
+def test_go_s_format_has_a_machine_s_names_on_one_line_and_harmless(export: Any) -> None:
+    named = elsewhere(
+        a_record(), host={"cpu_model": "a\x1b[31m\nBenchmarkX-1 1 1 ns/op"}, backend={"device_kind": HOSTILE}
+    )
+    results, configuration, _ = go_lines(export("gobench", named))
+    assert len(results) == len(go_lines(export("gobench", a_record()))[0])
+    assert configuration["cpu"] == "a\\x1b[31m BenchmarkX-1 1 1 ns/op"
+    assert "\u202e" not in configuration["device"]
 
 
 def test_go_s_format_tells_variants_apart(export: Any) -> None:
