@@ -457,6 +457,14 @@ def test_a_reader_that_leaves_changes_no_status_and_sees_no_traceback(
     assert "Traceback" not in complaint
 
 
+@pytest.mark.parametrize(("record", "status"), [(GOLDEN, 0), ("no.json", 2)])
+def test_a_closed_output_changes_no_status(record: object, status: int) -> None:
+    argv = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "report", str(record)]
+    run = subprocess.run(argv, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert run.returncode == status
+    assert run.stderr.count("\n") == bool(status)
+
+
 def test_a_locale_without_a_plus_minus_sign_gets_a_question_mark() -> None:
     run = subprocess.run(
         [*COMMAND, "report", str(GOLDEN)],

@@ -212,6 +212,8 @@ def while_read() -> Iterator[None]:
 def finished(execute: Callable[[], int]) -> int:
     """The exit status of a command line, whatever ends it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers as Ctrl-C does
+    if sys.stdout is None:  # `>&-`: nobody is to read it
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
     try:
