@@ -213,7 +213,7 @@ def finished(execute: Callable[[], int]) -> int:
     """The exit status of a command line, whatever ends it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers as Ctrl-C does
     if sys.stdout is None:  # `>&-`: nobody is to read it
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, it lives as long as the process
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
     try:
