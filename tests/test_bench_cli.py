@@ -259,7 +259,7 @@ def test_a_folder_for_traces_that_cannot_be_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "Expected one of {list, run, ab, gate, compare, report, project, doctor}; see python -m bench --help."),
+        ([], "Expected one of {list, run, ab, gate, compare, report, history, project, doctor}; see python -m bench"),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
         (["report"], "no record was named; `python -m bench run` writes one"),
         (["report", str(GOLDEN), "--format", "pdf"], "invalid choice 'pdf' for argument '--format'; expected one of"),
@@ -455,6 +455,14 @@ def test_a_reader_that_leaves_changes_no_status_and_sees_no_traceback(
         assert run.wait(timeout=60) == status
     assert complaint.startswith("error: no.json: ") if status else complaint == ""
     assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize(("record", "status"), [(GOLDEN, 0), ("no.json", 2)])
+def test_a_closed_output_changes_no_status(record: object, status: int) -> None:
+    argv = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "report", str(record)]
+    run = subprocess.run(argv, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert run.returncode == status
+    assert run.stderr.count("\n") == bool(status)
 
 
 def test_a_locale_without_a_plus_minus_sign_gets_a_question_mark() -> None:

@@ -21,7 +21,7 @@ from records import case, measured, record
 from bench.cases import Case
 from bench.cli import main
 from bench.commands.reporting import _section
-from bench.comparison import Comparison, PairResult, SideResult
+from bench.comparison import Comparison, PairResult, Restart, Round, SideResult
 from bench.comparison import read as read_comparison
 from bench.duet import Pace
 from bench.measured import Certificate, Check
@@ -192,7 +192,9 @@ def test_what_a_run_cannot_have_left_is_refused_with_the_place_and_the_cases_nam
 
 def comparison() -> Comparison:
     single = Case(workload="tutorial", mode="single")
-    pair = PairResult(FIRST, single, single, verdict="slower", trial=Trial((0.1, 0.2, 0.1), verdict="slower"))
+    restarts = (Restart(((0,), (0,)), (1, 1), (Round("A", 1.0, 1.1, 2.2),)),) * 3
+    trial = Trial((0.1, 0.2, 0.1), verdict="slower")
+    pair = PairResult(FIRST, single, single, verdict="slower", trial=trial, restarts=restarts)
     side = SideResult(".", None, False, RUN.backend)
     return Comparison(
         created="2026-11-25T08:00:00Z",
@@ -209,13 +211,17 @@ def comparison() -> Comparison:
     )
 
 
+def in_pair(**fields: Any) -> Change:
+    return lambda r: r["pairs"][0].update(fields)
+
+
 def played(seconds: float) -> Change:
     restart = {
         "cores": [[0], [0]],
         "steps": [1, 1],
         "rounds": [{"first": "A", "a_s": seconds, "b_s": 1.0, "asked_s": 1}],
     }
-    return lambda r: r["pairs"][0].update(restarts=[restart])
+    return in_pair(restarts=[restart])
 
 
 @pytest.mark.parametrize(
@@ -229,6 +235,11 @@ def played(seconds: float) -> Change:
         (lambda r: r["pairs"][0]["trial"].update(logs=[99]), f"pairs[0].trial.logs[0] ({FIRST}): expected a number <="),
         (played(-1), f"pairs[0].restarts[0].rounds[0].a_s ({FIRST}): expected a number >= 0.0, got -1."),
         (played(0), f"pairs[0].restarts[0].rounds[0] ({FIRST}): its time of 0 s for 1 can't be."),
+        (in_pair(restarts=[]), f"pairs[0].trial.logs ({FIRST}): ratios of 3 restarts, and 0 with rounds."),
+        (
+            lambda r: r["pairs"][0]["restarts"][1].update(rounds=[]),
+            f"pairs[0].trial.logs ({FIRST}): ratios of 3 restarts, and 2 with rounds.",
+        ),
         (lambda r: r.update(type="noise"), "type: invalid value 'noise'."),
     ],
 )

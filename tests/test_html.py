@@ -16,6 +16,7 @@ from test_verdicts_report import comparison, pair
 
 from bench import record
 from bench.cli import main
+from bench.commands.reporting import report_beside
 from bench.report import page, table
 from bench.report.document import Column, Report, Section
 
@@ -199,6 +200,14 @@ def test_report_writes_into_a_file_what_it_would_print(
     assert main(["report", str(GOLDEN), "--format", form, "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}: 1 report\n"
     assert out.read_text(encoding="utf-8") == printed
+
+
+def test_markdown_in_a_file_is_that_which_a_run_leaves_beside_its_record(tmp_path: Path) -> None:
+    beside, out = tmp_path / "run.json", tmp_path / "report.md"
+    beside.write_bytes(GOLDEN.read_bytes())
+    report_beside(beside)
+    assert main(["report", str(beside), "--format", "markdown", "-o", str(out)]) == 0
+    assert out.read_bytes() == beside.with_suffix(".md").read_bytes()
 
 
 def test_a_file_that_cannot_be_written_is_told_in_a_sentence(

@@ -159,11 +159,13 @@ def _summarise(comparison: Comparison, out: Path) -> None:
         return
     from bench.report.exports import job_summary
     from bench.report.exports.source import Source
+    from bench.report.harmless import harmless
 
     try:
         job_summary.append([Source(out, comparison)], Path(summary))
     except OSError as error:
-        print(f"warning: the job summary, {summary}, can't be written: {error.strerror}.", file=sys.stderr)
+        said = f"warning: the job summary, {summary}, can't be written: {error.strerror}."
+        print(harmless(said), file=sys.stderr)
 
 
 def _show(comparison: Comparison, out: Path, *, quiet: bool) -> None:

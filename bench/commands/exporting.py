@@ -21,8 +21,8 @@ OF_ONE_RECORD: tuple[Format, ...] = ("github-action-benchmark", "bmf", "pytest-b
 OF_RUNS_ONLY: tuple[Format, ...] = ("gobench", "pytest-benchmark")
 
 
-def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int]:
-    """The records in that format, and the exit status; those that can't be are refused, the others stand.
+def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int, int]:
+    """The records in that format, how many these are, and the exit status; what can't be is refused, the others stand.
 
     What has no time is left out, and named on standard error.
     """
@@ -34,7 +34,7 @@ def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int]:
             sources.append(_source(form, path))
         except UsageError as error:
             status = refused(error)
-    return (_renderer(form)(sources) if sources else ""), status
+    return (_renderer(form)(sources) if sources else ""), len(sources), status
 
 
 def _source(form: Format, path: Path) -> Source:
@@ -57,11 +57,13 @@ def _source(form: Format, path: Path) -> Source:
 
 def _said_of_missing(source: Source) -> None:
     from bench.report.exports.source import has_times, left_out
+    from bench.report.harmless import harmless
 
     if not has_times(source.content):
         raise UsageError(f"{source.path}: nothing of it was measured, so there is nothing to export.")
     if missing := left_out(source.content):
-        print(f"warning: {source.path}: left out, as they have no time: {', '.join(missing)}.", file=sys.stderr)
+        said = f"warning: {source.path}: left out, as they have no time: {', '.join(missing)}."
+        print(harmless(said), file=sys.stderr)
 
 
 def _renderer(form: Format) -> Callable[[Sequence[Source]], str]:

@@ -87,7 +87,7 @@ def _print(sections: Sequence[Section], form: Format) -> None:
     elif form == "markdown":
         from bench.report import markdown
 
-        print("\n".join(map(markdown.render, reports)))
+        print("\n".join(map(markdown.render, reports)), end="")
     elif form == "html":
         from bench.report import page
 
@@ -102,17 +102,19 @@ def _print(sections: Sequence[Section], form: Format) -> None:
 def _export(form: exports.Format, records: Sequence[Path], out: Path | None) -> int:
     from bench.commands.exporting import exported
 
-    text, status = exported(form, records)
+    text, reports, status = exported(form, records)
     if out is None:
         with while_read():
             print(text, end="")
     elif text:
-        _write(text, len(records), out)
+        _write(text, reports, out)
     return status
 
 
 def _write(text: str, reports: int, out: Path) -> None:
     """Writes the file, and says so."""
+    from bench.report.harmless import harmless
+
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
@@ -120,7 +122,7 @@ def _write(text: str, reports: int, out: Path) -> None:
         why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
         raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None
     with while_read():
-        print(f"{out}: {reports} report{'s' * (reports > 1)}")
+        print(harmless(f"{out}: {reports} report{'s' * (reports > 1)}"))
 
 
 def _section(path: Path, folder: Path, *, charts: bool = False) -> Section:
@@ -210,6 +212,8 @@ def while_read() -> Iterator[None]:
 def finished(execute: Callable[[], int]) -> int:
     """The exit status of a command line, whatever ends it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers as Ctrl-C does
+    if sys.stdout is None:  # `>&-`: nobody is to read it
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, it lives as long as the process
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
     try:

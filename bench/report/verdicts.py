@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import noise
-from bench.comparison import Comparison, PairResult, SideResult
+from bench.comparison import Comparison, PairResult, SideResult, shares_cores
 from bench.measured import Collective
 from bench.report import quantity
 from bench.report.document import Column, Report, Table
@@ -78,9 +78,8 @@ def _remarks(comparison: Comparison, pair: PairResult) -> str:
     remarks = ["BROKEN"] if pair.verdict == "broken" else []
     if pair.verdict == "not comparable" and pair.why:
         remarks.append(pair.why.partition(":")[0])
-    cores = len(comparison.host.usable_cores)
     for name, side, case in (("A", comparison.a, pair.a), ("B", comparison.b, pair.b)):
-        if case is not None and side.backend.simulated and case.devices > cores:
+        if case is not None and shares_cores(comparison, side, case):
             remarks.append(f"{name} oversubscribed")
     return ", ".join(remarks)
 
