@@ -11,7 +11,7 @@ _CASE = (
     Column("mode", numeric=False),
     Column("devices"),
     Column("members"),
-    Column("batch", expendable=6),
+    Column("batch", expendable=6, tells=True),
 )
 _REMARKS = Column("remarks", numeric=False)
 
