@@ -51,7 +51,7 @@ class Comparing(Cases):
     seed: int = 0
     """Of the orders and the cores drawn."""
     out: Path = Path("results/ab-latest.json")
-    """The record; its report (.md) is written beside it."""
+    """The record, in a folder that is made if need be; its report (.md) is written beside it."""
     quiet: Switch = False
     """Print nothing but errors."""
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from bench.commands.reporting import Format, Out, refused, show, target
+from bench.commands.reporting import Format, refused, show
 from bench.commands.status import DONE, INCONCLUSIVE, UNUSABLE
+from bench.commands.writing import Out, target
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Compare:
     format: Format = "terminal"
     """How; html is one page for a browser, json is for programs."""
     out: Out = None
-    """The file to write instead of standard output; for html, results/report.html unless another is given."""
+    """The file to write instead of standard output, in a folder that is made if need be; for html, results/report.html
+    unless another is given."""
 
     def execute(self) -> int:
         if len(self.records) < 2:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
+from bench.commands.writing import Out, target, write
 from bench.report import exports
 from toynet.errors import UsageError
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from bench.report.document import Section
 
 Format = Literal["terminal", "markdown", "html", "json"]
-Out = Annotated[Path | None, tyro.conf.arg(aliases=["-o"])]
-PAGE = Path("results/report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +38,8 @@ class ReportCommand:
     """How; html is one page for a browser, and json is for programs: each has all records in one file. The rest are for
     other tools (docs/exports.md)."""
     out: Out = None
-    """The file to write instead of standard output; for html, results/report.html unless another is given."""
+    """The file to write instead of standard output, in a folder that is made if need be; for html, results/report.html
+    unless another is given."""
 
     def execute(self) -> int:
         if not self.records:
@@ -57,14 +57,6 @@ class ReportCommand:
         if sections:
             show(sections, self.format, out)
         return status
-
-
-def target(form: str, out: Path | None, records: Sequence[Path]) -> Path | None:
-    """The file to write, if any; raises UsageError for one of the records."""
-    out = out or (PAGE if form == "html" else None)
-    if out is not None and out.resolve() in [path.resolve() for path in records]:
-        raise UsageError(f"{out} is a record to report, and would be overwritten; give -o another file.")
-    return out
 
 
 def show(sections: Sequence[Section], form: Format, out: Path | None) -> None:
@@ -113,12 +105,7 @@ def _export(form: exports.Format, records: Sequence[Path], out: Path | None) -> 
 
 def _write(text: str, reports: int, out: Path) -> None:
     """Writes the file, and says so."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None
+    write(text, out)
     with while_read():
         print(f"{out}: {reports} report{'s' * (reports > 1)}")
 
