@@ -6,7 +6,6 @@ differently from one hour to the next. JAX-free.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,15 +104,9 @@ def compared(records: Sequence[tuple[str, Record]]) -> Compared:
 
 
 def names(paths: Sequence[Path]) -> list[str]:
-    """What records are called: the file's stem, with as many of its folders as tell it from the others."""
+    """What records of different files are called: the stem, with as many folders as tell it from the others."""
     depth = max((len(path.parts) for path in paths), default=1)
-    told = {path: _told(path, set(paths) - {path}, depth) for path in paths}
-    seen: Counter[Path] = Counter()
-    found = []
-    for path in paths:
-        seen[path] += 1
-        found.append(told[path] + (f" ({seen[path]})" if seen[path] > 1 else ""))
-    return found
+    return [_told(path, set(paths) - {path}, depth) for path in paths]
 
 
 def _told(path: Path, others: set[Path], depth: int) -> str:

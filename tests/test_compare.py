@@ -265,4 +265,4 @@ def test_records_are_called_by_their_file_and_by_as_many_folders_as_tell_them_ap
     assert names([Path("results/cpu.json"), Path("h100.v2.json")]) == ["cpu", "h100.v2"]
     assert names([Path("a/x/run.json"), Path("b/x/run.json"), Path("cpu.json")]) == ["a/x/run", "b/x/run", "cpu"]
     assert names([Path("run.json"), Path("b/run.json")]) == ["run", "b/run"]
-    assert names([Path("run.json"), Path("run.txt"), Path("run.json")]) == ["run.json", "run.txt", "run.json (2)"]
+    assert names([Path("run.json"), Path("run.txt")]) == ["run.json", "run.txt"]

@@ -333,6 +333,21 @@ def test_an_unusable_record_is_refused_and_the_others_are_compared(
     assert capsys.readouterr().out == ""
 
 
+def test_a_run_is_not_compared_with_itself_under_whichever_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, copy, b = files(tmp_path, a=cpu(), copy=cpu(), b=gpu())
+    assert main(["compare", a, a]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: {a} was named before, and would compare with itself; name another run.\n",
+    )
+    assert main(["compare", a, copy, b]) == 2
+    printed, complaint = capsys.readouterr()
+    assert printed.startswith("b against a\n")
+    assert complaint.startswith(f"error: {copy} is the run that {a} has, and would compare with itself;")
+
+
 @pytest.mark.parametrize("given", [0, 1])
 def test_fewer_than_two_records_are_refused(tmp_path: Path, given: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *files(tmp_path, a=cpu())[:given]]) == 2

@@ -24,14 +24,21 @@ OF_RUNS_ONLY: tuple[Format, ...] = ("gobench", "pytest-benchmark")
 def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int]:
     """The records in that format, and the exit status; those that can't be are refused, the others stand.
 
-    What has no time is left out, and named on standard error.
+    What has no time, and a run's copies, are left out, and named on standard error.
     """
     if form in OF_ONE_RECORD and len(paths) > 1:
         raise UsageError(f"--format {form} describes one run, and {len(paths)} records were named; name one at a time.")
+    from bench.report.harmless import harmless
+
     status, sources = DONE, list["Source"]()
     for path in paths:
         try:
-            sources.append(_source(form, path))
+            source = _source(form, path)
+            if copied := [other.path for other in sources if other.content == source.content]:
+                said = f"warning: {path}: left out, for its run was named before, as {copied[0]}."
+                print(harmless(said), file=sys.stderr)
+                continue
+            sources.append(source)
         except UsageError as error:
             status = refused(error)
     return (_renderer(form)(sources) if sources else ""), status
