@@ -159,6 +159,7 @@ def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
     ("argv", "message"),
     [
         (["--modes", "singel"], "no mode is called 'singel'; did you mean 'single'?"),
+        (["--modes", "nope"], "no mode is called 'nope'; there are: data_parallel, ensemble, ensemble_data, fsdp, "),
         (["--workloads", "tutorail"], "no workload is called 'tutorail'; did you mean 'tutorial'?"),
         (["--workloads", ""], "--workloads: a list of at least one item was expected, got none"),
         (["--devices", "0"], "devices must be at least 1, got 0."),
@@ -261,6 +262,11 @@ def test_a_folder_for_traces_that_cannot_be_is_refused_before_anything_runs(
     [
         ([], "Expected one of {list, run, ab, gate, compare, report, history, project, doctor}; see python -m bench"),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
+        (["hist"], "no command is called 'hist'; did you mean 'history'?"),
+        (["frob"], "no command is called 'frob'; there are: ab, compare, doctor, gate, history, list, project, report"),
+        (["ab", "."], "B (what it is, such as the working tree, `.`) is missing; see python -m bench ab --help."),
+        (["ab"], "A (what it was, such as rev=main) and B (what it is, such as the working tree, `.`) are missing;"),
+        (["project"], "PATH (a file that `run` wrote, of cases on one device and on more; --scaling strong,weak has"),
         (["report"], "no record was named; `python -m bench run` writes one"),
         (["report", str(GOLDEN), "--format", "pdf"], "invalid choice 'pdf' for argument '--format'; expected one of"),
         (["report", str(GOLDEN.parent / "tutorial.json")], "the field `schema` is missing."),

@@ -93,10 +93,10 @@ class Ab(Comparing):
     Example: python -m bench ab rev=main . --workloads tutorial --threshold 2%
     """
 
-    a: Annotated[str, tyro.conf.Positional]
-    """What it was."""
-    b: Annotated[str, tyro.conf.Positional]
-    """What it is."""
+    a: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
+    """What it was, such as rev=main."""
+    b: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
+    """What it is, such as the working tree, `.`."""
     threshold: Percent = 0.01
     """How much longer, or shorter by the same factor, a step may be and still count as the same."""
 
