@@ -358,4 +358,7 @@ def test_the_file_of_another_command_is_refused(tmp_path: Path, capsys: pytest.C
     (a,) = files(tmp_path, a=cpu())
     (tmp_path / "ab.json").write_text('{"type": "comparison", "schema": 1}')
     assert main(["compare", a, str(tmp_path / "ab.json")]) == 2
-    assert "ab.json is a comparison, and a record of `python -m bench run` was expected." in capsys.readouterr().err
+    assert (
+        "ab.json is a record of `ab` or `gate`, and a record of `python -m bench run` was expected."
+        in capsys.readouterr().err
+    )

@@ -385,8 +385,8 @@ def test_a_record_that_can_not_be_read_does_not_keep_others_from_being_exported(
 
 def test_files_of_other_kinds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "results/peers/training.json", "--format", "csv"]) == 2
-    message = "results/peers/training.json is a peers, and --format csv takes records of `run`, `ab` or `gate`."
-    assert capsys.readouterr() == ("", f"error: {message}\n")
+    what = "results/peers/training.json is a record of `bench.peers`"
+    assert capsys.readouterr() == ("", f"error: {what}, and --format csv takes records of `run`, `ab` or `gate`.\n")
 
 
 @pytest.mark.parametrize("form", OF_ONE)

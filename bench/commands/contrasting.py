@@ -77,7 +77,7 @@ def _of_another_run(path: Path, before: Sequence[tuple[Path, Record]]) -> Record
     from bench import record
 
     if (kind := record.tag(path)) is not None:
-        raise UsageError(f"{path} is a {kind}, and a record of `python -m bench run` was expected.")
+        raise UsageError(f"{path} is {record.called(kind)}, and a record of `python -m bench run` was expected.")
     found = record.read(path)
     for first, other in before:
         if found == other:

@@ -55,7 +55,9 @@ def _source(form: Format, path: Path) -> Source:
             "github-action-benchmark or job-summary."
         )
     if kind not in (None, "comparison"):
-        raise UsageError(f"{path} is a {kind}, and --format {form} takes records of `run`, `ab` or `gate`.")
+        raise UsageError(
+            f"{path} is {record.called(kind)}, and --format {form} takes records of `run`, `ab` or `gate`."
+        )
     source = Source(path, record.read(path) if kind is None else comparison.read(path))
     if form != "job-summary":  # whose table has what broke
         _said_of_missing(source)

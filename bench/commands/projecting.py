@@ -55,5 +55,5 @@ def _a_run(path: Path) -> Path:
     from bench import record
 
     if (kind := record.tag(path)) is not None:
-        raise UsageError(f"{path} is a {kind}, and a record of `python -m bench run` was expected.")
+        raise UsageError(f"{path} is {record.called(kind)}, and a record of `python -m bench run` was expected.")
     return path

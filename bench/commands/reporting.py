@@ -127,7 +127,7 @@ def _section(path: Path, folder: Path, *, charts: bool = False) -> Section:
         found = peers.read(path)
         return Section(str(path), switches.build(found) if switches.is_one(found) else report.build(found))
     if kind is not None:
-        raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
+        raise UsageError(f"{path} is {record.called(kind)}, and a record of `run`, `ab` or `gate` was expected.")
     found = record.read(path)
     report = traces.relocated(table.build(found), path.parent, folder)
     if charts:
