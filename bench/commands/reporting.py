@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -17,6 +18,7 @@ import tyro
 from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
 from bench.commands.writing import Out, target, write
 from bench.report import exports
+from bench.report.harmless import harmless
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -159,14 +161,15 @@ def report_beside(record: Path) -> None:
 
 @contextlib.contextmanager
 def reported(out: Path, report: Callable[[Path], None]) -> Iterator[None]:
-    """An interrupt in here leaves a report of what the record has by then, if it was written in here."""
+    """An interrupt in here leaves a report of what the record has by then, if it was written in here, and says so."""
     before = _version(out)
     try:
         yield
     except KeyboardInterrupt:
-        if _version(out) != before:
-            report(out)
-        raise
+        if _version(out) == before:
+            raise KeyboardInterrupt("nothing had been written by then") from None
+        report(out)
+        raise KeyboardInterrupt(f"{out} has what was measured by then") from None
 
 
 def _version(path: Path) -> tuple[int, int] | None:
@@ -198,7 +201,8 @@ def finished(execute: Callable[[], int]) -> int:
     """The exit status of a command line, whatever ends it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers as Ctrl-C does
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
+        codecs.register_error("spelled", _spelled)
+        sys.stdout.reconfigure(errors="spelled")
     try:
         return execute()
     except UsageError as error:
@@ -206,9 +210,15 @@ def finished(execute: Callable[[], int]) -> int:
     except BrokenPipeError:  # whoever read the help has left
         _print_nowhere()
         return DONE
-    except KeyboardInterrupt:
-        print("interrupted; if a round had ended, the record has it", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(harmless("; ".join(["interrupted", *map(str, interrupt.args)])), file=sys.stderr)
         return INTERRUPTED
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that a locale hasn't got."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join({"±": "+-"}.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
 
 
 def _print_nowhere() -> None:
@@ -217,7 +227,5 @@ def _print_nowhere() -> None:
 
 def refused(error: UsageError) -> int:
     """Says what was wrong; gives the exit status."""
-    from bench.report.harmless import harmless
-
     print(f"error: {harmless(str(error))}", file=sys.stderr)
     return UNUSABLE
