@@ -207,5 +207,18 @@ def tag(path: Path) -> str | None:
         return None
 
 
+def called(tag: str) -> str:
+    """What kind of file that is, in words."""
+    return _CALLED.get(tag, f"a {tag}")
+
+
+_CALLED = {
+    "comparison": "a record of `ab` or `gate`",
+    "noise": "what `doctor --noise` measured",
+    "peers": "a record of `bench.peers`",
+    **dict.fromkeys(("history", "simulation", "validation"), "a record of `bench.validate`"),
+}
+
+
 class _Tagged(msgspec.Struct):
     type: str | None = None

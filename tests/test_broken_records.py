@@ -460,3 +460,14 @@ def test_a_record_that_was_cut_short_anywhere_is_refused_with_the_line(which: in
         path = Path(folder, "run.json")
         path.write_bytes(content[: at % len(content)])
         assert re.match("it is empty|it ends too early, in line |invalid .* in line |expected ", said_of(path))
+
+
+@pytest.mark.parametrize("name", ["run.md", "run.png"])
+def test_who_hands_over_a_report_is_told_of_the_record_beside_it(name: str, tmp_path: Path) -> None:
+    beside = tmp_path / "run.json"
+    (tmp_path / name).write_bytes(b"\x89 what a report is like")
+    with pytest.raises(UsageError, match=NOT_A_RECORD):
+        read(tmp_path / name)
+    beside.touch()
+    with pytest.raises(UsageError, match=re.escape(f"{name} is a report; name the record beside it, {beside}.")):
+        read(tmp_path / name)

@@ -175,9 +175,46 @@ def test_cases_that_are_missing_broken_or_were_not_reached_are_listed() -> None:
     lines = said(("a", cpu(at(1e-3, mode="data_parallel"), at(1e-3, mode="zero1"))), ("b", other))
     assert "tutorial/ensemble-1/m8/b32 is not compared: it is broken (it hung) in b." in lines
     assert "tutorial/zero1-1/m1/b32 is not compared: it wasn't measured in b." in lines
-    assert "In a alone, and so not compared with b: tutorial/data_parallel-1/m1/b32." in lines
-    assert "In b alone, and so not compared with a: tutorial/fsdp-2/m1/b32." in lines
+    assert "1 case is in a alone, and so without a ratio to b: tutorial/data_parallel-1/m1/b32." in lines
+    assert "1 case is in b alone, and so without a ratio to a: tutorial/fsdp-2/m1/b32." in lines
     assert "a and b have no case in common." in said(("a", cpu()), ("b", record(at(1.0, mode="fsdp", devices=2))))
+
+
+def test_of_many_cases_of_one_record_three_are_named_in_the_last_sentence() -> None:
+    more = [at(1e-3, mode="ensemble", members=members) for members in (2, 3, 4, 5, 6)]
+    assert report(("a", cpu(*more)), ("b", gpu())).sentences[-1] == (
+        "5 cases are in a alone, and so without a ratio to b: tutorial/ensemble-1/m2/b32, tutorial/ensemble-1/m3/b32, "
+        "tutorial/ensemble-1/m4/b32, 2 more."
+    )
+
+
+def test_which_hardware_is_faster_for_a_training_is_said_whichever_way_each_has_of_it() -> None:
+    # 8 members in 100 us on the one, 2 devices in 10 us on the other: 80 kHz of steps of one member for 100.
+    two = at(1e-5, mode="data_parallel", devices=2)
+    a, b = record(at(8e-5), at(1e-4, mode="ensemble", members=8)), on_gpu(record(at(2e-4), two))
+    assert (
+        "tutorial, each at its best: b (data_parallel on 2 devices, each step waited for) does 1.25x (1.22 to 1.28) "
+        "the samples a second of a (ensemble with 8 members, each step waited for)."
+    ) in said(("a", a), ("b", b))
+    assert (
+        "tutorial, one member, each at its best: b (data_parallel on 2 devices, each step waited for) does 8.00x "
+        "(7.82 to 8.18) the samples a second of a (single, each step waited for)."
+    ) in said(("a", a), ("b", b))
+    assert "tutorial, each at its best: a (ensemble with 8 members, each step waited for) does 16.0x" in said(
+        ("a", a), ("b", on_gpu(record(at(2e-4))))
+    )
+    assert "single, each step waited for): no clear difference." in said(
+        ("a", record(at(1e-4))), ("b", on_gpu(record(at(1.01e-4))))
+    )
+    assert "at its best" not in said(("a", a), ("b", a))  # of versions
+
+
+def test_the_ratios_stand_before_the_times_and_what_compilers_count_stands_last() -> None:
+    headings = [column.heading for column in table(report(("a", cpu()), ("b", gpu())), "tutorial").columns]
+    assert headings == [
+        *("mode", "devices", "members", "batch", "b vs a", "b fused vs a", "b samples/s vs a"),
+        *("a latency", "a fused", "b latency", "b fused", "a memory", "a compile", "b memory", "b compile", "remarks"),
+    ]
 
 
 def test_oversubscribed_cases_are_no_ground_to_call_hardware_faster() -> None:
@@ -296,6 +333,21 @@ def test_an_unusable_record_is_refused_and_the_others_are_compared(
     assert capsys.readouterr().out == ""
 
 
+def test_a_run_is_not_compared_with_itself_under_whichever_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, copy, b = files(tmp_path, a=cpu(), copy=cpu(), b=gpu())
+    assert main(["compare", a, a]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: {a} was named before, and would compare with itself; name another run.\n",
+    )
+    assert main(["compare", a, copy, b]) == 2
+    printed, complaint = capsys.readouterr()
+    assert printed.startswith("b against a\n")
+    assert complaint.startswith(f"error: {copy} is the run that {a} has, and would compare with itself;")
+
+
 @pytest.mark.parametrize("given", [0, 1])
 def test_fewer_than_two_records_are_refused(tmp_path: Path, given: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *files(tmp_path, a=cpu())[:given]]) == 2
@@ -306,4 +358,7 @@ def test_the_file_of_another_command_is_refused(tmp_path: Path, capsys: pytest.C
     (a,) = files(tmp_path, a=cpu())
     (tmp_path / "ab.json").write_text('{"type": "comparison", "schema": 1}')
     assert main(["compare", a, str(tmp_path / "ab.json")]) == 2
-    assert "ab.json is a comparison, and a record of `python -m bench run` was expected." in capsys.readouterr().err
+    assert (
+        "ab.json is a record of `ab` or `gate`, and a record of `python -m bench run` was expected."
+        in capsys.readouterr().err
+    )

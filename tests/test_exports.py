@@ -463,8 +463,8 @@ def test_a_record_that_can_not_be_read_does_not_keep_others_from_being_exported(
 
 def test_files_of_other_kinds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "results/peers/training.json", "--format", "csv"]) == 2
-    message = "results/peers/training.json is a peers, and --format csv takes records of `run`, `ab` or `gate`."
-    assert capsys.readouterr() == ("", f"error: {message}\n")
+    what = "results/peers/training.json is a record of `bench.peers`"
+    assert capsys.readouterr() == ("", f"error: {what}, and --format csv takes records of `run`, `ab` or `gate`.\n")
 
 
 @pytest.mark.parametrize("form", OF_ONE)
@@ -596,3 +596,13 @@ def test_a_gate_adds_to_the_job_s_summary_and_its_status_does_not_depend_on_that
 def test_the_same_case_has_the_same_name_in_a_record_and_in_a_comparison(export: Any) -> None:
     of_run = metrics(export("bmf", of_cases(measured(SINGLE, [[1e-4]]))))
     assert metrics(export("bmf", comparison(pair()))).keys() < of_run.keys()
+
+
+@pytest.mark.parametrize("form", ["csv", "columns", "gobench"])
+def test_a_run_is_exported_once_though_it_is_named_twice(
+    form: Format, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once = exported(form, a_record(), tmp_path, capsys)
+    path = tmp_path / "r.json"
+    assert main(["report", str(path), str(path), "--format", form]) == 0
+    assert capsys.readouterr() == (once, f"warning: {path}: left out, for its run was named before, as {path}.\n")

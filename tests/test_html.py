@@ -215,9 +215,37 @@ def test_a_file_that_cannot_be_written_is_told_in_a_sentence(
 ) -> None:
     file = tmp_path / "file"
     file.write_text("", encoding="utf-8")
-    for out, why in ((tmp_path, "Is a directory"), (file / "page.html", f"{file} is a file")):
+    nowhere = (file / "folder" / "page.html", "Not a directory")
+    for out, why in ((tmp_path, "Is a directory"), (file / "page.html", f"{file} is a file"), nowhere):
         assert main(["report", str(GOLDEN), "--format", "markdown", "-o", str(out)]) == 2
         assert capsys.readouterr().err == f"error: {out} can't be written: {why}; give -o another file.\n"
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr("bench.reading.content_of", never)
+    monkeypatch.setattr("bench.record.content_of", never)
+    golden = str(GOLDEN)
+    for argv in (
+        ["report", golden],
+        ["report", golden, "--format", "csv"],
+        ["compare", golden, "b"],
+        ["history", golden],
+    ):
+        assert main([*argv, "-o", str(tmp_path)]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_made_for_a_report_and_not_for_one_that_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "report.txt"
+    assert main(["report", "no.json", "-o", str(out)]) == 2
+    assert not list(tmp_path.iterdir())
+    assert main(["report", str(GOLDEN), "-o", str(out)]) == 0
+    assert out.is_file()
 
 
 def test_a_record_is_not_written_over_by_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

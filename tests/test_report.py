@@ -10,13 +10,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import COST, Times, case, measured, record
+from records import COST, Times, case, measured, record, taken_apart
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.measured import Certificate, Check
+from bench.cases import Case
+from bench.measured import Certificate, Check, Kind
 from bench.record import CaseResult, Record
 from bench.report import markdown, needs, quantity, table, terminal
+from bench.report.document import Column, Table
 from bench.report.words import sentences
 from bench.stats import Estimate
 from bench.summary import summaries
@@ -425,6 +427,21 @@ def test_a_wide_terminal_shows_every_column_and_a_narrow_one_leaves_out_the_most
         assert max(kept) < min(left_out, default=99)
 
 
+def test_a_narrow_terminal_leaves_out_no_column_that_tells_rows_apart() -> None:
+    def times(of: Case) -> CaseResult:
+        kinds: dict[Kind, float] = {"latency": 1e-3, "fused": 9e-4, "compute": 8e-4}
+        return taken_apart(of, kinds, COST, noise=0.01)
+
+    ensemble = case("ensemble", members=8)
+    several = record(*map(times, (case("single"), ensemble, dataclasses.replace(ensemble, batch=64))), parts=True)
+    text = ANSI.sub("", shown(several, 80))
+    tables = table.build(several).tables
+    assert [each.title for each in tables] == ["tutorial", "tutorial: where the time goes"]
+    assert len(re.findall(r"^ mode +devices +members +batch ", text, re.M)) == len(tables)
+    alike = ANSI.sub("", shown(record(times(case("single")), parts=True), 80))
+    assert "batch" not in "".join(re.findall(r"^ *mode .*", alike, re.M))
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_and_the_sentences_fit_the_terminal(width: int) -> None:
     lines = ANSI.sub("", shown(everything(), width)).splitlines()
@@ -453,6 +470,24 @@ def test_a_pipe_gets_plain_text_in_whole_lines(
     for line in (report.title, *report.environment, *report.sentences, *report.legend):
         assert f"{line}\n" in text
     assert headings(text) == {column.heading for column in table.COLUMNS}
+
+
+def test_a_pipe_gets_every_column_unless_it_is_told_how_wide_to_write(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    wide = Table("wide", tuple(Column("heading" * 10, n) for n in range(30)), (("<>",) * 30,))
+    of = dataclasses.replace(table.build(everything()), tables=(wide,))
+    terminal.show(of, terminal.console())
+    text = capsys.readouterr().out
+    assert [line.split() for line in text.splitlines() if "<>" in line] == [["<>"] * 30]
+    assert "left out" not in text
+    monkeypatch.setenv("COLUMNS", "820")
+    terminal.show(of, terminal.console())
+    text = capsys.readouterr().out
+    assert [line.split() for line in text.splitlines() if "<>" in line] == [["<>"] * 11]
+    assert "19 columns left out; a larger COLUMNS has room, and so has Markdown.\n" in text
 
 
 def test_what_a_user_named_is_not_taken_for_markup_of_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

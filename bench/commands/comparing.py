@@ -51,7 +51,7 @@ class Comparing(Cases):
     seed: int = 0
     """Of the orders and the cores drawn."""
     out: Path = Path("results/ab-latest.json")
-    """The record; its report (.md) is written beside it."""
+    """The record, in a folder that is made if need be; its report (.md) is written beside it."""
     quiet: Switch = False
     """Print nothing but errors."""
 
@@ -93,10 +93,10 @@ class Ab(Comparing):
     Example: python -m bench ab rev=main . --workloads tutorial --threshold 2%
     """
 
-    a: Annotated[str, tyro.conf.Positional]
-    """What it was."""
-    b: Annotated[str, tyro.conf.Positional]
-    """What it is."""
+    a: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
+    """What it was, such as rev=main."""
+    b: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
+    """What it is, such as the working tree, `.`."""
     threshold: Percent = 0.01
     """How much longer, or shorter by the same factor, a step may be and still count as the same."""
 

@@ -19,6 +19,8 @@ class Column:
     heading: str
     expendable: int = 0
     numeric: bool = True
+    tells: bool = False
+    """Whether it says what a row is of; then it is left out only where that is the same in all rows."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heading", harmless(self.heading))

@@ -10,7 +10,7 @@ from bench.measured import Collective
 from bench.report import quantity
 from bench.report.document import Column, Report, Table
 from bench.report.words import host_line
-from bench.verdict import need
+from bench.verdict import LOOKS, need
 
 COLUMNS = (
     Column("case", numeric=False),
@@ -115,13 +115,20 @@ def _said(comparison: Comparison, pair: PairResult) -> str:
             return f"{pair.name}: B is the same as A within {threshold}: {took}."
     lacks = need(trial, comparison.rule)
     if lacks is None:
-        return f"{pair.name} is inconclusive: {took}; one restart says nothing, give it a larger --budget."
+        return f"{pair.name} is inconclusive: {took}; one restart says nothing, {_least_budget(comparison)}."
     claim = f" {trial.claim.direction} so far, but not confirmed:" if trial.claim else ""
     more = f"about {lacks.restarts} more restarts" if lacks.restarts else "a quieter machine"
     return (
         f"{pair.name} is inconclusive after {len(trial.logs)} restarts:{claim} {took}; it would take {more}, or a "
         f"threshold of {quantity.plain_percent(lacks.threshold)} to call it the same."
     )
+
+
+def _least_budget(comparison: Comparison) -> str:
+    """What the first test takes, at the pace of the restarts that there were."""
+    restarts = max(len(pair.trial.logs) for pair in comparison.pairs)
+    seconds = quantity.rounded(comparison.seconds * LOOKS[0] / restarts, 2)
+    return f"and the {LOOKS[0]} that a test needs would take a --budget of about {seconds} s"
 
 
 def _counts(pairs: Sequence[PairResult]) -> list[str]:
