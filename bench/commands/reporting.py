@@ -107,8 +107,6 @@ def _export(form: exports.Format, records: Sequence[Path], out: Path | None) -> 
 
 def _write(text: str, reports: int, out: Path) -> None:
     """Writes the file, and says so."""
-    from bench.report.harmless import harmless
-
     write(text, out)
     with while_read():
         print(harmless(f"{out}: {reports} report{'s' * (reports > 1)}"))
