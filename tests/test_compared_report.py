@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from histories import bearing
 from records import COST, case, computing, elsewhere, measured, on_gpu, record
 from test_report import around
 
@@ -218,6 +219,18 @@ def test_of_versions_the_reference_workload_says_what_is_the_machines() -> None:
         ("a", with_reference), ("b", with_reference)
     )
     assert "reference" not in said(("a", with_reference), ("b", on_gpu(with_reference)))
+
+
+def test_of_several_workloads_the_reference_is_told_beside_each() -> None:
+    both = record(
+        *(
+            bearing(computing(measured(case("single", workload=name), around(1e-3)), 0.5), [[1e-4]] * 3)
+            for name in ("tutorial", "wide")
+        )
+    )
+    told = said(("a", both), ("b", both))
+    for name in ("tutorial", "wide"):
+        assert f"as fast in b as in a beside the cases of {name}: so much" in told
 
 
 def test_names_of_files_and_of_users_are_escaped_in_markdown() -> None:

@@ -71,12 +71,15 @@ def _hosts(base: Held, contrast: Contrast) -> list[str]:
 
 
 def _reference(base: Held, contrast: Contrast) -> list[str]:
-    if contrast.relation != "versions" or contrast.reference is None:
+    """Of each workload, whose cases were measured at other moments than another's."""
+    if contrast.relation != "versions":
         return []
+    several = len({summary.case.workload for summary in base.cases.values()}) > 1
     return [
-        f"The reference workload, which no commit changes, was {quantity.between(contrast.reference)} as fast in "
-        f"{contrast.other.name} as in {base.name}: so much of a ratio is the machine's or the moment's, or another "
-        "jaxlib's."
+        f"The reference workload, which no commit changes, was {quantity.between(factor)} as fast in "
+        f"{contrast.other.name} as in {base.name}{f' beside the cases of {workload}' * several}: so much of a ratio is "
+        "the machine's or the moment's, or another jaxlib's."
+        for workload, factor in sorted(contrast.reference.items())
     ]
 
 
