@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,9 @@ from bench.reading import content_of, refused
 # Of what is set, what changes what is computed; the rest says where files are, and which of equal devices are used.
 COMPUTING = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
 At = tuple[int, int]
-"""A restart, and a round in it."""
+"""A restart of a workload's cases, and a round in it."""
+Beside = tuple[str, int]
+"""The workload in whose rounds the reference was timed, and the devices of the worker that ran it: so many cores."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Digest:
-    """One run. Of each case, and of the reference workload: the median of each restart's rounds."""
+    """One run. Of each case, and of the reference: the median of each restart's rounds."""
 
     path: Path
     created: str
@@ -45,9 +47,9 @@ class Digest:
     machine: Machine
     software: Mapping[str, str]
     """Versions, by name."""
-    reference_s: tuple[float, ...]
+    reference_s: Mapping[Beside, tuple[float, ...]]
     """Empty in a record of before there was one."""
-    ratios: Mapping[str, tuple[float, ...]]
+    ratios: Mapping[str, Mapping[Beside, tuple[float, ...]]]
     """To the reference, by the name of the case, from the rounds that both have."""
     step_s: Mapping[str, tuple[float, ...]]
     """Of cases that have no round with the reference."""
@@ -132,15 +134,16 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 def _digest(path: Path, found: _Record, kind: Kind) -> Digest:
-    measured = {_name(bytes(result.case)): result.samples for result in found.cases if result.status == "measured"}
-    reference = {at: value for samples in measured.values() for at, value in _by_round(samples, REFERENCE)}
+    measured = {_told(bytes(result.case)): result.samples for result in found.cases if result.status == "measured"}
+    references = {case: _by_round(samples, REFERENCE) for case, samples in measured.items()}
+    borne = _borne(references)
     ratios, step_s = {}, {}
-    for name, samples in measured.items():
+    for case, samples in measured.items():
         rounds = _by_round(samples, kind)
-        if paired := [(at, value / reference[at]) for at, value in rounds if at in reference]:
-            ratios[name] = _restarts(paired)
+        if paired := _paired(case, rounds, borne):
+            ratios[case.name] = paired
         elif rounds:
-            step_s[name] = _restarts(rounds)
+            step_s[case.name] = _restarts(rounds)
     return Digest(
         path=path,
         created=found.created,
@@ -148,10 +151,38 @@ def _digest(path: Path, found: _Record, kind: Kind) -> Digest:
         dirty=found.host.dirty,
         machine=_machine(found),
         software=_software(found),
-        reference_s=_restarts(list(reference.items())),
+        reference_s=_by_beside([(case.beside, *block) for case, blocks in references.items() for block in blocks]),
         ratios=ratios,
         step_s=step_s,
     )
+
+
+def _borne(references: Mapping[_Told, Sequence[tuple[At, float]]]) -> dict[tuple[str, At], tuple[Beside, float]]:
+    """Each block of the reference, by the case whose worker ran it and by its workload; of several in a round, where
+    workers came one after another, the workload's is that of the fewest devices."""
+    found = {}
+    for case, rounds in sorted(references.items(), key=lambda item: item[0].devices, reverse=True):
+        for at, value in rounds:
+            found[case.name, at] = found[case.workload, at] = case.beside, value
+    return found
+
+
+def _paired(
+    case: _Told, rounds: Sequence[tuple[At, float]], borne: Mapping[tuple[str, At], tuple[Beside, float]]
+) -> dict[Beside, tuple[float, ...]]:
+    """Ratios to the reference that the case's own worker ran in the same round, or else another of its workload."""
+    found = []
+    for at, value in rounds:
+        if reference := borne.get((case.name, at)) or borne.get((case.workload, at)):
+            found.append((reference[0], at, value / reference[1]))
+    return _by_beside(found)
+
+
+def _by_beside(blocks: Sequence[tuple[Beside, At, float]]) -> dict[Beside, tuple[float, ...]]:
+    apart: dict[Beside, list[tuple[At, float]]] = {}
+    for beside, at, value in blocks:
+        apart.setdefault(beside, []).append((at, value))
+    return {beside: _restarts(rounds) for beside, rounds in apart.items()}
 
 
 def _by_round(samples: Sequence[_Sample], kind: Kind) -> list[tuple[At, float]]:
@@ -173,9 +204,26 @@ def median(values: Sequence[float]) -> float:
     return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
+class _Told(NamedTuple):
+    """What is needed of a case."""
+
+    name: str
+    beside: Beside
+    """Of the reference, if its worker ran that."""
+
+    @property
+    def workload(self) -> str:
+        return self.beside[0]
+
+    @property
+    def devices(self) -> int:
+        return self.beside[1]
+
+
 @functools.cache
-def _name(case: bytes) -> str:
-    return msgspec.json.decode(case, type=Case).name
+def _told(case: bytes) -> _Told:
+    found = msgspec.json.decode(case, type=Case)
+    return _Told(found.name, (found.workload, found.devices))
 
 
 def _machine(found: _Record) -> Machine:
