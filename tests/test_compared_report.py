@@ -113,6 +113,14 @@ def test_counts_that_changed_between_versions_are_a_table_however_small_the_chan
     assert "Exact counts" not in said(("a", cpu()), ("b", gpu()))
 
 
+def test_flops_of_products_that_an_older_record_did_not_count_are_no_change() -> None:
+    counted = record(computing(at(8e-5), 0.5, 0.4, cost=dataclasses.replace(COST, product_flops=640.0)))
+    for first, second in (("a", "b"), ("b", "a")):
+        records = {"a": cpu(), "b": counted}
+        found = report((first, records[first]), (second, records[second]))
+        assert not [each for each in found.tables if each.title.startswith("Counts")]
+
+
 def test_remarks_say_what_is_oversubscribed_where_and_what_is_not_comparable() -> None:
     four = at(1e-3, mode="data_parallel", devices=4)
     wrong = computing(measured(case("single"), around(1e-5)), 0.5, 0.1)
