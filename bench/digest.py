@@ -15,6 +15,7 @@ from bench.cases import Case
 from bench.measured import REFERENCE, Kind
 from bench.plausible import fault_of_date
 from bench.reading import content_of, refused
+from toynet.errors import UsageError
 
 # Of what is set, what changes what is computed; the rest says where files are, and which of equal devices are used.
 COMPUTING = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
@@ -63,14 +64,14 @@ def read(path: Path, kind: Kind = "latency") -> Digest | None:
     content = content_of(path)
     try:
         found = msgspec.json.decode(content, type=_Record)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        cases = {_told(bytes(result.case)).name for result in found.cases}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UsageError) as error:
         if _is_other(content):
             return None
         record.read(path)  # says what is wrong
         raise refused(path, str(error)) from None
     if found.type is not None:
         return None
-    cases = {bytes(result.case) for result in found.cases}
     if found.schema > record.SCHEMA or fault_of_date(found.created) or not 0 < len(cases) == len(found.cases):
         record.read(path)
     return _digest(path, found, kind)

@@ -165,12 +165,12 @@ def _faults(record: Record) -> Iterator[Fault]:
         yield "cases", "there is no case"
     if not record.host.usable_cores or record.host.cores < 1:
         yield "host", "there is no core"
-    places: dict[Case, int] = {}
+    places: dict[str, int] = {}  # by name, for that is by what records are joined
     for i, result in enumerate(record.cases):
         place = f"cases[{i}]"
         if what := fault_of_case(result.case):
             yield f"{place}.case", what
-        elif (first := places.setdefault(result.case, i)) != i:
+        elif (first := places.setdefault(result.case.name, i)) != i:
             yield place, f"{result.case.name} is there twice, first as cases[{first}]"
         for inner, what in _faults_of_result(result):
             yield f"{place}{inner} ({result.case.name})", what

@@ -136,6 +136,24 @@ def test_a_record_that_has_a_case_twice_is_refused(tmp_path: Path) -> None:
     assert "twice" in refusal(tmp_path / "r.json")
 
 
+def test_a_record_with_two_cases_of_one_name_is_refused(tmp_path: Path) -> None:
+    double = [dataclasses.replace(SINGLE, dtype="float64"), dataclasses.replace(SINGLE, compute_dtype="float64")]
+    assert double[0].name == double[1].name
+    write(a_run(0, dict.fromkeys(double, 8e-5)), tmp_path / "r.json")
+    assert "tutorial/single-1/m1/b32/float64 is there twice, first as cases[0]" in refusal(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("case", [3, {"workload": 3, "mode": "single"}, {"workload": "tutorial", "mode": "pipelined"}])
+def test_a_record_of_a_case_that_cannot_be_is_refused_in_the_words_of_the_full_reader(
+    tmp_path: Path, case: object
+) -> None:
+    write(a_run(0, {SINGLE: 8e-5}), tmp_path / "r.json")
+    content = json.loads((tmp_path / "r.json").read_text())
+    content["cases"][0]["case"] = case
+    (tmp_path / "r.json").write_text(json.dumps(content))
+    assert "cases[0].case" in refusal(tmp_path / "r.json")
+
+
 def test_each_workloads_cases_are_held_against_the_reference_of_their_own_rounds(tmp_path: Path) -> None:
     write(in_halves(0, slower=1.3), tmp_path / "r.json")
     brief = digest.read(tmp_path / "r.json")
