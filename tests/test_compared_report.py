@@ -152,6 +152,10 @@ def test_of_versions_it_is_said_what_took_less_time_and_that_ab_would_show_wheth
     assert "b took less time than a in 1 of 1 case: single 2.00x (1.96 to 2.05) as fast." in lines
     assert "faster" not in lines
     assert "`python -m bench ab rev=0123456789ab rev=ffffffffffff` asks both in turn" in lines
+    assert "What a and b had besides their commits (dirty) isn't asked so." in lines
+    clean = elsewhere(record(at(4e-5)), host={"commit": "f" * 40, "dirty": False})
+    assert "What a had besides its commit (dirty) isn't asked so." in said(("a", cpu()), ("b", clean))
+    assert "(dirty) isn't" not in said(("a", elsewhere(cpu(), host={"dirty": False})), ("b", clean))
     newer = elsewhere(cpu(), backend={"packages": {"jax": "0.11.0"}})
     assert "`python -m bench ab A B` asks both in turn" in said(("a", cpu()), ("b", newer))
 
@@ -165,6 +169,7 @@ def test_of_the_same_software_it_is_said_that_a_ratio_is_the_moments() -> None:
 def test_stored_records_are_said_not_to_be_paired() -> None:
     for other in (cpu(), gpu()):
         assert "Stored records are not paired" in said(("a", cpu()), ("b", other))
+        assert "a difference in 1 of 20 cases, by chance" in said(("a", cpu()), ("b", other))
     assert "paired" not in said(("a", cpu()), ("b", elsewhere(cpu(), pinned=False)))
 
 
