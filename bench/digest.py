@@ -64,7 +64,7 @@ def read(path: Path, kind: Kind = "latency") -> Digest | None:
     content = content_of(path)
     try:
         found = msgspec.json.decode(content, type=_Record)
-        cases = {_told(bytes(result.case)).name for result in found.cases}
+        cases = [_told(bytes(result.case)) for result in found.cases]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UsageError) as error:
         if _is_other(content):
             return None
@@ -72,9 +72,10 @@ def read(path: Path, kind: Kind = "latency") -> Digest | None:
         raise refused(path, str(error)) from None
     if found.type is not None:
         return None
-    if found.schema > record.SCHEMA or fault_of_date(found.created) or not 0 < len(cases) == len(found.cases):
+    names = {case.name for case in cases}
+    if found.schema > record.SCHEMA or fault_of_date(found.created) or not 0 < len(names) == len(cases):
         record.read(path)
-    return _digest(path, found, kind)
+    return _digest(path, found, cases, kind)
 
 
 def _is_other(content: bytes) -> bool:
@@ -134,8 +135,9 @@ class _Record(msgspec.Struct, frozen=True):
     type: str | None = None
 
 
-def _digest(path: Path, found: _Record, kind: Kind) -> Digest:
-    measured = {_told(bytes(result.case)): result.samples for result in found.cases if result.status == "measured"}
+def _digest(path: Path, found: _Record, cases: Sequence[_Told], kind: Kind) -> Digest:
+    results = zip(cases, found.cases, strict=True)
+    measured = {case: result.samples for case, result in results if result.status == "measured"}
     references = {case: _by_round(samples, REFERENCE) for case, samples in measured.items()}
     borne = _borne(references)
     ratios, step_s = {}, {}
@@ -158,32 +160,32 @@ def _digest(path: Path, found: _Record, kind: Kind) -> Digest:
     )
 
 
-def _borne(references: Mapping[_Told, Sequence[tuple[At, float]]]) -> dict[tuple[str, At], tuple[Beside, float]]:
-    """Each block of the reference, by the case whose worker ran it and by its workload; of several in a round, where
-    workers came one after another, the workload's is that of the fewest devices."""
-    found = {}
+def _borne(references: Mapping[_Told, Sequence[tuple[At, float]]]) -> dict[str, dict[At, tuple[Beside, float]]]:
+    """Each block of the reference, by the name of the case whose worker ran it and by its workload; of several in a
+    round, where workers came one after another, the workload's is that of the fewest devices."""
+    found: dict[str, dict[At, tuple[Beside, float]]] = {}
     for case, rounds in sorted(references.items(), key=lambda item: item[0].devices, reverse=True):
-        for at, value in rounds:
-            found[case.name, at] = found[case.workload, at] = case.beside, value
+        if rounds:
+            own = {at: (case.beside, value) for at, value in rounds}
+            found[case.name] = own
+            found.setdefault(case.workload, {}).update(own)
     return found
 
 
 def _paired(
-    case: _Told, rounds: Sequence[tuple[At, float]], borne: Mapping[tuple[str, At], tuple[Beside, float]]
+    case: _Told, rounds: Sequence[tuple[At, float]], borne: Mapping[str, Mapping[At, tuple[Beside, float]]]
 ) -> dict[Beside, tuple[float, ...]]:
     """Ratios to the reference that the case's own worker ran in the same round, or else another of its workload."""
-    found = []
-    for at, value in rounds:
-        if reference := borne.get((case.name, at)) or borne.get((case.workload, at)):
-            found.append((reference[0], at, value / reference[1]))
-    return _by_beside(found)
+    references = {**borne.get(case.workload, {}), **borne.get(case.name, {})}
+    found = [(references[at], at, value) for at, value in rounds if at in references]
+    return _by_beside([(beside, at, value / reference) for (beside, reference), at, value in found])
 
 
 def _by_beside(blocks: Sequence[tuple[Beside, At, float]]) -> dict[Beside, tuple[float, ...]]:
-    apart: dict[Beside, list[tuple[At, float]]] = {}
-    for beside, at, value in blocks:
-        apart.setdefault(beside, []).append((at, value))
-    return {beside: _restarts(rounds) for beside, rounds in apart.items()}
+    apart: dict[Beside, dict[int, list[float]]] = {}
+    for beside, (restart, _), value in blocks:
+        apart.setdefault(beside, {}).setdefault(restart, []).append(value)
+    return {beside: tuple([median(values) for values in restarts.values()]) for beside, restarts in apart.items()}
 
 
 def _by_round(samples: Sequence[_Sample], kind: Kind) -> list[tuple[At, float]]:
