@@ -18,13 +18,17 @@ from bench.record import CaseResult, Record
 from bench.stats import Difference, Estimate, difference, over_restarts
 from bench.summary import by_round, fair_devices, has_fused, in_restarts, medians, paired
 
-Bound = Literal["dispatch-bound", "compute-bound", "memory-bound", "collective-bound"]
+Bound = Literal["dispatch-bound", "compute-bound", "memory-bound", "collective-bound", "near no limit"]
+"""near no limit: compute is the largest part, and far from the peak of products and from that of memory."""
+# A limit bounds a step of which it is this share at least.
+NEAR = 0.5
 
 WHAT_TO_TRY: dict[Bound, str] = {
     "dispatch-bound": "fuse steps (lax.scan), take a larger batch, or train an ensemble in one program",
     "compute-bound": "a smaller dtype, or more devices",
     "memory-bound": "fuse operations, take a smaller dtype or a larger batch: each byte has to be used more often",
     "collective-bound": "a larger batch on each device, fewer and larger collectives, or an ensemble, which has none",
+    "near no limit": "larger operations (a larger batch, a wider network, an ensemble in one program), or fewer",
 }
 
 
@@ -71,6 +75,12 @@ class Breakdown:
     bound_within: Bound | None
     """Of a step in one program, which has no dispatch of its own."""
     oversubscribed: bool
+
+    @property
+    def product_dtype(self) -> str:
+        """Of the large product. Records of before don't say it: what the layers' products are computed in."""
+        told = self.result.parts
+        return (told and told.product_dtype) or self.result.case.products
 
 
 def breakdowns(record: Record) -> list[Breakdown]:
@@ -129,14 +139,16 @@ def _bound(parts: Mapping[str, float], arithmetic: Bound | None) -> Bound | None
 
 
 def _arithmetic(result: CaseResult, product_share: Estimate | None, stream_share: Estimate | None) -> Bound | None:
-    """What compute is bound by: the peak that it comes nearer to; never memory where caches answer.
+    """What compute is bound by: the peak that it comes nearer to, if it is near; never memory where caches answer.
 
     A fast path has no matrix products to come near to their peak, and loops whose bytes are counted once.
     """
     if not by_round(result, "product") or result.case.path == "fast":
         return None
     products, stream = (share.value if share else 0.0 for share in (product_share, stream_share))
-    return "memory-bound" if products < stream <= 1 else "compute-bound"
+    limits: dict[Bound, float] = {"compute-bound": products, "memory-bound": stream if stream <= 1 else 0.0}
+    nearest = max(limits, key=lambda bound: limits[bound])
+    return nearest if limits[nearest] >= NEAR else "near no limit"
 
 
 def bus_factor(kind: str, n: int) -> float:

@@ -6,8 +6,8 @@ differently from one hour to the next. JAX-free.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bench.likeness import Relation, Unlike, has_losses, products, relation, unl
 from bench.measured import REFERENCE, Kind
 from bench.record import Record
 from bench.stats import Estimate, independent
-from bench.summary import Summary, by_round, medians, summaries
+from bench.summary import Summary, by_round, medians, single_of, summaries
 
 COMPARED: tuple[Kind, ...] = ("latency", "fused")
 
@@ -52,6 +52,16 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The way of training a workload that does most examples a second in each of two records, whichever it is."""
+
+    base: Summary
+    other: Summary
+    rate: Estimate
+    """The other's examples a second over the base's."""
+
+
+@dataclass(frozen=True)
 class Contrast:
     """A record against the base, and what of the two can be compared."""
 
@@ -65,6 +75,8 @@ class Contrast:
     """Cases of both, the base's and the other's, that one of them has no time of."""
     missing: tuple[tuple[str, ...], tuple[str, ...]]
     """Names of cases that are in the base alone, and in the other alone."""
+    bests: tuple[Best, ...]
+    """Of hardware: for each training that both have, of any ways, and then of those that train one member."""
     reference: dict[str, Estimate]
     """How many times as fast the reference workload was in the other, which no commit changes, in the rounds of each
     workload's cases that timed it in both in workers of as many devices."""
@@ -94,15 +106,9 @@ def compared(records: Sequence[tuple[str, Record]]) -> Compared:
 
 
 def names(paths: Sequence[Path]) -> list[str]:
-    """What records are called: the file's stem, with as many of its folders as tell it from the others."""
+    """What records of different files are called: the stem, with as many folders as tell it from the others."""
     depth = max((len(path.parts) for path in paths), default=1)
-    told = {path: _told(path, set(paths) - {path}, depth) for path in paths}
-    seen: Counter[Path] = Counter()
-    found = []
-    for path in paths:
-        seen[path] += 1
-        found.append(told[path] + (f" ({seen[path]})" if seen[path] > 1 else ""))
-    return found
+    return [_told(path, set(paths) - {path}, depth) for path in paths]
 
 
 def _told(path: Path, others: set[Path], depth: int) -> str:
@@ -119,16 +125,18 @@ def _contrast(base: Held, other: Held) -> Contrast:
     pairs = {name: (of_base, other.cases[name]) for name, of_base in base.cases.items() if name in other.cases}
     timed = {name: pair for name, pair in pairs.items() if pair[0].step_s and pair[1].step_s}
     apart = found == "not comparable"
+    matches = {} if apart else {name: _match(base, other, name, found) for name in timed}
     return Contrast(
         other,
         found,
         unlike,
-        matches={} if apart else {name: _match(base, other, name, found) for name in timed},
+        matches=matches,
         unmeasured=() if apart else tuple(pair for name, pair in pairs.items() if name not in timed),
         missing=(
             tuple(name for name in base.cases if name not in pairs),
             tuple(name for name in other.cases if name not in pairs),
         ),
+        bests=tuple(_bests(base, other, matches)) if found == "hardware" else (),
         reference=_reference(base.record, other.record),
     )
 
@@ -148,6 +156,32 @@ def _match(base: Held, other: Held, name: str, found: Relation) -> Match:
     assert a.best
     assert b.best
     return Match(a, b, (), ratio, _ratio(a, b, a.best, b.best), rounded, checked)
+
+
+def _bests(base: Held, other: Held, matches: dict[str, Match]) -> Iterator[Best]:
+    """Of each training that some case shows to be the same in both: another batch or network is another one."""
+    for training in dict.fromkeys(single_of(match.base.case) for match in matches.values()):
+        if any(match.unlike for match in matches.values() if single_of(match.base.case) == training):
+            continue
+        a, b = ([s for s in held.cases.values() if single_of(s.case) == training] for held in (base, other))
+        best, alone = _best(a, b), _best(*([s for s in ways if s.case.members == 1] for ways in (a, b)))
+        yield from filter(None, (best, alone if alone != best else None))
+
+
+def _best(of_base: Sequence[Summary], of_other: Sequence[Summary]) -> Best | None:
+    """None where one of them has none that shows hardware."""
+    a, b = _quickest(of_base), _quickest(of_other)
+    if a is None or b is None:
+        return None
+    assert a.best
+    assert b.best
+    work = b.case.batch * b.case.members / (a.case.batch * a.case.members)
+    return Best(a, b, _ratio(a, b, a.best, b.best).times(work))
+
+
+def _quickest(ways: Sequence[Summary]) -> Summary | None:
+    rates = [(rate.value, s) for s in ways if not s.oversubscribed and (rate := s.samples_per_s) is not None]
+    return max(rates, key=lambda pair: pair[0])[1] if rates else None
 
 
 def _ratio(base: Summary, other: Summary, kind: Kind, of_other: Kind) -> Estimate:

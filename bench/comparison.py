@@ -105,6 +105,11 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     pairs: tuple[PairResult, ...]
 
 
+def shares_cores(comparison: Comparison, side: SideResult, case: Case) -> bool:
+    """Whether a side's simulated devices outnumber the cores."""
+    return side.backend.simulated and case.devices > len(comparison.host.usable_cores)
+
+
 def absorb(comparison: Comparison, event: Event) -> Comparison:
     """The comparison with what happened."""
     pairs = tuple(_absorb(p, event) if _is_of(p, event.pair) else p for p in comparison.pairs)
@@ -178,3 +183,6 @@ def _faults_of_pair(pair: PairResult) -> Iterator[Fault]:
             for seconds, steps in zip((played.a_s, played.b_s), restart.steps, strict=True):
                 if what := fault_of_time(seconds, steps):
                     yield f".restarts[{i}].rounds[{j}]", what
+    with_rounds = sum(bool(restart.rounds) for restart in pair.restarts)
+    if (n := len(pair.trial.logs)) > with_rounds:
+        yield ".trial.logs", f"ratios of {n} restart{'s' * (n > 1)}, and {with_rounds} with rounds"

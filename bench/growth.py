@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.breakdown import Bound, Breakdown, breakdowns, share_of_peak
+from bench.breakdown import NEAR, Bound, Breakdown, breakdowns, share_of_peak
 from bench.cases import Case
 from bench.measured import Kind
 from bench.record import CaseResult, Record
@@ -28,8 +28,6 @@ QUANTITIES: tuple[Quantity, ...] = ("members", "hidden_layers", "hidden_dim", "b
 Limit = Literal["arithmetic", "memory", "dispatch"]
 # Fewer show no law.
 VALUES_AT_LEAST = 3
-# A limit bounds a step of which it is this share at least.
-NEAR = 0.5
 
 
 @dataclass(frozen=True)
@@ -212,6 +210,8 @@ def _bound(apart: Breakdown | None, kind: Kind, shares: Mapping[Limit, Estimate]
     if apart is None:
         return None
     found = apart.bound if kind == "latency" else apart.bound_within
+    if found == "near no limit":
+        return None
     share = {"compute-bound": shares.get("arithmetic"), "memory-bound": shares.get("memory")}
     if found in share and ((near := share[found]) is None or near.value < NEAR):
         return None

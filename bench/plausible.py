@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from bench.cases import PATHS, Case
+from bench.measured import Cost
 from bench.stats import Estimate
 from toynet import modes
 from toynet.errors import UsageError
@@ -106,6 +107,13 @@ def fault_of_time(seconds: float, times: int) -> str:
     if times < 1:
         return "it has no step"
     return "" if seconds / times >= STEP_S_AT_LEAST else f"its time of {seconds:g} s for {times} can't be"
+
+
+def fault_of_cost(cost: Cost) -> str:
+    """Why nothing can be counted so; empty if it can: there is none, or one at least."""
+    counts = {"flops": cost.flops, "accessed_bytes": cost.accessed_bytes, "product_flops": cost.product_flops}
+    small = [f"{name} of {count:g}" for name, count in counts.items() if 0 < count < 1]
+    return f"its {small[0]} are less than one" if small else ""
 
 
 def fault_of_interval(estimate: Estimate) -> str:

@@ -24,6 +24,8 @@ Fault = tuple[str, str]
 # of them take. Decoded, that is 0.5 GB of memory.
 SIZE_AT_MOST = 128 * 10**6
 SHOWN_AT_MOST = 40
+# What is written beside a record.
+REPORTS = (".md", ".png")
 NOT_ONE = "not a record of `python -m bench`"
 
 # What other files than plain UTF-8 begin with, and what to do about it.
@@ -58,6 +60,8 @@ def read_as(path: Path, kind: type[T], schema: int) -> T:
     except msgspec.ValidationError as error:
         raise refused(path, _said(str(error), content)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if path.suffix in REPORTS and (beside := path.with_suffix(".json")).is_file():
+            raise UsageError(f"{path} is a report; name the record beside it, {beside}.") from None
         raise refused(path, _malformed(error, content)) from None
 
 

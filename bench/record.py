@@ -34,7 +34,7 @@ from bench.events import (
 )
 from bench.measured import PART_KINDS, Block, Certificate, Cost, Kind, Parts, Stages
 from bench.nvml import Reading
-from bench.plausible import fault_of_case, fault_of_date, fault_of_time
+from bench.plausible import fault_of_case, fault_of_cost, fault_of_date, fault_of_time
 from bench.reading import Fault, check, content_of, read_as
 from toynet.errors import UsageError
 
@@ -185,6 +185,8 @@ def _faults_of_result(result: CaseResult) -> Iterator[Fault]:
             yield ".certificate", "it was measured without being found to compute what single does"
         if not any(sample.kind == "latency" for sample in result.samples):
             yield ".samples", "it was measured, and there is no block of steps that are waited for"
+    if result.cost is not None and (what := fault_of_cost(result.cost)):
+        yield ".cost", what
     if result.parts is not None:
         if unknown := set(result.parts.kinds) - set(PART_KINDS):
             yield ".parts.kinds", f"{min(unknown)} is no part of a step"
@@ -220,6 +222,19 @@ def tag(path: Path) -> str | None:
         return msgspec.json.decode(content_of(path), type=_Tagged).type
     except (UsageError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def called(tag: str) -> str:
+    """What kind of file that is, in words."""
+    return _CALLED.get(tag, f"a {tag}")
+
+
+_CALLED = {
+    "comparison": "a record of `ab` or `gate`",
+    "noise": "what `doctor --noise` measured",
+    "peers": "a record of `bench.peers`",
+    **dict.fromkeys(("history", "simulation", "validation"), "a record of `bench.validate`"),
+}
 
 
 class _Tagged(msgspec.Struct):

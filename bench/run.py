@@ -22,6 +22,7 @@ from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule, Traced
 from bench.growth import QUANTITIES, Quantity
 from bench.live import PRELOAD, WorkerFailed, nursery
+from bench.places import try_writing
 from bench.plausible import COUNT_AT_MOST
 from bench.record import CaseResult, Record, absorb, write
 from bench.room import Room
@@ -210,7 +211,7 @@ def check_writable(out: Path) -> None:
         for beside in _beside(out):
             if beside.exists() and not beside.is_file():
                 raise UsageError(f"{beside} is no file, and the report is written there; choose another --out.")
-        _try_writing(out.parent)
+        try_writing(out.parent)
     except OSError as error:
         raise UsageError(f"{out} can't be written: {error.strerror}; choose another --out.") from None
 
@@ -218,16 +219,9 @@ def check_writable(out: Path) -> None:
 def check_folder(traces: Path) -> None:
     """Raises UsageError if traces could not be written into that folder; creates nothing."""
     try:
-        _try_writing(traces)
+        try_writing(traces)
     except OSError as error:
         raise UsageError(f"{traces} can't be written into: {error.strerror}; choose another --trace.") from None
-
-
-def _try_writing(folder: Path) -> None:
-    """Raises OSError if nothing could be written into a folder, which needn't be there."""
-    absolute = folder.absolute()
-    with tempfile.TemporaryFile(dir=next(one for one in (absolute, *absolute.parents) if one.exists())):
-        pass
 
 
 def _now(record: Record, began: float) -> Record:

@@ -262,7 +262,7 @@ def test_an_interrupt_ends_workers_and_worktrees_and_keeps_what_there_is(reposit
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert said == "interrupted; if a round had ended, the record has it\n"
+    assert said == f"interrupted; {out} has what was measured by then\n"
     assert len(git(repository, "worktree", "list").splitlines()) == 1
     assert not left_over()
     assert not list(temporary.iterdir())

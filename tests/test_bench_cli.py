@@ -159,6 +159,7 @@ def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
     ("argv", "message"),
     [
         (["--modes", "singel"], "no mode is called 'singel'; did you mean 'single'?"),
+        (["--modes", "nope"], "no mode is called 'nope'; there are: data_parallel, ensemble, ensemble_data, fsdp, "),
         (["--workloads", "tutorail"], "no workload is called 'tutorail'; did you mean 'tutorial'?"),
         (["--workloads", ""], "--workloads: a list of at least one item was expected, got none"),
         (["--devices", "0"], "devices must be at least 1, got 0."),
@@ -261,8 +262,13 @@ def test_a_folder_for_traces_that_cannot_be_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "Expected one of {list, run, ab, gate, compare, report, project, doctor}; see python -m bench --help."),
+        ([], "Expected one of {list, run, ab, gate, compare, report, history, project, doctor}; see python -m bench"),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
+        (["hist"], "no command is called 'hist'; did you mean 'history'?"),
+        (["frob"], "no command is called 'frob'; there are: ab, compare, doctor, gate, history, list, project, report"),
+        (["ab", "."], "B (what it is, such as the working tree, `.`) is missing; see python -m bench ab --help."),
+        (["ab"], "A (what it was, such as rev=main) and B (what it is, such as the working tree, `.`) are missing;"),
+        (["project"], "PATH (a file that `run` wrote, of cases on one device and on more; --scaling strong,weak has"),
         (["report"], "no record was named; `python -m bench run` writes one"),
         (["report", str(GOLDEN), "--format", "pdf"], "invalid choice 'pdf' for argument '--format'; expected one of"),
         (["report", str(GOLDEN.parent / "tutorial.json")], "the field `schema` is missing."),
@@ -459,7 +465,15 @@ def test_a_reader_that_leaves_changes_no_status_and_sees_no_traceback(
     assert "Traceback" not in complaint
 
 
-def test_a_locale_without_a_plus_minus_sign_gets_a_question_mark() -> None:
+@pytest.mark.parametrize(("record", "status"), [(GOLDEN, 0), ("no.json", 2)])
+def test_a_closed_output_changes_no_status(record: object, status: int) -> None:
+    argv = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "report", str(record)]
+    run = subprocess.run(argv, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert run.returncode == status
+    assert run.stderr.count("\n") == bool(status)
+
+
+def test_a_locale_without_a_plus_minus_sign_gets_it_spelled() -> None:
     run = subprocess.run(
         [*COMMAND, "report", str(GOLDEN)],
         env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
@@ -469,7 +483,8 @@ def test_a_locale_without_a_plus_minus_sign_gets_a_question_mark() -> None:
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, "")
-    assert re.search(r"us \?\d+%", run.stdout) or "us ?>100%" in run.stdout
+    assert re.search(r"us \+->?\d+%", run.stdout)
+    assert "?" not in run.stdout
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -481,13 +496,13 @@ def test_an_interrupt_exits_130_without_a_traceback_and_ends_the_workers(tmp_pat
         run.send_signal(sent)
         _, complaint = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert complaint == "interrupted; if a round had ended, the record has it\n"
+    assert complaint == "interrupted; nothing had been written by then\n"
     assert select.select([worker], [], [], 60)[0]  # readable once it has ended
     os.close(worker)
 
 
 def test_an_interrupted_run_is_reported_as_far_as_it_came_and_no_report_is_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     partial = msgspec.structs.replace(read(GOLDEN), complete=False)
     beside = [tmp_path / "run.md", tmp_path / "run.png"]
@@ -501,6 +516,7 @@ def test_an_interrupted_run_is_reported_as_far_as_it_came_and_no_report_is_of_an
     for path in beside:
         path.write_text("of an earlier run")
     assert main(["run", "--out", str(tmp_path / "run.json")]) == 130
+    assert capsys.readouterr().err == f"interrupted; {tmp_path / 'run.json'} has what was measured by then\n"
     assert read(tmp_path / "run.json") == partial
     assert beside[0].read_text(encoding="utf-8").startswith("# Step time by mode and devices\n")
     assert beside[1].read_bytes().startswith(b"\x89PNG")

@@ -81,7 +81,7 @@ def test_a_reduce_scatter_moves_all_that_is_reduced_and_not_its_result() -> None
     [
         ({"latency": 0.010, "fused": 0.002, "compute": 0.001, "collectives": 0.001}, "dispatch-bound"),
         ({"latency": 0.010, "fused": 0.009, "compute": 0.002, "collectives": 0.007}, "collective-bound"),
-        ({"latency": 0.010, "fused": 0.009, "compute": 0.007, "collectives": 0.002, "product": 0.1}, "compute-bound"),
+        ({"latency": 0.010, "fused": 0.009, "compute": 0.007, "collectives": 0.002, "product": 0.1}, "near no limit"),
         ({"latency": 0.010, "fused": 0.009, "compute": 0.007, "collectives": 0.002}, None),
         ({"latency": 0.010, "fused": 0.009, "compute": 0.001, "collectives": 0.002}, None),
     ],
@@ -107,7 +107,13 @@ def test_where_caches_answer_memory_bounds_nothing() -> None:
     found = of({**TIMES, "product": 0.1, "stream": 0.1}, product_flops=1e6, accessed_bytes=2.0**25)
     assert found.stream_share is not None
     assert found.stream_share.value > 1
-    assert found.bound == "compute-bound"
+    assert found.bound == "near no limit"
+
+
+# A product has 2 * 1024**3 FLOPs in 0.1 s, and a step takes 8 ms: half of the peak are 2**30 * 0.08 of them.
+@pytest.mark.parametrize(("flops", "bound"), [(0.081 * 2**30, "compute-bound"), (0.079 * 2**30, "near no limit")])
+def test_a_step_is_bound_by_a_peak_of_which_it_reaches_half(flops: float, bound: str) -> None:
+    assert of({**TIMES, "product": 0.1, "stream": 0.1}, product_flops=flops).bound == bound
 
 
 def test_without_products_memory_is_all_that_can_bound_compute() -> None:

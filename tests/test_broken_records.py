@@ -22,7 +22,7 @@ from records import case, measured, record
 from bench.cases import Case
 from bench.cli import main
 from bench.commands.reporting import _section
-from bench.comparison import Comparison, PairResult, SideResult
+from bench.comparison import Comparison, PairResult, Restart, Round, SideResult
 from bench.comparison import read as read_comparison
 from bench.duet import Pace
 from bench.measured import Certificate, Check
@@ -154,6 +154,8 @@ FAILED = msgspec.to_builtins(Certificate((Check("losses", False, "2", "1"),), (0
         (in_case(lambda c: c["case"].update(hidden_dim=8)), "cases[0].case: it has one of hidden_layers and hidden_d"),
         (in_case(lambda c: c["case"].update(colour=1)), "there is a field `colour`, which isn't known."),
         (in_case(lambda c: c.update(cost=None)), f"cases[0] ({FIRST}): it was measured unstarted."),
+        (in_case(lambda c: c["cost"].update(flops=1e-300)), f"cases[0].cost ({FIRST}): its flops of 1e-300 are less "),
+        (in_case(lambda c: c["cost"].update(accessed_bytes=0.5)), "its accessed_bytes of 0.5 are less than one."),
         (in_case(lambda c: c.update(starts=[])), f"cases[0] ({FIRST}): it was measured unstarted."),
         (
             in_case(lambda c: c.update(trace="//elsewhere/x")),
@@ -193,7 +195,9 @@ def test_what_a_run_cannot_have_left_is_refused_with_the_place_and_the_cases_nam
 
 def comparison() -> Comparison:
     single = Case(workload="tutorial", mode="single")
-    pair = PairResult(FIRST, single, single, verdict="slower", trial=Trial((0.1, 0.2, 0.1), verdict="slower"))
+    restarts = (Restart(((0,), (0,)), (1, 1), (Round("A", 1.0, 1.1, 2.2),)),) * 3
+    trial = Trial((0.1, 0.2, 0.1), verdict="slower")
+    pair = PairResult(FIRST, single, single, verdict="slower", trial=trial, restarts=restarts)
     side = SideResult(".", None, False, RUN.backend)
     return Comparison(
         created="2026-11-25T08:00:00Z",
@@ -210,13 +214,17 @@ def comparison() -> Comparison:
     )
 
 
+def in_pair(**fields: Any) -> Change:
+    return lambda r: r["pairs"][0].update(fields)
+
+
 def played(seconds: float) -> Change:
     restart = {
         "cores": [[0], [0]],
         "steps": [1, 1],
         "rounds": [{"first": "A", "a_s": seconds, "b_s": 1.0, "asked_s": 1}],
     }
-    return lambda r: r["pairs"][0].update(restarts=[restart])
+    return in_pair(restarts=[restart])
 
 
 @pytest.mark.parametrize(
@@ -230,6 +238,11 @@ def played(seconds: float) -> Change:
         (lambda r: r["pairs"][0]["trial"].update(logs=[99]), f"pairs[0].trial.logs[0] ({FIRST}): expected a number <="),
         (played(-1), f"pairs[0].restarts[0].rounds[0].a_s ({FIRST}): expected a number >= 0.0, got -1."),
         (played(0), f"pairs[0].restarts[0].rounds[0] ({FIRST}): its time of 0 s for 1 can't be."),
+        (in_pair(restarts=[]), f"pairs[0].trial.logs ({FIRST}): ratios of 3 restarts, and 0 with rounds."),
+        (
+            lambda r: r["pairs"][0]["restarts"][1].update(rounds=[]),
+            f"pairs[0].trial.logs ({FIRST}): ratios of 3 restarts, and 2 with rounds.",
+        ),
         (lambda r: r.update(type="noise"), "type: invalid value 'noise'."),
     ],
 )
@@ -467,3 +480,14 @@ def test_a_record_that_was_cut_short_anywhere_is_refused_with_the_line(which: in
         path = Path(folder, "run.json")
         path.write_bytes(content[: at % len(content)])
         assert re.match("it is empty|it ends too early, in line |invalid .* in line |expected ", said_of(path))
+
+
+@pytest.mark.parametrize("name", ["run.md", "run.png"])
+def test_who_hands_over_a_report_is_told_of_the_record_beside_it(name: str, tmp_path: Path) -> None:
+    beside = tmp_path / "run.json"
+    (tmp_path / name).write_bytes(b"\x89 what a report is like")
+    with pytest.raises(UsageError, match=NOT_A_RECORD):
+        read(tmp_path / name)
+    beside.touch()
+    with pytest.raises(UsageError, match=re.escape(f"{name} is a report; name the record beside it, {beside}.")):
+        read(tmp_path / name)

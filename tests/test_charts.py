@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from test_growth import members
 from test_verdicts_report import comparison, pair
 
 from bench.breakdown import breakdowns
+from bench.cases import Case
 from bench.measured import Cost, Kind
 from bench.record import CaseResult, Record
 from bench.report import quantity, table
@@ -34,6 +36,7 @@ from bench.report.charts import (
     png,
     samples,
     scaling,
+    single,
     stages,
 )
 from bench.report.document import Chart, Table
@@ -176,6 +179,15 @@ def test_names_are_data_and_stand_in_no_field_and_no_expression() -> None:
         assert re.fullmatch(r"[a-z-]+(-\d+)?", chart.key)
 
 
+def test_names_that_would_turn_a_line_are_spelled_out_wherever_they_are_drawn() -> None:
+    turning = "\u202eworkload"
+    of = record(measured(case("single", workload=turning), [[1e-3] * 2] * 2))
+    charts = [*of_record(of), *of_comparison(comparison(pair(turning)))]
+    assert len(charts) > 2
+    assert not any("\u202e" in json.dumps(chart.spec, ensure_ascii=False) for chart in charts)
+    assert any("\\u202eworkload" in row["case"] for row in rows(charts[-1], "case"))
+
+
 def test_workloads_have_charts_of_their_own() -> None:
     both = parts.charts(record(*scaled().cases, *scaled("wide").cases, parts=True))
     assert [chart.key for chart in both] == ["parts-1", "parts-2"]
@@ -245,6 +257,21 @@ def test_the_roofline_has_the_measured_roofs_and_only_cases_whose_devices_share_
     assert quantity.bandwidth(array) in chart.alt
 
 
+def test_each_dtype_of_products_has_a_roofline_of_its_own() -> None:
+    slow = taken_apart(case("single"), ONE, cost())
+    lower = dataclasses.replace(case("single"), compute_dtype="bfloat16")
+    fast = taken_apart(lower, {**ONE, "product": 0.01}, cost())
+    of = record(slow, fast, parts=True)
+    charts = [chart for chart in of_record(of) if chart.key.startswith("roofline")]
+    assert [chart.key for chart in charts] == ["roofline-1", "roofline-2"]
+    for chart, one, dtype in zip(charts, breakdowns(of), ("float32", "bfloat16"), strict=True):
+        assert chart.title == f"tutorial in {dtype}: roofline of one device"
+        product = quantity.flops(one.peak_flops_per_s)
+        assert f"a large product ({product})" in chart.alt
+        assert len(chart.drawn.rows) == 1
+        assert any(product in said and f"product of {dtype}" in said for said in table.build(of).sentences)
+
+
 def test_throughput_is_over_members_beside_single() -> None:
     of = record(measured(case("single"), [[1e-3]] * 2), *members().cases)
     drawn = rows(of_key(ensembles.charts(of), "throughput"))
@@ -310,6 +337,72 @@ def test_a_comparison_is_drawn_with_each_restart_its_interval_and_its_verdict_in
     data = [row for values in chart.spec["datasets"].values() for row in values]
     assert [row["text"] for row in data if "series" not in row and "text" in row] == ["slower: slow", "same: even"]
     assert {"x": pytest.approx(1 / 1.03), "end": pytest.approx(1.03)} in data
+
+
+# Names of what is drawn together
+
+
+def at_batch(of: Case, batch: int, step_s: float = 1e-3, *, fused: bool = False) -> CaseResult:
+    times = [[step_s] * 2] * 2
+    return measured(dataclasses.replace(of, batch=batch), times, fused=times if fused else None)
+
+
+def of_each_series(chart: Chart) -> dict[str, list[int]]:
+    """Where the points of each series lie, in order."""
+    found: dict[str, list[int]] = {}
+    for row in rows(chart, "case", "x"):
+        found.setdefault(row["series"], []).append(row["x"])
+    return found
+
+
+def test_ensembles_of_a_users_workload_at_several_batches_are_series_of_their_own() -> None:
+    some = [case("ensemble", workload="own:WORKLOAD", members=members) for members in (1, 8)]
+    of = record(*(at_batch(one, batch) for one in some for batch in (32, 256)))
+    chart = of_key(ensembles.charts(of), "throughput")
+    assert of_each_series(chart) == {"ensemble, batch 32": [1, 8], "ensemble, batch 256": [1, 8]}
+
+
+def test_cases_of_a_users_workload_at_several_batches_are_told_apart_against_single() -> None:
+    one = case("single", workload="own:WORKLOAD")
+    chart = of_key(single.charts(record(*(at_batch(one, batch) for batch in (32, 64, 128)))), "against-single")
+    assert cells(chart.drawn, "case") == ["single, batch 32", "single, batch 64", "single, batch 128"]
+
+
+def test_ensembles_that_scale_at_several_batches_are_series_of_their_own() -> None:
+    some = [case("ensemble", members=8), case("ensemble_data", (2, 1), members=8)]
+    of = record(*(at_batch(one, batch) for batch in (32, 64) for one in some))
+    for chart in scaling.charts(of):
+        assert of_each_series(chart) == {
+            f"ensemble_data, strong, 8 members, batch {batch}": [1, 2] for batch in (32, 64)
+        }
+
+
+def test_meshes_of_as_many_devices_are_series_of_their_own() -> None:
+    meshes = [case("ensemble_data", mesh, members=8) for mesh in ((1, 2), (2, 1), (2, 2), (4, 1), (1, 4))]
+    of = record(*(at_batch(one, 32) for one in (case("ensemble", members=8), *meshes)))
+    for chart in scaling.charts(of):
+        assert of_each_series(chart) == {
+            "ensemble_data, strong, 8 members, nx2 devices": [1, 2, 4],
+            "ensemble_data, strong, 8 members, nx1 devices": [1, 2, 4],
+            "ensemble_data, strong, 8 members, nx4 devices": [1, 4],
+        }
+
+
+def test_what_steps_are_drawn_is_said_by_the_axis_or_where_it_differs_by_each_series() -> None:
+    for fused in (True, False):
+        both = [at_batch(one, 32, fused=fused) for one in (case("single"), case("data_parallel", 2))]
+        for chart in scaling.charts(record(*both)):
+            said = "many steps in one program" if fused else "each step waited for"
+            assert said in chart.alt
+            assert any(said in axis["title"] for axis in within(chart.spec, "axis") if axis)
+            assert list(of_each_series(chart)) == ["data_parallel, strong, batch 32"]
+    waited = [at_batch(one, 32) for one in (case("ensemble", members=8), case("ensemble_data", (2, 1), members=8))]
+    fused = [at_batch(one, 32, fused=True) for one in (case("single"), case("data_parallel", 2))]
+    for chart in scaling.charts(record(*fused, *waited)):
+        assert list(of_each_series(chart)) == [
+            "data_parallel, strong, batch 32, many steps in one program",
+            "ensemble_data, strong, 8 members, each step waited for",
+        ]
 
 
 # What there is no data for

@@ -180,6 +180,27 @@ def test_references_of_workers_with_other_numbers_of_devices_are_not_compared() 
     assert found.value == pytest.approx(1)
 
 
+# The best of each
+
+
+def test_the_best_way_of_each_record_is_of_the_same_training_and_shows_hardware() -> None:
+    def at_batch(batch: int, step_s: float) -> CaseResult:
+        return computing(measured(dataclasses.replace(case("single"), batch=batch), [[step_s]] * 3), *LOSSES)
+
+    quick = computing(measured(case("data_parallel", 4), [[1e-6]] * 3), *LOSSES)  # on 2 cores
+    base = record(single(), at_batch(64, 0.5), at_batch(128, 1e-6), quick)
+    (small, large) = contrast(base, on_gpu(record(single([[0.25]] * 3), at_batch(64, 0.1)))).bests
+    assert [best.base.case.name for best in (small, large)] == ["tutorial/single-1/m1/b32", "tutorial/single-1/m1/b64"]
+    assert small.rate.value == pytest.approx(0.5 / 0.25)  # the base's fused
+    assert large.rate.value == pytest.approx(5)
+
+
+def test_nothing_is_best_of_what_is_not_the_same_computation_or_not_of_other_hardware() -> None:
+    other = computing(single(), 0.5, 0.1)
+    assert contrast(record(single()), on_gpu(record(other))).bests == ()
+    assert contrast(record(single()), record(single())).bests == ()
+
+
 # Cases
 
 
@@ -266,4 +287,4 @@ def test_records_are_called_by_their_file_and_by_as_many_folders_as_tell_them_ap
     assert names([Path("results/cpu.json"), Path("h100.v2.json")]) == ["cpu", "h100.v2"]
     assert names([Path("a/x/run.json"), Path("b/x/run.json"), Path("cpu.json")]) == ["a/x/run", "b/x/run", "cpu"]
     assert names([Path("run.json"), Path("b/run.json")]) == ["run", "b/run"]
-    assert names([Path("run.json"), Path("run.txt"), Path("run.json")]) == ["run.json", "run.txt", "run.json (2)"]
+    assert names([Path("run.json"), Path("run.txt")]) == ["run.json", "run.txt"]

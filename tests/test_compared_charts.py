@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import altair as alt
 from records import case, computing, measured, on_gpu, record
 from test_report import around
 
+from bench.cases import Case
 from bench.compare import Compared, compared
 from bench.record import CaseResult
 from bench.report.charts import of_compared
@@ -26,6 +28,10 @@ def two(name: str = "h100") -> Compared:
     base = record(at(1e-3), at(2e-3, "data_parallel", 4), at(1e-3, workload="wide"), at(1.0, "fsdp", 2))
     other = record(at(2e-3), at(1e-3, "data_parallel", 4), at(2.5e-5, workload="wide"))
     return compared([("cpu", base), (name, on_gpu(other))])
+
+
+def of_batches(*batches: int) -> list[Case]:
+    return [dataclasses.replace(case("single", workload="own:WORKLOAD"), batch=batch) for batch in batches]
 
 
 def points(chart: Chart) -> list[dict[str, Any]]:
@@ -66,6 +72,12 @@ def test_every_other_record_is_a_series_of_its_own_and_what_has_no_ratio_has_non
     assert {point["series"].partition(",")[0] for point in points(chart)} == {"b", "c"}
     assert len({point["y"] for point in points(chart)}) == 4
     assert of_compared(compared([("a", of), ("d", on_gpu(wrong))])) == []
+
+
+def test_cases_of_a_users_workload_at_several_batches_are_told_apart() -> None:
+    of = record(*(measured(sized, around(1e-3)) for sized in of_batches(32, 64)))
+    (chart,) = of_compared(compared([("a", of), ("b", on_gpu(of))]))
+    assert [row[0] for row in chart.drawn.rows] == ["single, batch 32", "single, batch 64"]
 
 
 def test_names_of_records_are_data() -> None:

@@ -62,7 +62,7 @@ def test_a_row_is_a_case_and_each_record_has_its_columns() -> None:
     assert (single["cpu latency"], single["h100 latency"]) == ("80 us ±3%", "200 us ±3%")
     assert (single["cpu fused"], single["h100 fused vs cpu"]) == ("", "")
     # t with 4 degrees of freedom is 2.776, the logs of each scatter by 0.00995: e**(2.776 0.00995 sqrt(2 / 3)) = 1.023.
-    assert (single["h100 vs cpu"], ensemble["h100 vs cpu"]) == ("0.40x ±2%", "10x ±2%")
+    assert (single["h100 vs cpu"], ensemble["h100 vs cpu"]) == ("0.400x ±2%", "10x ±2%")
     assert single["h100 samples/s vs cpu"] == single["h100 vs cpu"]
     assert isinstance(ratio := ensemble["h100 vs cpu"], Number)
     assert ratio.value == pytest.approx(10)
@@ -83,7 +83,7 @@ def test_every_record_that_compares_has_columns_and_others_have_none() -> None:
 def test_a_case_that_only_some_of_the_others_have_is_a_row_with_empty_cells() -> None:
     found = report(("cpu", cpu()), ("h100", gpu()), ("b", on_gpu(record(at(1e-5)))))
     _, ensemble = rows(table(found, "tutorial"))
-    assert (ensemble["h100 latency"], ensemble["b latency"], ensemble["b vs cpu"]) == ("30 us ±3%", "", "")
+    assert (ensemble["h100 latency"], ensemble["b latency"], ensemble["b vs cpu"]) == ("30.0 us ±3%", "", "")
 
 
 def test_what_differs_is_a_table_of_what_is_not_the_same_in_all() -> None:
@@ -126,7 +126,7 @@ def test_remarks_say_what_is_oversubscribed_where_and_what_is_not_comparable() -
     wrong = computing(measured(case("single"), around(1e-5)), 0.5, 0.1)
     found = rows(table(report(("a", record(four, at(1e-5))), ("b", on_gpu(record(four, wrong)))), "tutorial"))
     assert [row["remarks"] for row in found] == ["oversubscribed in a", "not comparable with b"]
-    assert (found[1]["b latency"], found[1]["b vs a"]) == ("10 us ±3%", "")
+    assert (found[1]["b latency"], found[1]["b vs a"]) == ("10.0 us ±3%", "")
     (both,) = rows(table(report(("a", record(four)), ("b", record(four))), "tutorial"))
     assert both["remarks"] == "oversubscribed"
 
@@ -189,9 +189,46 @@ def test_cases_that_are_missing_broken_or_were_not_reached_are_listed() -> None:
     lines = said(("a", cpu(at(1e-3, mode="data_parallel"), at(1e-3, mode="zero1"))), ("b", other))
     assert "tutorial/ensemble-1/m8/b32 is not compared: it is broken (it hung) in b." in lines
     assert "tutorial/zero1-1/m1/b32 is not compared: it wasn't measured in b." in lines
-    assert "In a alone, and so not compared with b: tutorial/data_parallel-1/m1/b32." in lines
-    assert "In b alone, and so not compared with a: tutorial/fsdp-2/m1/b32." in lines
+    assert "1 case is in a alone, and so without a ratio to b: tutorial/data_parallel-1/m1/b32." in lines
+    assert "1 case is in b alone, and so without a ratio to a: tutorial/fsdp-2/m1/b32." in lines
     assert "a and b have no case in common." in said(("a", cpu()), ("b", record(at(1.0, mode="fsdp", devices=2))))
+
+
+def test_of_many_cases_of_one_record_three_are_named_in_the_last_sentence() -> None:
+    more = [at(1e-3, mode="ensemble", members=members) for members in (2, 3, 4, 5, 6)]
+    assert report(("a", cpu(*more)), ("b", gpu())).sentences[-1] == (
+        "5 cases are in a alone, and so without a ratio to b: tutorial/ensemble-1/m2/b32, tutorial/ensemble-1/m3/b32, "
+        "tutorial/ensemble-1/m4/b32, 2 more."
+    )
+
+
+def test_which_hardware_is_faster_for_a_training_is_said_whichever_way_each_has_of_it() -> None:
+    # 8 members in 100 us on the one, 2 devices in 10 us on the other: 80 kHz of steps of one member for 100.
+    two = at(1e-5, mode="data_parallel", devices=2)
+    a, b = record(at(8e-5), at(1e-4, mode="ensemble", members=8)), on_gpu(record(at(2e-4), two))
+    assert (
+        "tutorial, each at its best: b (data_parallel on 2 devices, each step waited for) does 1.25x (1.22 to 1.28) "
+        "the samples a second of a (ensemble with 8 members, each step waited for)."
+    ) in said(("a", a), ("b", b))
+    assert (
+        "tutorial, one member, each at its best: b (data_parallel on 2 devices, each step waited for) does 8.00x "
+        "(7.82 to 8.18) the samples a second of a (single, each step waited for)."
+    ) in said(("a", a), ("b", b))
+    assert "tutorial, each at its best: a (ensemble with 8 members, each step waited for) does 16.0x" in said(
+        ("a", a), ("b", on_gpu(record(at(2e-4))))
+    )
+    assert "single, each step waited for): no clear difference." in said(
+        ("a", record(at(1e-4))), ("b", on_gpu(record(at(1.01e-4))))
+    )
+    assert "at its best" not in said(("a", a), ("b", a))  # of versions
+
+
+def test_the_ratios_stand_before_the_times_and_what_compilers_count_stands_last() -> None:
+    headings = [column.heading for column in table(report(("a", cpu()), ("b", gpu())), "tutorial").columns]
+    assert headings == [
+        *("mode", "devices", "members", "batch", "b vs a", "b fused vs a", "b samples/s vs a"),
+        *("a latency", "a fused", "b latency", "b fused", "a memory", "a compile", "b memory", "b compile", "remarks"),
+    ]
 
 
 def test_oversubscribed_cases_are_no_ground_to_call_hardware_faster() -> None:
@@ -322,6 +359,21 @@ def test_an_unusable_record_is_refused_and_the_others_are_compared(
     assert capsys.readouterr().out == ""
 
 
+def test_a_run_is_not_compared_with_itself_under_whichever_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, copy, b = files(tmp_path, a=cpu(), copy=cpu(), b=gpu())
+    assert main(["compare", a, a]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: {a} was named before, and would compare with itself; name another run.\n",
+    )
+    assert main(["compare", a, copy, b]) == 2
+    printed, complaint = capsys.readouterr()
+    assert printed.startswith("b against a\n")
+    assert complaint.startswith(f"error: {copy} is the run that {a} has, and would compare with itself;")
+
+
 @pytest.mark.parametrize("given", [0, 1])
 def test_fewer_than_two_records_are_refused(tmp_path: Path, given: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *files(tmp_path, a=cpu())[:given]]) == 2
@@ -332,4 +384,7 @@ def test_the_file_of_another_command_is_refused(tmp_path: Path, capsys: pytest.C
     (a,) = files(tmp_path, a=cpu())
     (tmp_path / "ab.json").write_text('{"type": "comparison", "schema": 1}')
     assert main(["compare", a, str(tmp_path / "ab.json")]) == 2
-    assert "ab.json is a comparison, and a record of `python -m bench run` was expected." in capsys.readouterr().err
+    assert (
+        "ab.json is a record of `ab` or `gate`, and a record of `python -m bench run` was expected."
+        in capsys.readouterr().err
+    )

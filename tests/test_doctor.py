@@ -39,6 +39,23 @@ def test_good_settings_are_not_told_and_a_load_is(tmp_path: Path) -> None:
     assert any(line.startswith("The load average is") for line in busy)
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--workloads", "nope"], "no workload is called 'nope'"),
+        (["--modes", "nope"], "no mode is called 'nope'"),
+        (["--devices", "0"], "devices must be at least 1, got 0."),
+    ],
+)
+def test_cases_that_cannot_be_are_refused_though_nothing_is_measured(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["doctor", *argv]) == 2
+    printed, complaint = capsys.readouterr()
+    assert printed == ""
+    assert said in complaint
+
+
 def test_a_file_that_is_no_noise_is_refused_before_anything_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import dataclasses
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,7 +22,8 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from records import case, measured
+from pytest_benchmark.stats import Stats
+from records import case, elsewhere, measured
 from records import record as of_cases
 from test_report import around
 from test_start import SLOW, loaded
@@ -30,7 +32,9 @@ from test_verdicts_report import SINGLE, comparison, pair
 from bench.cases import Case
 from bench.cli import main
 from bench.comparison import Comparison, PairResult
-from bench.record import CaseResult, Record, write
+from bench.measured import Block
+from bench.record import CaseResult, Record, Sample, write
+from bench.report import markdown
 from bench.report.exports import Format, job_summary
 from bench.report.exports.source import Source
 
@@ -105,6 +109,16 @@ def test_go_s_format_has_a_line_a_block_in_nanoseconds(export: Any) -> None:
     assert [r.values["ns/op"] for r in results[-2:]] == [300_000, 400_000]
     assert configuration == {"cpu": "a cpu", "cores": "2", "platform": "cpu", "device": "a device"}
     assert units == {"samples/s": {"better": "higher"}, "peak-B": {"better": "lower", "assume": "exact"}}
+
+
+def test_go_s_format_has_a_machine_s_names_on_one_line_and_harmless(export: Any) -> None:
+    named = elsewhere(
+        a_record(), host={"cpu_model": "a\x1b[31m\nBenchmarkX-1 1 1 ns/op"}, backend={"device_kind": HOSTILE}
+    )
+    results, configuration, _ = go_lines(export("gobench", named))
+    assert len(results) == len(go_lines(export("gobench", a_record()))[0])
+    assert configuration["cpu"] == "a\\x1b[31m BenchmarkX-1 1 1 ns/op"
+    assert "\u202e" not in configuration["device"]
 
 
 def test_go_s_format_tells_variants_apart(export: Any) -> None:
@@ -234,22 +248,41 @@ def test_pytest_benchmark_compares_ours(export: Any, tmp_path: Path) -> None:
     assert float(read[f"{HOSTILE}/single-1/m1/b32/latency"]["min"]) == pytest.approx(1e-4)
 
 
-def test_pytest_benchmark_s_statistics_are_of_the_blocks(export: Any) -> None:
-    found = json.loads(
-        export("pytest-benchmark", of_cases(measured(case("single"), [[1e-4, 2e-4, 3e-4], [4e-4, 9e-4]])))
-    )
-    (only,) = found["benchmarks"]
-    stats = only["stats"]
-    # By hand: quartiles of 1, 2, 3, 4, 9; 1.5 times their distance reaches from -1 to 7.
-    assert [stats[name] for name in ("q1", "median", "q3", "iqr")] == pytest.approx([2e-4, 3e-4, 4e-4, 2e-4])
-    assert [stats[name] for name in ("min", "ld15iqr", "hd15iqr", "max")] == pytest.approx([1e-4, 1e-4, 4e-4, 9e-4])
-    assert (stats["rounds"], stats["iterations"], stats["outliers"]) == (5, 10, "1;1")
-    assert stats["total"] == pytest.approx(10 * sum(stats["data"]))
-    assert stats["ops"] == pytest.approx(1 / 3.8e-4)
+def of_blocks(blocks: Sequence[tuple[float, int]]) -> CaseResult:
+    """`single` in one restart, of blocks that took these seconds for so many steps."""
+    whole = measured(case("single"), [[1.0]])
+    samples = tuple(Sample(0, n, "latency", Block(steps, s, s / 2, s / 9)) for n, (s, steps) in enumerate(blocks))
+    return msgspec.structs.replace(whole, samples=samples)
+
+
+# Seconds a step, a step each: of every remainder by 4; the same value several times; far ones on both sides.
+BLOCKS = (
+    [3.0],
+    [2.0, 1.0],
+    [5.0, 1.0, 2.0],
+    [4.0, 1.0, 3.0, 2.5],
+    [1e-4, 2e-4, 9e-4, 3e-4, 4e-4],
+    [7.0] * 6,
+    [1.0, 10.1, 10.2, 10.4, 10.3, 10.25, 99.0],
+    [n**3 / 7 for n in range(1, 13)],
+    [*(1 + n / 10 for n in range(20)), 30.0, 0.01],
+)
+
+
+@pytest.mark.parametrize("data", BLOCKS, ids=len)
+def test_pytest_benchmark_s_statistics_are_its_own(data: list[float], export: Any) -> None:
+    own = Stats()
+    for value in data:
+        own.update(value)
+    (only,) = json.loads(export("pytest-benchmark", of_cases(of_blocks([(value, 1) for value in data]))))["benchmarks"]
+    assert only["stats"] == {**own.as_dict(), "data": data, "iterations": 1}
     assert only["params"]["mode"] == "single"
-    one = json.loads(export("pytest-benchmark", of_cases(measured(case("single"), [[1e-4]]))))["benchmarks"][0]["stats"]
-    assert one["stddev"] == one["iqr"] == 0
-    assert one["hd15iqr"] == one["q1"] == one["min"]
+
+
+def test_pytest_benchmark_s_statistics_are_of_a_step_however_long_blocks_are(export: Any) -> None:
+    (only,) = json.loads(export("pytest-benchmark", of_cases(of_blocks([(1.0, 4), (3.0, 6), (1.0, 1)]))))["benchmarks"]
+    assert only["stats"]["data"] == [0.25, 0.5, 1.0]
+    assert (only["stats"]["total"], only["stats"]["ops"], only["stats"]["iterations"]) == (1.75, 3 / 1.75, 4)
 
 
 # csv and columns
@@ -320,6 +353,14 @@ def test_a_comparison_gives_its_ratio_and_what_b_takes(export: Any) -> None:
     assert bencher["latency"].value == 1_050_000
 
 
+def test_the_side_whose_devices_share_cores_is_marked_as_in_the_report(export: Any) -> None:
+    wide = msgspec.structs.replace(pair(), b=case("data_parallel", 4))
+    rows = csv.DictReader(io.StringIO(export("csv", comparison(wide)), newline=""))
+    assert {(row["side"], row["oversubscribed"]) for row in rows} == {("A", "False"), ("B", "True")}
+    assert [*metrics(export("bmf", comparison(wide)))] == [f"{SINGLE_NAME}/latency (oversubscribed)"]
+    assert "B oversubscribed" in export("job-summary", comparison(wide))
+
+
 @pytest.mark.parametrize("form", ["gobench", "pytest-benchmark"])
 def test_formats_that_can_not_say_that_samples_are_paired_refuse_comparisons(
     form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -364,6 +405,39 @@ def test_a_case_without_time_is_named_and_left_out(
     assert capsys.readouterr() == (printed, "")
 
 
+def test_what_acts_on_a_terminal_is_spelled_out_in_the_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(a_record(broken("\x1b[31m\u202e\n")), tmp_path / "r.json")
+    assert main(["report", str(tmp_path / "r.json"), "--format", "csv"]) == 0
+    assert "left out, as they have no time: \\x1b[31m\\u202e /single-1/m1/b32 (broken).\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", get_args(Format))
+def test_a_file_whose_name_is_not_utf_8_is_exported(
+    form: Format, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / os.fsdecode(b"\xff\x1b[31m.json"), tmp_path / os.fsdecode(b"out\xff\x1b")
+    write(a_record(), path)
+    assert main(["report", str(path), "--format", form]) == 0
+    printed, complaint = capfd.readouterr()
+    assert complaint == ""
+    assert main(["report", str(path), "--format", form, "--out", str(out)]) == 0
+    assert capfd.readouterr() == (f"{tmp_path}/out\\udcff\\x1b: 1 report\n", "")
+    written = out.read_bytes().decode()
+    assert written == printed
+    named = rf"{tmp_path}/\udcff\x1b[31m.json"
+    match form:
+        case "csv":
+            assert {row["record"] for row in csv.DictReader(io.StringIO(written, newline=""))} == {named}
+        case "columns":
+            assert {*json.loads(written)["record"]} == {named}
+        case "job-summary":
+            assert f"- record: {markdown.escaped(named)}\n" in written
+        case _:
+            assert "udcff" not in written
+
+
 @pytest.mark.parametrize("form", ["bmf", "csv", "gobench"])
 def test_nothing_to_export_is_refused(form: Format, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(of_cases(broken()), tmp_path / "r.json")
@@ -381,12 +455,16 @@ def test_a_record_that_can_not_be_read_does_not_keep_others_from_being_exported(
     printed, complaint = capsys.readouterr()
     assert {row["record"] for row in csv.DictReader(io.StringIO(printed, newline=""))} == {golden}
     assert complaint.startswith(f"error: {tmp_path / 'none.json'}: No such file or directory")
+    out = tmp_path / "x.csv"
+    assert main(["report", str(tmp_path / "none.json"), golden, "--format", "csv", "-o", str(out)]) == 2
+    assert capsys.readouterr() == (f"{out}: 1 report\n", complaint)
+    assert out.read_bytes().decode() == printed
 
 
 def test_files_of_other_kinds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "results/peers/training.json", "--format", "csv"]) == 2
-    message = "results/peers/training.json is a peers, and --format csv takes records of `run`, `ab` or `gate`."
-    assert capsys.readouterr() == ("", f"error: {message}\n")
+    what = "results/peers/training.json is a record of `bench.peers`"
+    assert capsys.readouterr() == ("", f"error: {what}, and --format csv takes records of `run`, `ab` or `gate`.\n")
 
 
 @pytest.mark.parametrize("form", OF_ONE)
@@ -482,9 +560,23 @@ def test_a_job_summary_stays_below_what_github_takes(tmp_path: Path) -> None:
     assert written.startswith(b"before\n\n### Slower: ")
     assert written.decode().endswith(f"\n\n{job_summary.LEFT_OUT}\n")
     assert written.count(b"<details>") == written.count(b"</details>")
-    summary.write_bytes(b"x" * job_summary.LIMIT_BYTES)
-    job_summary.append([Source(tmp_path / "ab.json", many)], summary)
-    assert summary.stat().st_size <= job_summary.LIMIT_BYTES + 1
+
+
+@pytest.mark.parametrize("room", range(-1, 3))
+def test_a_job_summary_that_is_full_stays_as_it_is_and_one_with_room_is_filled(room: int, tmp_path: Path) -> None:
+    """Room for a small summary, an empty line before it and, as always, for what says that something is left out."""
+    source, summary = Source(tmp_path / "ab.json", comparison(pair())), tmp_path / "summary.md"
+    job_summary.append([source], summary)
+    added = b"\n" + summary.read_bytes()
+    needed = len(added) + len(f"\n{job_summary.LEFT_OUT}\n")
+    for left, whole in ((room, False), (needed + room, room >= 0)):
+        before = b"x" * (job_summary.LIMIT_BYTES - left)
+        summary.write_bytes(before)
+        job_summary.append([source], summary)
+        written = summary.read_bytes()
+        assert len(written) <= max(job_summary.LIMIT_BYTES, len(before))
+        assert (written == before + added) == whole
+        assert (written == before) == (left == room)
 
 
 def test_a_gate_adds_to_the_job_s_summary_and_its_status_does_not_depend_on_that(
@@ -504,3 +596,13 @@ def test_a_gate_adds_to_the_job_s_summary_and_its_status_does_not_depend_on_that
 def test_the_same_case_has_the_same_name_in_a_record_and_in_a_comparison(export: Any) -> None:
     of_run = metrics(export("bmf", of_cases(measured(SINGLE, [[1e-4]]))))
     assert metrics(export("bmf", comparison(pair()))).keys() < of_run.keys()
+
+
+@pytest.mark.parametrize("form", ["csv", "columns", "gobench"])
+def test_a_run_is_exported_once_though_it_is_named_twice(
+    form: Format, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once = exported(form, a_record(), tmp_path, capsys)
+    path = tmp_path / "r.json"
+    assert main(["report", str(path), str(path), "--format", form]) == 0
+    assert capsys.readouterr() == (once, f"warning: {path}: left out, for its run was named before, as {path}.\n")

@@ -11,13 +11,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from pages import EVIL, NAMES, RIGHT_TO_LEFT, chart, report, section
+from pages import EVIL, HEADING, NAMES, RIGHT_TO_LEFT, chart, report, section
 from test_verdicts_report import comparison, pair
 
 from bench import record
 from bench.cli import main
+from bench.commands.reporting import report_beside
 from bench.report import page, table
-from bench.report.document import Report, Section
+from bench.report.document import Column, Report, Section
 
 GOLDEN = Path(__file__).parent / "golden" / "record-3.json"
 VOID = {"meta", "img", "br", "link"}
@@ -102,6 +103,7 @@ def test_names_are_texts(parsed: Parsed) -> None:
     assert parsed.of("h1") == ["2 reports"]
     for tag in ("h2", "bdi", "strong", "li", "p"):
         assert any(EVIL in found for found in parsed.of(tag)), tag
+    assert parsed.of("bdi").count(HEADING) == 2 * len(report().tables)
 
 
 def test_names_in_charts_come_back_as_they_are(parsed: Parsed) -> None:
@@ -118,6 +120,13 @@ def test_what_would_turn_the_rest_of_a_line_is_spelled_out() -> None:
     sentences = ("a \u202eb is broken: \x00c.",)
     text = page.render([Section("r.json", dataclasses.replace(report(), sentences=sentences))])
     assert "<strong>a \\u202eb is broken: \\x00c.</strong>" in text
+
+
+def test_so_is_what_would_turn_a_heading_or_a_legend() -> None:
+    assert Column("\u202efile.json latency").heading == "\\u202efile.json latency"
+    drawn = {"data": [{"series": "\u202ea", "x": 1}], "domain": ("\u202ea", "b"), "width": None}
+    spelled_out = {"data": [{"series": "\\u202ea", "x": 1}], "domain": ["\\u202ea", "b"], "width": None}
+    assert dataclasses.replace(chart(), spec=drawn).spec == spelled_out
 
 
 def test_a_page_of_one_report_has_its_title_and_no_contents() -> None:
@@ -193,14 +202,50 @@ def test_report_writes_into_a_file_what_it_would_print(
     assert out.read_text(encoding="utf-8") == printed
 
 
+def test_markdown_in_a_file_is_that_which_a_run_leaves_beside_its_record(tmp_path: Path) -> None:
+    beside, out = tmp_path / "run.json", tmp_path / "report.md"
+    beside.write_bytes(GOLDEN.read_bytes())
+    report_beside(beside)
+    assert main(["report", str(beside), "--format", "markdown", "-o", str(out)]) == 0
+    assert out.read_bytes() == beside.with_suffix(".md").read_bytes()
+
+
 def test_a_file_that_cannot_be_written_is_told_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "file"
     file.write_text("", encoding="utf-8")
-    for out, why in ((tmp_path, "Is a directory"), (file / "page.html", f"{file} is a file")):
+    nowhere = (file / "folder" / "page.html", "Not a directory")
+    for out, why in ((tmp_path, "Is a directory"), (file / "page.html", f"{file} is a file"), nowhere):
         assert main(["report", str(GOLDEN), "--format", "markdown", "-o", str(out)]) == 2
         assert capsys.readouterr().err == f"error: {out} can't be written: {why}; give -o another file.\n"
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr("bench.reading.content_of", never)
+    monkeypatch.setattr("bench.record.content_of", never)
+    golden = str(GOLDEN)
+    for argv in (
+        ["report", golden],
+        ["report", golden, "--format", "csv"],
+        ["compare", golden, "b"],
+        ["history", golden],
+    ):
+        assert main([*argv, "-o", str(tmp_path)]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_made_for_a_report_and_not_for_one_that_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "report.txt"
+    assert main(["report", "no.json", "-o", str(out)]) == 2
+    assert not list(tmp_path.iterdir())
+    assert main(["report", str(GOLDEN), "-o", str(out)]) == 0
+    assert out.is_file()
 
 
 def test_a_record_is_not_written_over_by_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,11 +18,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
+from test_growth import members
 
 from bench import record
 from bench.report import page, table
-from bench.report.charts import of_record
+from bench.report.charts import growth, of_record
 from bench.report.document import Section
+from bench.report.growth import LIMITS
 
 GOLDEN = Path(__file__).parent / "golden" / "record-3.json"
 WIDTHS = (390, 1440)
@@ -62,9 +64,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of a report made by hand, and of a record with all the charts that it has."""
-    of = record.read(GOLDEN)
-    sections = [section(), Section(RIGHT_TO_LEFT, table.build(of), tuple(of_record(of)))]
+    """A page of a report made by hand, of a record with all the charts that it has, and of one whose cases grow."""
+    of, grows = record.read(GOLDEN), members()
+    sections = [
+        section(),
+        Section(RIGHT_TO_LEFT, table.build(of), tuple(of_record(of))),
+        Section("grows.json", table.build(grows), tuple(growth.charts(grows))),
+    ]
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page.render(sections), encoding="utf-8")
     return path
@@ -121,7 +127,7 @@ def test_names_are_shown_as_texts(opened: webdriver.Chrome) -> None:
     assert first.find_elements(By.CSS_SELECTOR, "img, b") == []
     assert first.find_element(By.CSS_SELECTOR, "h2").text == report().title
     figure = opened.find_element(By.ID, "report-1-points")
-    assert [button.text for button in figure.find_elements(By.CSS_SELECTOR, ".legend button")] == list(NAMES)
+    assert [button.text for button in figure.find_elements(By.CSS_SELECTOR, ".legend button bdi")] == list(NAMES)
 
 
 def test_a_point_under_the_mouse_says_what_it_is(opened: webdriver.Chrome) -> None:
@@ -163,6 +169,14 @@ def test_every_legend_of_a_record_filters_its_own_chart(opened: webdriver.Chrome
         WebDriverWait(opened, AT_MOST_S, 0.02).until(lambda at, of=figure, n=before: at.execute_script(marks, of) < n)
         for button in buttons:
             opened.execute_script("arguments[0].click()", button)
+
+
+def test_dashes_have_a_legend_where_series_have_buttons(opened: webdriver.Chrome) -> None:
+    time, memory = opened.find_elements(By.CSS_SELECTOR, "#report-3 figure")
+    drawn = "return [...arguments[0].querySelectorAll('.role-legend-label text')].map((of) => of.textContent)"
+    assert opened.execute_script(drawn, time) == [f"limit: {said}" for said in LIMITS.values()]
+    assert opened.execute_script(drawn, memory) == []
+    assert [button.text for button in time.find_elements(By.CSS_SELECTOR, ".legend button")] == ["ensemble"]
 
 
 def column(browser: webdriver.Chrome, number: int) -> tuple[WebElement, list[str]]:

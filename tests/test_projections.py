@@ -99,11 +99,16 @@ def test_a_validation_is_nothing_to_report(tmp_path: Path, capsys: pytest.Captur
     path = tmp_path / "scaling.json"
     path.write_text(json.dumps({"type": "validation", "schema": 1}))
     assert main(["report", str(path)]) == 2
-    assert "is a validation, and a record of `run`, `ab` or `gate` was expected." in capsys.readouterr().err
+    assert (
+        "is a record of `bench.validate`, and a record of `run`, `ab` or `gate` was expected."
+        in capsys.readouterr().err
+    )
 
 
 def test_the_file_of_another_command_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "ab.json"
     path.write_text(json.dumps({"type": "comparison", "schema": 1}))
     assert main(["project", str(path)]) == 2
-    assert "is a comparison, and a record of `python -m bench run` was expected" in capsys.readouterr().err
+    assert (
+        "is a record of `ab` or `gate`, and a record of `python -m bench run` was expected" in capsys.readouterr().err
+    )

@@ -10,13 +10,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import COST, Times, case, measured, record
+from records import COST, Times, case, measured, record, taken_apart
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.measured import Certificate, Check
+from bench.cases import Case
+from bench.measured import Certificate, Check, Kind
 from bench.record import CaseResult, Record
 from bench.report import markdown, needs, quantity, table, terminal
+from bench.report.document import Column, Table
 from bench.report.words import sentences
 from bench.stats import Estimate
 from bench.summary import summaries
@@ -74,6 +76,9 @@ def everything() -> Record:
         (82.4e-6, 0.00001, "82.40 us ±<0.01%"),
         (82.4e-6, 0.0, "82.40 us ±0%"),
         (82.4e-6, 0.4, "80 us ±40%"),
+        (144.9e-6, 0.2, "140 us ±20%"),
+        (144.9e-6, 0.011, "145 us ±1%"),
+        (87.3e-6, 0.11, "87 us ±11%"),
         (82.4e-6, 0.99, "80 us ±99%"),
         (82.4e-6, 3.0, "80 us ±>100%"),
         (0.55, None, "550 ms"),
@@ -89,8 +94,8 @@ def test_a_time_has_the_digits_that_its_interval_supports(value: float, spread: 
 
 def test_rates_ratios_and_sizes_have_their_units() -> None:
     assert quantity.rate(estimate(5.34e6, 0.02)) == "5.3 M/s ±2%"
-    assert quantity.rate(estimate(12.3, 0.02)) == "12 /s ±2%"
-    assert quantity.factor(estimate(1.414, 0.03)) == "1.4x ±3%"
+    assert quantity.rate(estimate(12.3, 0.02)) == "12.3 /s ±2%"
+    assert quantity.factor(estimate(1.414, 0.03)) == "1.41x ±3%"
     assert quantity.between(estimate(1.414, 0.03)) == "1.41x (1.37 to 1.46)"
     assert quantity.between(estimate(1.414)) == "1.41x (one restart, so no interval)"
     assert quantity.size(25_276_514_304) == "25 GB"
@@ -116,6 +121,7 @@ def test_no_digit_is_finer_than_a_tenth_of_the_interval(value: float, spread: fl
     last_digit = scale * 10.0**-places
     assert last_digit >= spread * value / 10 * (1 - 1e-9)
     shown = float(number) * scale
+    assert abs(shown - value) <= max(spread, 5e-4) * value
     resolution = 10.0 ** (math.floor(math.log10(value)) - quantity.digits(estimate(value, spread)) + 1)
     assert abs(shown - value) <= resolution * 0.5000001
 
@@ -155,7 +161,7 @@ def test_a_row_shows_what_was_measured_of_its_case() -> None:
         "remarks": "",
     }
     assert ensemble["vs single"] == "6.400x ±<0.01%"  # 8 members in 100/80 of the time, the same in every restart
-    assert ensemble["fused vs single"] == "2x ±29%"  # 8 x 6/24; the restarts' ratios differ by 12/1%
+    assert ensemble["fused vs single"] == "2.0x ±29%"  # 8 x 6/24; the restarts' ratios differ by 12/1%
 
 
 def test_each_workload_has_a_table_of_its_own() -> None:
@@ -223,7 +229,7 @@ def test_cases_that_took_turns_are_told_and_others_are_not() -> None:
 
 def test_the_fastest_case_is_named_with_how_it_was_run() -> None:
     lines = said(everything())
-    assert "tutorial: fastest here is ensemble with 8 members, many steps in one program: 10 M/s ±33% samples." in lines
+    assert "tutorial: fastest here is ensemble with 8 members, many steps in one program: 11 M/s ±33% samples." in lines
     assert (
         "wide: fastest here is data_parallel on 2 devices at batch 32, waiting for each step: 291 /s ±0.7% samples."
         in lines
@@ -236,7 +242,7 @@ def test_cases_whose_intervals_overlap_share_the_first_place() -> None:
     lines = said(record(*cases, cores=8))
     assert (
         "tutorial: fastest here are single; data_parallel on 2 devices; data_parallel on 4 devices and 1 more: their "
-        "intervals overlap, so none of them is the winner (32 k/s ±3% samples)."
+        "intervals overlap, so none of them is the winner (32.0 k/s ±3% samples)."
     ) in lines
 
 
@@ -429,6 +435,21 @@ def test_a_wide_terminal_shows_every_column_and_a_narrow_one_leaves_out_the_most
         assert max(kept) < min(left_out, default=99)
 
 
+def test_a_narrow_terminal_leaves_out_no_column_that_tells_rows_apart() -> None:
+    def times(of: Case) -> CaseResult:
+        kinds: dict[Kind, float] = {"latency": 1e-3, "fused": 9e-4, "compute": 8e-4}
+        return taken_apart(of, kinds, COST, noise=0.01)
+
+    ensemble = case("ensemble", members=8)
+    several = record(*map(times, (case("single"), ensemble, dataclasses.replace(ensemble, batch=64))), parts=True)
+    text = ANSI.sub("", shown(several, 80))
+    tables = table.build(several).tables
+    assert [each.title for each in tables] == ["tutorial", "tutorial: where the time goes"]
+    assert len(re.findall(r"^ mode +devices +members +batch ", text, re.M)) == len(tables)
+    alike = ANSI.sub("", shown(record(times(case("single")), parts=True), 80))
+    assert "batch" not in "".join(re.findall(r"^ *mode .*", alike, re.M))
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_and_the_sentences_fit_the_terminal(width: int) -> None:
     lines = ANSI.sub("", shown(everything(), width)).splitlines()
@@ -457,6 +478,24 @@ def test_a_pipe_gets_plain_text_in_whole_lines(
     for line in (report.title, *report.environment, *report.sentences, *report.legend):
         assert f"{line}\n" in text
     assert headings(text) == {column.heading for column in table.COLUMNS}
+
+
+def test_a_pipe_gets_every_column_unless_it_is_told_how_wide_to_write(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    wide = Table("wide", tuple(Column("heading" * 10, n) for n in range(30)), (("<>",) * 30,))
+    of = dataclasses.replace(table.build(everything()), tables=(wide,))
+    terminal.show(of, terminal.console())
+    text = capsys.readouterr().out
+    assert [line.split() for line in text.splitlines() if "<>" in line] == [["<>"] * 30]
+    assert "left out" not in text
+    monkeypatch.setenv("COLUMNS", "820")
+    terminal.show(of, terminal.console())
+    text = capsys.readouterr().out
+    assert [line.split() for line in text.splitlines() if "<>" in line] == [["<>"] * 11]
+    assert "19 columns left out; a larger COLUMNS has room, and so has Markdown.\n" in text
 
 
 def test_what_a_user_named_is_not_taken_for_markup_of_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

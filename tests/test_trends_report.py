@@ -62,7 +62,7 @@ def short(number: int) -> str:
 def test_each_case_has_a_row_below_that_of_the_reference_workload(changed: Path) -> None:
     reference, single, ensemble = rows(trends.build(of(changed)))
     assert reference["case"] == "(reference workload)"
-    assert reference["first"].startswith("100 us")
+    assert reference["first"].startswith("100.1 us")
     assert [row["case"] for row in (single, ensemble)] == [SINGLE.name, ENSEMBLE.name]
     assert [row["runs"] for row in (reference, single, ensemble)] == ["20"] * 3
     assert [row["changes"] for row in (reference, single, ensemble)] == ["", "2", "1"]

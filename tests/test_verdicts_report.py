@@ -75,7 +75,7 @@ def test_what_is_inconclusive_says_what_it_would_take() -> None:
     assert "is inconclusive after 6 restarts: a step of B takes 1.03" in lines
     assert "or a threshold of 3.2% to call it the same." in lines
     one = pair(ratio=1.03, restarts=1, verdict="inconclusive")
-    assert "one restart says nothing, give it a larger --budget." in said(one)
+    assert "one restart says nothing, and the 3 that a test needs would take a --budget of about 45 s." in said(one)
 
 
 def test_what_can_not_be_compared_says_why() -> None:

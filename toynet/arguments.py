@@ -61,5 +61,9 @@ def _sentence(box: str, command: str) -> str:
         (r"could not convert string to float:", "a number was expected, got"),
     ):
         said = re.sub(tyros, ours, said)
+    listed = said.partition(f"Missing from {command}: ")[2]
+    if missing := re.findall(r"(\S+) (.+?)\.? \(required\)", listed):
+        named = " and ".join(f"{name} ({what[:1].lower()}{what[1:]})" for name, what in missing)
+        said = f"{named} {'are' if len(missing) > 1 else 'is'} missing"
     near = re.search(r"Perhaps you meant: +(--[\w-]+)", " ".join(lines))
     return f"{said}; " + (f"did you mean {near[1]}?" if near and near[1] not in said else f"see {command} --help.")

@@ -51,7 +51,7 @@ class Comparing(Cases):
     seed: int = 0
     """Of the orders and the cores drawn."""
     out: Path = Path("results/ab-latest.json")
-    """The record; its report (.md) is written beside it."""
+    """The record, in a folder that is made if need be; its report (.md) is written beside it."""
     quiet: Switch = False
     """Print nothing but errors."""
 
@@ -93,10 +93,10 @@ class Ab(Comparing):
     Example: python -m bench ab rev=main . --workloads tutorial --threshold 2%
     """
 
-    a: Annotated[str, tyro.conf.Positional]
-    """What it was."""
-    b: Annotated[str, tyro.conf.Positional]
-    """What it is."""
+    a: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
+    """What it was, such as rev=main."""
+    b: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
+    """What it is, such as the working tree, `.`."""
     threshold: Percent = 0.01
     """How much longer, or shorter by the same factor, a step may be and still count as the same."""
 
@@ -159,11 +159,13 @@ def _summarise(comparison: Comparison, out: Path) -> None:
         return
     from bench.report.exports import job_summary
     from bench.report.exports.source import Source
+    from bench.report.harmless import harmless
 
     try:
         job_summary.append([Source(out, comparison)], Path(summary))
     except OSError as error:
-        print(f"warning: the job summary, {summary}, can't be written: {error.strerror}.", file=sys.stderr)
+        said = f"warning: the job summary, {summary}, can't be written: {error.strerror}."
+        print(harmless(said), file=sys.stderr)
 
 
 def _show(comparison: Comparison, out: Path, *, quiet: bool) -> None:

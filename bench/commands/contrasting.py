@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from bench.commands.reporting import Format, Out, refused, show, target
+from bench.commands.reporting import Format, refused, show
 from bench.commands.status import DONE, INCONCLUSIVE, UNUSABLE
+from bench.commands.writing import Out, target
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ class Compare:
     format: Format = "terminal"
     """How; html is one page for a browser, json is for programs."""
     out: Out = None
-    """The file to write instead of standard output; for html, results/report.html unless another is given."""
+    """The file to write instead of standard output, in a folder that is made if need be; for html, results/report.html
+    unless another is given."""
 
     def execute(self) -> int:
         if len(self.records) < 2:
@@ -43,7 +46,7 @@ class Compare:
         read: list[tuple[Path, Record]] = []
         for path in self.records:
             try:
-                read.append((path, _of_a_run(path)))
+                read.append((path, _of_another_run(path, read)))
             except UsageError as error:
                 status = refused(error)
         if len(read) < 2:
@@ -69,10 +72,15 @@ def _section(found: Compared, *, charts: bool) -> Section:
     return Section(name, compared.build(found))
 
 
-def _of_a_run(path: Path) -> Record:
-    """Raises UsageError for the file of another command, too."""
+def _of_another_run(path: Path, before: Sequence[tuple[Path, Record]]) -> Record:
+    """Raises UsageError for the file of another command, too, and for a run that was named before."""
     from bench import record
 
     if (kind := record.tag(path)) is not None:
-        raise UsageError(f"{path} is a {kind}, and a record of `python -m bench run` was expected.")
-    return record.read(path)
+        raise UsageError(f"{path} is {record.called(kind)}, and a record of `python -m bench run` was expected.")
+    found = record.read(path)
+    for first, other in before:
+        if found == other:
+            same = "was named before" if path.resolve() == first.resolve() else f"is the run that {first} has"
+            raise UsageError(f"{path} {same}, and would compare with itself; name another run.")
+    return found

@@ -46,8 +46,10 @@ class Doctor(Cases):
 
     def execute(self) -> int:
         from bench import doctor
+        from bench.choosing import chosen
         from bench.report import terminal
 
+        chosen(self.selection(), self.time_limit)  # what can't be is refused with --noise and without
         to = terminal.console()
         if not self.quiet:
             with while_read():

@@ -21,20 +21,27 @@ OF_ONE_RECORD: tuple[Format, ...] = ("github-action-benchmark", "bmf", "pytest-b
 OF_RUNS_ONLY: tuple[Format, ...] = ("gobench", "pytest-benchmark")
 
 
-def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int]:
-    """The records in that format, and the exit status; those that can't be are refused, the others stand.
+def exported(form: Format, paths: Sequence[Path]) -> tuple[str, int, int]:
+    """The records in that format, how many these are, and the exit status; what can't be is refused, the others stand.
 
-    What has no time is left out, and named on standard error.
+    What has no time, and a run's copies, are left out, and named on standard error.
     """
     if form in OF_ONE_RECORD and len(paths) > 1:
         raise UsageError(f"--format {form} describes one run, and {len(paths)} records were named; name one at a time.")
+    from bench.report.harmless import harmless
+
     status, sources = DONE, list["Source"]()
     for path in paths:
         try:
-            sources.append(_source(form, path))
+            source = _source(form, path)
+            if copied := [other.path for other in sources if other.content == source.content]:
+                said = f"warning: {path}: left out, for its run was named before, as {copied[0]}."
+                print(harmless(said), file=sys.stderr)
+                continue
+            sources.append(source)
         except UsageError as error:
             status = refused(error)
-    return (_renderer(form)(sources) if sources else ""), status
+    return (_renderer(form)(sources) if sources else ""), len(sources), status
 
 
 def _source(form: Format, path: Path) -> Source:
@@ -48,7 +55,9 @@ def _source(form: Format, path: Path) -> Source:
             "github-action-benchmark or job-summary."
         )
     if kind not in (None, "comparison"):
-        raise UsageError(f"{path} is a {kind}, and --format {form} takes records of `run`, `ab` or `gate`.")
+        raise UsageError(
+            f"{path} is {record.called(kind)}, and --format {form} takes records of `run`, `ab` or `gate`."
+        )
     source = Source(path, record.read(path) if kind is None else comparison.read(path))
     if form != "job-summary":  # whose table has what broke
         _said_of_missing(source)
@@ -57,11 +66,13 @@ def _source(form: Format, path: Path) -> Source:
 
 def _said_of_missing(source: Source) -> None:
     from bench.report.exports.source import has_times, left_out
+    from bench.report.harmless import harmless
 
     if not has_times(source.content):
         raise UsageError(f"{source.path}: nothing of it was measured, so there is nothing to export.")
     if missing := left_out(source.content):
-        print(f"warning: {source.path}: left out, as they have no time: {', '.join(missing)}.", file=sys.stderr)
+        said = f"warning: {source.path}: left out, as they have no time: {', '.join(missing)}."
+        print(harmless(said), file=sys.stderr)
 
 
 def _renderer(form: Format) -> Callable[[Sequence[Source]], str]:

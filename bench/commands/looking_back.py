@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bench.arguments import Percent
-from bench.commands.reporting import Format, Out, refused, show, target
+from bench.commands.reporting import Format, refused, show
 from bench.commands.status import DONE, UNUSABLE
+from bench.commands.writing import Out, check_apart, target
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class HistoryCommand:
     format: Format = "terminal"
     """How; html is one page for a browser, with charts, and json is for programs."""
     out: Out = None
-    """The file to write instead of standard output; for html, results/report.html unless another is given."""
+    """The file to write instead of standard output, in a folder that is made if need be; for html, results/report.html
+    unless another is given."""
 
     def execute(self) -> int:
         from bench.history import history
@@ -43,13 +45,15 @@ class HistoryCommand:
             raise UsageError("no record and no folder was named; `python -m bench history results/` takes a whole one.")
         if not 0 <= self.least < 1:
             raise UsageError(f"--least is a share from 0% to 100%, got {100 * self.least:g}%.")
+        out = target(self.format, self.out, ())
         found = history(self.places, self.kind, self.least)
         for refusal in found.archive.refusals:
             refused(refusal)
         runs, where = found.archive.runs, ", ".join(map(str, self.places))
         if not runs:
             raise UsageError(f"{where}: there is no record of `python -m bench run` to look back on.")
-        out = target(self.format, self.out, [run.path for run in runs])
+        if out is not None:
+            check_apart(out, [run.path for run in runs])
         show([_section(where, found, charts=self.format == "html")], self.format, out)
         return UNUSABLE if found.archive.refusals else DONE
 

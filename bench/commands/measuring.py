@@ -117,7 +117,7 @@ class Run(Cases):
     seed: int = 0
     """Of the orders and the cores drawn."""
     out: Path = Path("results/latest.json")
-    """The record; its report (.md) and pictures (.png) are written beside it."""
+    """The record, in a folder that is made if need be; its report (.md) and pictures (.png) are written beside it."""
     quiet: Switch = False
     """Print nothing but errors."""
 

@@ -22,7 +22,7 @@ class Project:
     """
 
     record: Annotated[Path, tyro.conf.Positional]
-    """A file that `run --scaling strong,weak` wrote."""
+    """A file that `run` wrote, of cases on one device and on more; --scaling strong,weak has most of them."""
     devices: Counts = (16, 64, 256)
     """How many devices."""
     batch: Annotated[Counts, own("those measured on one device")] = ()
@@ -55,5 +55,5 @@ def _a_run(path: Path) -> Path:
     from bench import record
 
     if (kind := record.tag(path)) is not None:
-        raise UsageError(f"{path} is a {kind}, and a record of `python -m bench run` was expected.")
+        raise UsageError(f"{path} is {record.called(kind)}, and a record of `python -m bench run` was expected.")
     return path

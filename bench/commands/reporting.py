@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -15,15 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
+from bench.commands.writing import Out, target, write
 from bench.report import exports
+from bench.report.harmless import harmless
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.report.document import Section
 
 Format = Literal["terminal", "markdown", "html", "json"]
-Out = Annotated[Path | None, tyro.conf.arg(aliases=["-o"])]
-PAGE = Path("results/report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,8 @@ class ReportCommand:
     """How; html is one page for a browser, and json is for programs: each has all records in one file. The rest are for
     other tools (docs/exports.md)."""
     out: Out = None
-    """The file to write instead of standard output; for html, results/report.html unless another is given."""
+    """The file to write instead of standard output, in a folder that is made if need be; for html, results/report.html
+    unless another is given."""
 
     def execute(self) -> int:
         if not self.records:
@@ -57,14 +59,6 @@ class ReportCommand:
         if sections:
             show(sections, self.format, out)
         return status
-
-
-def target(form: str, out: Path | None, records: Sequence[Path]) -> Path | None:
-    """The file to write, if any; raises UsageError for one of the records."""
-    out = out or (PAGE if form == "html" else None)
-    if out is not None and out.resolve() in [path.resolve() for path in records]:
-        raise UsageError(f"{out} is a record to report, and would be overwritten; give -o another file.")
-    return out
 
 
 def show(sections: Sequence[Section], form: Format, out: Path | None) -> None:
@@ -87,7 +81,7 @@ def _print(sections: Sequence[Section], form: Format) -> None:
     elif form == "markdown":
         from bench.report import markdown
 
-        print("\n".join(map(markdown.render, reports)))
+        print("\n".join(map(markdown.render, reports)), end="")
     elif form == "html":
         from bench.report import page
 
@@ -102,25 +96,22 @@ def _print(sections: Sequence[Section], form: Format) -> None:
 def _export(form: exports.Format, records: Sequence[Path], out: Path | None) -> int:
     from bench.commands.exporting import exported
 
-    text, status = exported(form, records)
+    text, reports, status = exported(form, records)
     if out is None:
         with while_read():
             print(text, end="")
     elif text:
-        _write(text, len(records), out)
+        _write(text, reports, out)
     return status
 
 
 def _write(text: str, reports: int, out: Path) -> None:
     """Writes the file, and says so."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        why = f"{out.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise UsageError(f"{out} can't be written: {why}; give -o another file.") from None
+    from bench.report.harmless import harmless
+
+    write(text, out)
     with while_read():
-        print(f"{out}: {reports} report{'s' * (reports > 1)}")
+        print(harmless(f"{out}: {reports} report{'s' * (reports > 1)}"))
 
 
 def _section(path: Path, folder: Path, *, charts: bool = False) -> Section:
@@ -140,7 +131,7 @@ def _section(path: Path, folder: Path, *, charts: bool = False) -> Section:
         found = peers.read(path)
         return Section(str(path), switches.build(found) if switches.is_one(found) else report.build(found))
     if kind is not None:
-        raise UsageError(f"{path} is a {kind}, and a record of `run`, `ab` or `gate` was expected.")
+        raise UsageError(f"{path} is {record.called(kind)}, and a record of `run`, `ab` or `gate` was expected.")
     found = record.read(path)
     report = traces.relocated(table.build(found), path.parent, folder)
     if charts:
@@ -172,14 +163,15 @@ def report_beside(record: Path) -> None:
 
 @contextlib.contextmanager
 def reported(out: Path, report: Callable[[Path], None]) -> Iterator[None]:
-    """An interrupt in here leaves a report of what the record has by then, if it was written in here."""
+    """An interrupt in here leaves a report of what the record has by then, if it was written in here, and says so."""
     before = _version(out)
     try:
         yield
     except KeyboardInterrupt:
-        if _version(out) != before:
-            report(out)
-        raise
+        if _version(out) == before:
+            raise KeyboardInterrupt("nothing had been written by then") from None
+        report(out)
+        raise KeyboardInterrupt(f"{out} has what was measured by then") from None
 
 
 def _version(path: Path) -> tuple[int, int] | None:
@@ -210,8 +202,11 @@ def while_read() -> Iterator[None]:
 def finished(execute: Callable[[], int]) -> int:
     """The exit status of a command line, whatever ends it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers as Ctrl-C does
+    if sys.stdout is None:  # `>&-`: nobody is to read it
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, it lives as long as the process
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # where a locale has no ± sign
+        codecs.register_error("spelled", _spelled)
+        sys.stdout.reconfigure(errors="spelled")
     try:
         return execute()
     except UsageError as error:
@@ -219,9 +214,15 @@ def finished(execute: Callable[[], int]) -> int:
     except BrokenPipeError:  # whoever read the help has left
         _print_nowhere()
         return DONE
-    except KeyboardInterrupt:
-        print("interrupted; if a round had ended, the record has it", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(harmless("; ".join(["interrupted", *map(str, interrupt.args)])), file=sys.stderr)
         return INTERRUPTED
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that a locale hasn't got."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join({"±": "+-"}.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
 
 
 def _print_nowhere() -> None:
@@ -230,7 +231,5 @@ def _print_nowhere() -> None:
 
 def refused(error: UsageError) -> int:
     """Says what was wrong; gives the exit status."""
-    from bench.report.harmless import harmless
-
     print(f"error: {harmless(str(error))}", file=sys.stderr)
     return UNUSABLE

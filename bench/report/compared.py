@@ -11,7 +11,7 @@ _CASE = (
     Column("mode", numeric=False),
     Column("devices"),
     Column("members"),
-    Column("batch", expendable=6),
+    Column("batch", expendable=6, tells=True),
 )
 _REMARKS = Column("remarks", numeric=False)
 
@@ -56,20 +56,28 @@ def _cases(found: Compared, workload: str) -> Table:
         for name, summary in found.base.cases.items()
         if summary.case.workload == workload and any(name in contrast.matches for contrast in shown)
     ]
-    columns = [*_CASE, *_timed(found.base), *_compiled(found.base)]
-    for contrast in shown:
-        other = contrast.other
-        columns += [*_timed(other), *_versus(found.base, other), *_compiled(other)]
-    rows = [
-        (
-            *_case_cells(summary),
-            *(*_timed_cells(summary), *_compiled_cells(summary)),
-            *(cell for contrast in shown for cell in _cells_of(contrast, summary.case.name)),
-            _remarks(found, shown, summary),
-        )
-        for summary in cases
-    ]
-    return Table(workload, (*columns, _REMARKS), tuple(rows))
+    records = [found.base, *(contrast.other for contrast in shown)]
+    columns = (
+        *_CASE,
+        *(column for contrast in shown for column in _versus(found.base, contrast.other)),
+        *(column for held in records for column in _timed(held)),
+        *(column for held in records for column in _compiled(held)),
+        _REMARKS,
+    )
+    return Table(workload, columns, tuple(_row(found, shown, summary) for summary in cases))
+
+
+def _row(found: Compared, shown: list[Contrast], summary: Summary) -> tuple[str, ...]:
+    """What all records have of a case: how they compare, which is asked for, first."""
+    name = summary.case.name
+    each = [summary, *(contrast.other.cases.get(name) for contrast in shown)]
+    return (
+        *_case_cells(summary),
+        *(cell for contrast in shown for cell in _versus_cells(contrast, name)),
+        *(cell for one in each for cell in _timed_cells(one)),
+        *(cell for one in each for cell in _compiled_cells(one)),
+        _remarks(found, shown, summary),
+    )
 
 
 def _timed(held: Held) -> list[Column]:
@@ -92,11 +100,10 @@ def _case_cells(summary: Summary) -> tuple[str, ...]:
     return mode, devices, quantity.count(case.members), quantity.count(case.batch)
 
 
-def _cells_of(contrast: Contrast, name: str) -> tuple[str, ...]:
-    """What a record has of a case, if it has it, and its ratios."""
-    match, summary = contrast.matches.get(name), contrast.other.cases.get(name)
+def _versus_cells(contrast: Contrast, name: str) -> tuple[str, ...]:
+    match = contrast.matches.get(name)
     ratios = [quantity.factor(match.ratio.get(kind) if match else None) for kind in COMPARED]
-    return (*_timed_cells(summary), *ratios, quantity.factor(match.rate if match else None), *_compiled_cells(summary))
+    return (*ratios, quantity.factor(match.rate if match else None))
 
 
 def _timed_cells(summary: Summary | None) -> tuple[str, ...]:

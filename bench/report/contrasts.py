@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.compare import COMPARED, Compared, Contrast, Held, Match
+from bench.compare import COMPARED, Best, Compared, Contrast, Held, Match
 from bench.likeness import Unlike
 from bench.measured import Kind
 from bench.report import caveats, counts, names, quantity
@@ -20,16 +20,19 @@ _SLOWER = {"hardware": "is slower than", "versions": "took more time than"}
 
 
 def sentences(found: Compared) -> tuple[str, ...]:
-    """As what records compare, where one is faster, what isn't comparable or is missing, and what that is worth."""
+    """As what records compare, which is faster at its best and in which cases, what isn't comparable or is missing,
+    and what that is worth."""
     said = [_relation(found.base, contrast) for contrast in found.contrasts]
     for contrast in found.contrasts:
+        said += [_at_best(found.base, contrast.other, best) for best in contrast.bests]
         said += _findings(found.base, contrast)
     for contrast in found.contrasts:
         said += counts.sentences(found.base, contrast)
         said += _not_comparable(found.base, contrast)
         said += _unmeasured(found.base, contrast)
-        said += _missing(found.base, contrast)
-    return (*said, *caveats.sentences(found))
+        said += _nothing_in_common(found.base, contrast)
+    said += caveats.sentences(found)
+    return (*said, *(one for contrast in found.contrasts for one in _missing(found.base, contrast)))
 
 
 def _relation(base: Held, contrast: Contrast) -> str:
@@ -52,6 +55,26 @@ def _machine(held: Held) -> str:
 
 def _in_both(unlike: Sequence[Unlike], base: Held, other: Held) -> str:
     return "; ".join(f"{u.key} is {u.base} in {base.name} and {u.other} in {other.name}" for u in unlike)
+
+
+def _at_best(base: Held, other: Held, best: Best) -> str:
+    """Which hardware is faster for a training, whichever way each has of it."""
+    of_base, of_other = (f"{held.name} ({_way(s)})" for held, s in ((base, best.base), (other, best.other)))
+    alone = ", one member" * (best.base.case.members == best.other.case.members == 1)
+    rate, doer, beside = best.rate, of_other, of_base
+    if rate.high is not None and rate.high < 1:
+        rate, doer, beside = rate.inverse(), of_base, of_other
+    unclear = rate.low is not None and rate.low <= 1
+    times = f"{quantity.between(rate)} the samples a second of"
+    return (
+        f"{best.base.case.workload}{alone}, each at its best: {doer} does {times} {beside}"
+        f"{': no clear difference' * unclear}."
+    )
+
+
+def _way(summary: Summary) -> str:
+    how = {"fused": "fused", "latency": "each step waited for", "throughput": "in a chain"}
+    return f"{names.in_prose(summary.case)}, {how[summary.best or 'latency']}"
 
 
 def _findings(base: Held, contrast: Contrast) -> Iterator[str]:
@@ -84,8 +107,7 @@ def _finding(base: Held, contrast: Contrast, fair: Sequence[Match], kind: Kind) 
 
 
 def _named(cases: Sequence[tuple[Match, Estimate]], times: str) -> str:
-    named = [f"{names.in_prose(m.base.case)} {quantity.between(ratio)} {times}" for m, ratio in cases[:NAMED]]
-    return ", ".join([*named, *[f"{len(cases) - NAMED} more"] * (len(cases) > NAMED)])
+    return _shortened([f"{names.in_prose(m.base.case)} {quantity.between(ratio)} {times}" for m, ratio in cases])
 
 
 def _not_comparable(base: Held, contrast: Contrast) -> list[str]:
@@ -111,12 +133,22 @@ def _why(summary: Summary) -> str:
     return "wasn't measured"
 
 
+def _nothing_in_common(base: Held, contrast: Contrast) -> list[str]:
+    if contrast.relation == "not comparable" or contrast.matches or contrast.unmeasured:
+        return []
+    return [f"{base.name} and {contrast.other.name} have no case in common."]
+
+
 def _missing(base: Held, contrast: Contrast) -> list[str]:
     if contrast.relation == "not comparable":
         return []
-    none = f"{base.name} and {contrast.other.name} have no case in common."
-    return [none] * (not contrast.matches and not contrast.unmeasured) + [
-        f"In {held.name} alone, and so not compared with {beside.name}: {', '.join(missing)}."
+    return [
+        f"{len(missing)} case{'s are' if len(missing) > 1 else ' is'} in {held.name} alone, and so without "
+        f"a ratio to {beside.name}: {_shortened(missing)}."
         for held, beside, missing in zip((base, contrast.other), (contrast.other, base), contrast.missing, strict=True)
         if missing
     ]
+
+
+def _shortened(named: Sequence[str]) -> str:
+    return ", ".join([*named[:NAMED], *[f"{len(named) - NAMED} more"] * (len(named) > NAMED)])

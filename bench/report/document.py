@@ -19,6 +19,11 @@ class Column:
     heading: str
     expendable: int = 0
     numeric: bool = True
+    tells: bool = False
+    """Whether it says what a row is of; then it is left out only where that is the same in all rows."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heading", harmless(self.heading))
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Chart:
     def __post_init__(self) -> None:
         for name in ("title", "alt"):
             object.__setattr__(self, name, harmless(getattr(self, name)))
+        object.__setattr__(self, "spec", _all_harmless(self.spec))
 
 
 @dataclass(frozen=True)
@@ -91,3 +97,12 @@ class Section:
 
 def _harmless(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(harmless, texts))
+
+
+def _all_harmless(of: Any) -> Any:
+    """The same with every text in it harmless, however deep."""
+    if isinstance(of, str):
+        return harmless(of)
+    if isinstance(of, Mapping):
+        return {key: _all_harmless(value) for key, value in of.items()}
+    return [_all_harmless(value) for value in of] if isinstance(of, list | tuple) else of

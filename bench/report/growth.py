@@ -15,7 +15,7 @@ from bench.stats import Difference
 COLUMNS = (
     Column("over", numeric=False),
     Column("mode", numeric=False),
-    Column("with", expendable=4, numeric=False),
+    Column("with", expendable=4, numeric=False, tells=True),
     Column("from"),
     Column("to"),
     Column("step at first", expendable=3),

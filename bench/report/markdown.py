@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from bench.report.document import Report, Table
+
+# What means something wherever it stands; `_` at an edge of a word; `&` of an entity; what begins a list, a heading or
+# a line of its own at the start; what ends a heading.
+_MARKS = re.compile(
+    r"[\\|<>*`\[\]~$]|(?<!\w)_+|_+(?!\w)|&(?=#?\w+;)|^[-+](?= |$)|^-(?=[- ]*$)|^#(?=#{0,5}(?: |$))|(?<= )#(?=#*$)"
+)
+_NUMBERED = re.compile(r"^(\d{1,9})(?=[.)](?: |$))")
 
 
 def render(report: Report) -> str:
@@ -33,6 +41,6 @@ def rows(table: Table) -> str:
 
 def escaped(text: str) -> str:
     """A text that means nothing but itself, on one line."""
-    for character in "\\|<>*`[]":
-        text = text.replace(character, "\\" + character)
-    return " ".join(text.split())
+    line = " ".join(text.split())
+    marked = _MARKS.sub(lambda found: "".join(f"\\{character}" for character in found[0]), line)
+    return _NUMBERED.sub(r"\1\\", marked)

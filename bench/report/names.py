@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.cases import Case
+from bench.measured import Kind
+
+KINDS: dict[Kind, str] = {"latency": "each step waited for", "fused": "many steps in one program"}
+"""Ways of running steps, as charts say them."""
 
 
 def in_prose(case: Case, *, batch: bool = False) -> str:
@@ -20,6 +26,12 @@ def label(case: Case, *, batch: bool = False) -> str:
     parts += [f"{case.mesh} devices"] * (case.devices > 1) + [f"{case.members} members"] * (case.members > 1)
     parts += [f"batch {case.batch}"] * (batch or not case.usual_batch)
     return ", ".join(parts + ["deterministic"] * case.deterministic)
+
+
+def labels(cases: Sequence[Case]) -> list[str]:
+    """Of cases of one workload that are shown together: each its own, with their batches if these differ."""
+    batches = {case.batch for case in cases}
+    return [label(case, batch=len(batches) > 1) for case in cases]
 
 
 def _network(case: Case) -> list[str]:

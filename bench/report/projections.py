@@ -19,7 +19,7 @@ from toynet.errors import UsageError, unknown
 COLUMNS = (
     Column("mode", numeric=False),
     Column("devices"),
-    Column("members", expendable=2),
+    Column("members", expendable=2, tells=True),
     Column("batch"),
     Column("step"),
     Column("samples/s"),

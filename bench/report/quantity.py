@@ -121,15 +121,21 @@ def factor(estimate: Estimate) -> str:
 @numbered("")
 def percent(estimate: Estimate) -> str:
     """A share with the ends of its interval, such as `91% (89 to 92)`."""
-    n = min(digits(estimate) + 1, DIGITS_AT_MOST)
+    n = digits_of_ends(estimate)
     value, low, high = (x and rounded(100 * x, n) for x in (estimate.value, estimate.low, estimate.high))
     return f"{value}%" if low is None else f"{value}% ({low} to {high})"
 
 
 @numbered("")
+def plain_percent(share: float) -> str:
+    """A share that has no interval, such as `3%`."""
+    return f"{rounded(100 * share, DIGITS_WITHOUT_INTERVAL)}%"
+
+
+@numbered("")
 def between(estimate: Estimate) -> str:
     """A ratio with the ends of its interval, for sentences: `1.41x (1.37 to 1.45)`."""
-    n = min(digits(estimate) + 1, DIGITS_AT_MOST)
+    n = digits_of_ends(estimate)
     if estimate.low is None or estimate.high is None:
         return f"{rounded(estimate.value, n)}x (one restart, so no interval)"
     return f"{rounded(estimate.value, n)}x ({rounded(estimate.low, n)} to {rounded(estimate.high, n)})"
@@ -157,12 +163,25 @@ def on_axis(value: float, unit: str) -> str:
 
 
 def digits(estimate: Estimate) -> int:
-    """Significant digits that the interval supports: one more than those that it leaves certain."""
+    """Significant digits that the interval supports: down to the first one of half its width, as 140 of 144.9 ±20%.
+
+    So what is shown is never off by more than half of that.
+    """
     if estimate.spread is None:
         return DIGITS_WITHOUT_INTERVAL
     if estimate.spread <= 0:
         return DIGITS_AT_MOST
-    return min(max(math.floor(-math.log10(estimate.spread)) + 1, 1), DIGITS_AT_MOST)
+    first, uncertain = (math.floor(math.log10(x)) for x in (estimate.value, estimate.value * estimate.spread))
+    return min(max(first - uncertain + 1, 1), DIGITS_AT_MOST)
+
+
+def digits_of_ends(estimate: Estimate) -> int:
+    """Significant digits where the ends of the interval stand beside the value: enough to tell them from it."""
+    if estimate.spread is None:
+        return DIGITS_WITHOUT_INTERVAL + 1
+    if estimate.spread <= 0:
+        return DIGITS_AT_MOST
+    return min(max(math.floor(-math.log10(estimate.spread)) + 2, 2), DIGITS_AT_MOST)
 
 
 def rounded(value: float, significant: int) -> str:

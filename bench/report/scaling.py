@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bench.breakdown import WHAT_TO_TRY, Bound, Breakdown
 from bench.cases import Case
@@ -18,7 +18,7 @@ SCALING_COLUMNS = (
     Column("scaling", numeric=False),
     Column("mode", numeric=False),
     Column("devices"),
-    Column("members", expendable=3),
+    Column("members", expendable=3, tells=True),
     Column("batch"),
     Column("step", expendable=1),
     Column("speed-up"),
@@ -29,8 +29,8 @@ SCALING_COLUMNS = (
 PARTS_COLUMNS = (
     Column("mode", numeric=False),
     Column("devices"),
-    Column("members", expendable=4),
-    Column("batch", expendable=3),
+    Column("members", expendable=4, tells=True),
+    Column("batch", expendable=3, tells=True),
     Column("step"),
     Column("compute"),
     Column("collectives", expendable=1),
@@ -61,7 +61,7 @@ PARTS_LEGEND = (
     "second, as nccl-tests reckons them. MFU: the step's matrix products, as a share of a large one's FLOP/s on the "
     "same devices. memory: bytes that the compiler counts as accessed, as a share of what reading and writing a large "
     "array reaches there; over 100% where caches answer. bound: the largest part of a waited step; in one program: of "
-    "one without dispatch."
+    "one without dispatch; near no limit: it is compute, and reaches half of neither peak."
 )
 
 
@@ -193,19 +193,20 @@ def parts_sentences(found: Sequence[Breakdown]) -> list[str]:
     return said
 
 
-def _peaks(workload: str, own: Sequence[Breakdown]) -> list[str]:
-    one = next((o for o in own if o.result.case.devices == 1 and o.peak_flops_per_s and o.stream_bytes_per_s), None)
-    if one is None:
-        return []
-    told = one.result.parts
-    dtype = (told and told.product_dtype) or one.result.case.compute_dtype or one.result.case.dtype
-    product, stream = quantity.flops(one.peak_flops_per_s), quantity.bandwidth(one.stream_bytes_per_s)
-    rounded = one.result.certificate.products if one.result.certificate else ""
-    how = f" (rounded to {rounded})" if dtype == "float32" and rounded not in ("", dtype) else ""
-    return [
-        f"{workload}: one device reaches {product} in a large matrix product of {dtype}{how}, and {stream} in reading "
-        "and writing a large array."
-    ]
+def _peaks(workload: str, own: Sequence[Breakdown]) -> Iterator[str]:
+    """Of the first case on one device in each dtype."""
+    first: dict[str, Breakdown] = {}
+    for one in own:
+        if one.result.case.devices == 1 and one.peak_flops_per_s and one.stream_bytes_per_s:
+            first.setdefault(one.product_dtype, one)
+    for dtype, one in first.items():
+        product, stream = quantity.flops(one.peak_flops_per_s), quantity.bandwidth(one.stream_bytes_per_s)
+        rounded = one.result.certificate.products if one.result.certificate else ""
+        how = f" (rounded to {rounded})" if dtype == "float32" and rounded not in ("", dtype) else ""
+        yield (
+            f"{workload}: one device reaches {product} in a large matrix product of {dtype}{how}, and {stream} in "
+            "reading and writing a large array."
+        )
 
 
 def not_apart_sentences(results: Sequence[CaseResult]) -> list[str]:

@@ -15,7 +15,7 @@ COLUMNS = (
     Column("mode", numeric=False),
     Column("devices"),
     Column("members"),
-    Column("batch", expendable=6),
+    Column("batch", expendable=6, tells=True),
     Column("latency"),
     Column("throughput", expendable=3),
     Column("fused"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rich import box
@@ -12,7 +13,8 @@ from rich.text import Text
 
 from bench.report.document import Report, Table, standing
 
-PIPED_WIDTH = 200
+# Of what isn't read on a terminal, unless COLUMNS says otherwise: a row is a line, and no column is left out.
+PIPED_WIDTH = 100_000
 STYLES = {"broken": "red", "oversubscribed": "dim", "": ""}
 
 
@@ -23,9 +25,10 @@ class _Console(Console):
 
 
 def console(*, error: bool = False) -> Console:
-    """A console that is wide enough for whole lines when its output is piped; it respects NO_COLOR."""
+    """A console that is wide enough for whole lines when its output is piped; it respects NO_COLOR and COLUMNS."""
     made = _Console(stderr=error, highlight=False)
-    return made if made.is_terminal else _Console(stderr=error, highlight=False, width=PIPED_WIDTH)
+    asked = os.environ.get("COLUMNS", "").isdigit()
+    return made if made.is_terminal or asked else _Console(stderr=error, highlight=False, width=PIPED_WIDTH)
 
 
 def show(report: Report, to: Console) -> None:
@@ -38,7 +41,9 @@ def show(report: Report, to: Console) -> None:
         fitting = _fitting(table, to)
         to.print(fitting)
         if left_out := len(table.columns) - len(fitting.columns):
-            to.print(Text(f"{left_out} columns left out; a wider terminal has room, and so has Markdown.", style="dim"))
+            where = "a wider terminal" if to.is_terminal else "a larger COLUMNS"
+            columns = f"{left_out} column{'s' * (left_out > 1)}"
+            to.print(Text(f"{columns} left out; {where} has room, and so has Markdown.", style="dim"), soft_wrap=True)
     to.print()
     for said in report.sentences:
         to.print(Text(said), soft_wrap=not to.is_terminal)
@@ -56,14 +61,22 @@ def show_table(table: Table, to: Console) -> None:
 
 def _fitting(table: Table, to: Console) -> RichTable:
     """The table without its most expendable columns, as many as the width asks for."""
-    ranks = sorted({column.expendable for column in table.columns}, reverse=True)
-    kept = [[i for i, column in enumerate(table.columns) if column.expendable <= most] for most in ranks]
+    expendable = _expendable(table)
+    kept = [[i for i, rank in enumerate(expendable) if rank <= most] for most in sorted(set(expendable), reverse=True)]
     unbounded = to.options.update(max_width=sys.maxsize)  # or rich would say that every table fits
     for columns in kept:
         made = _made(table, columns)
         if Measurement.get(to, unbounded, made).maximum <= to.width:
             return made
     return _made(table, kept[-1], by_words=True)
+
+
+def _expendable(table: Table) -> list[int]:
+    """How early each column is left out: one that tells rows apart never is."""
+    return [
+        0 if column.tells and len({row[i] for row in table.rows}) > 1 else column.expendable
+        for i, column in enumerate(table.columns)
+    ]
 
 
 def _made(table: Table, kept: list[int], *, by_words: bool = False) -> RichTable:

@@ -131,7 +131,7 @@ def _seen(history: History) -> list[str]:
     }
     if not least or max(least.values()) <= history.least:
         return []
-    sharpest, dullest = (f"{quantity.rounded(100 * pick(least.values()), 2)}%" for pick in (min, max))
+    sharpest, dullest = (quantity.plain_percent(pick(least.values())) for pick in (min, max))
     most = f", and by {dullest} in {max(least, key=least.__getitem__)}" if len(least) > 1 else ""
     return [
         f"As runs scatter, a change half-way through them would have to be by {sharpest} or so to be seen in "

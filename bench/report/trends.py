@@ -110,7 +110,7 @@ def _against_before(values: Sequence[float], level: int) -> str:
 
 
 def _scatter(log: float | None) -> str:
-    return "" if log is None else quantity.Number(f"{quantity.rounded(100 * math.expm1(log), 2)}%", math.expm1(log))
+    return "" if log is None else quantity.plain_percent(math.expm1(log))
 
 
 def _changes(history: History, shifts: Sequence[Shift]) -> list[Table]:

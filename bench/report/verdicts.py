@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import noise
-from bench.comparison import Comparison, PairResult, SideResult
+from bench.comparison import Comparison, PairResult, SideResult, shares_cores
 from bench.measured import Collective
 from bench.report import quantity
 from bench.report.document import Column, Report, Table
 from bench.report.words import host_line
-from bench.verdict import need
+from bench.verdict import LOOKS, need
 
 COLUMNS = (
     Column("case", numeric=False),
@@ -31,7 +31,7 @@ LEGEND = (
 def build(comparison: Comparison) -> Report:
     """The report of a comparison."""
     return Report(
-        title=f"A against B, by a threshold of {_percent(comparison.rule.threshold)}",
+        title=f"A against B, by a threshold of {quantity.plain_percent(comparison.rule.threshold)}",
         environment=_environment(comparison),
         tables=(Table(_kinds(comparison), COLUMNS, tuple(_row(comparison, pair) for pair in comparison.pairs)),),
         sentences=_sentences(comparison),
@@ -78,9 +78,8 @@ def _remarks(comparison: Comparison, pair: PairResult) -> str:
     remarks = ["BROKEN"] if pair.verdict == "broken" else []
     if pair.verdict == "not comparable" and pair.why:
         remarks.append(pair.why.partition(":")[0])
-    cores = len(comparison.host.usable_cores)
     for name, side, case in (("A", comparison.a, pair.a), ("B", comparison.b, pair.b)):
-        if case is not None and side.backend.simulated and case.devices > cores:
+        if case is not None and shares_cores(comparison, side, case):
             remarks.append(f"{name} oversubscribed")
     return ", ".join(remarks)
 
@@ -103,7 +102,7 @@ def _sentences(comparison: Comparison) -> tuple[str, ...]:
 
 def _said(comparison: Comparison, pair: PairResult) -> str:
     """The verdict of a pair in a sentence."""
-    trial, threshold = pair.trial, _percent(comparison.rule.threshold)
+    trial, threshold = pair.trial, quantity.plain_percent(comparison.rule.threshold)
     if pair.verdict in ("broken", "not comparable") or trial.ratio is None:
         return f"{pair.name} is {pair.verdict}: {pair.why or 'it was not measured'}."
     took = f"a step of B takes {quantity.between(trial.ratio)} the time of A's"
@@ -116,13 +115,20 @@ def _said(comparison: Comparison, pair: PairResult) -> str:
             return f"{pair.name}: B is the same as A within {threshold}: {took}."
     lacks = need(trial, comparison.rule)
     if lacks is None:
-        return f"{pair.name} is inconclusive: {took}; one restart says nothing, give it a larger --budget."
+        return f"{pair.name} is inconclusive: {took}; one restart says nothing, {_least_budget(comparison)}."
     claim = f" {trial.claim.direction} so far, but not confirmed:" if trial.claim else ""
     more = f"about {lacks.restarts} more restarts" if lacks.restarts else "a quieter machine"
     return (
         f"{pair.name} is inconclusive after {len(trial.logs)} restarts:{claim} {took}; it would take {more}, or a "
-        f"threshold of {quantity.rounded(100 * lacks.threshold, 2)}% to call it the same."
+        f"threshold of {quantity.plain_percent(lacks.threshold)} to call it the same."
     )
+
+
+def _least_budget(comparison: Comparison) -> str:
+    """What the first test takes, at the pace of the restarts that there were."""
+    restarts = max(len(pair.trial.logs) for pair in comparison.pairs)
+    seconds = quantity.rounded(comparison.seconds * LOOKS[0] / restarts, 2)
+    return f"and the {LOOKS[0]} that a test needs would take a --budget of about {seconds} s"
 
 
 def _counts(pairs: Sequence[PairResult]) -> list[str]:
@@ -167,14 +173,10 @@ def _caches(pairs: Sequence[PairResult]) -> list[str]:
 
 def _floors(comparison: Comparison) -> list[str]:
     known = [
-        f"{pair.name} {_percent(floor)}"
+        f"{pair.name} {quantity.plain_percent(floor)}"
         for pair in comparison.pairs
         if (floor := comparison.floors.get(noise.key(pair.name, pair.kind))) is not None
     ]
     if known:
         return [f"Noise floors measured on this machine before: {', '.join(known)}."]
     return ["No noise floor is known for these cases on this machine; `python -m bench doctor --noise` measures it."]
-
-
-def _percent(share: float) -> str:
-    return f"{quantity.rounded(100 * share, 2)}%"

@@ -144,6 +144,6 @@ def _row(name: str, estimate: Estimate) -> tuple[str, ...]:
 
 def _ms(estimate: Estimate) -> str:
     """With the ends of its interval: `205 ms (201 to 212)`."""
-    n = min(quantity.digits(estimate) + 1, quantity.DIGITS_AT_MOST)
+    n = quantity.digits_of_ends(estimate)
     value, low, high = (quantity.rounded(1e3 * (x or 0.0), n) for x in (estimate.value, estimate.low, estimate.high))
     return f"{value} ms ({low} to {high})"

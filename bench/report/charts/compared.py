@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import altair as alt
-
 from bench.cases import Case
 from bench.compare import COMPARED, Compared, Match
 from bench.report import names, quantity
-from bench.report.charts import axes, rows
-from bench.report.charts.single import KINDS
-from bench.report.charts.view import GREY, Row, bounds, chart, colour, drawn, shape, table, tips
+from bench.report.charts import rows
+from bench.report.charts.view import bounds, chart, table
 from bench.report.document import Chart
+from bench.report.names import KINDS
 from bench.stats import Estimate
 
 # Of a row's height, between one series and the next, and between the first and the last at most.
@@ -32,7 +30,7 @@ def charts(found: Compared) -> list[Chart]:
 
 def _chart(found: Compared, number: int, workload: str, cases: Sequence[Case]) -> Chart:
     title = f"{workload}: how many times as fast as {found.base.name}"
-    labels = [names.label(case) for case in cases]
+    labels = names.labels(cases)
     by_series = _ratios(found, cases)
     series = list(by_series)
     points = [
@@ -59,7 +57,7 @@ def _chart(found: Compared, number: int, workload: str, cases: Sequence[Case]) -
         for i, label in enumerate(labels)
     ]
     headings = ("case", *series, "remarks")
-    layers = _layers(points, series, labels, shaded, [ratio for of in by_series.values() for ratio in of.values()])
+    layers = rows.ratios(points, series, labels, shaded, "times as fast")
     height = round(rows.ROW * len(cases) * max(1, len(series) / SERIES))
     return chart(f"against-base-{number}", title, said, table(title, headings, shown), layers, height)
 
@@ -83,23 +81,3 @@ def _matches(found: Compared, case: Case) -> list[Match]:
 def _aside(place: int, series: int) -> float:
     """How far from the middle of its row one of so many series stands."""
     return min(APART, SPREAD / max(series - 1, 1)) * (place - (series - 1) / 2)
-
-
-def _layers(
-    points: Sequence[Row], series: Sequence[str], labels: Sequence[str], shaded: Sequence[int], all_of: list[Estimate]
-) -> list[alt.Chart]:
-    low, high = axes.limits(all_of)
-    x = alt.X("x:Q", **axes.between("times as fast (log scale)", "x", min(low, 0.95), max(high, 1.05), {}))
-    base = drawn(points).encode(
-        y=alt.Y("y:Q", **rows.places(len(labels))),
-        color=colour(series),
-        tooltip=tips(case="case", series="of", text="is"),
-    )
-    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, clip=True)
-    return [
-        *rows.shaded(shaded, len(labels)),
-        drawn([{"x": 1}]).mark_rule(color=GREY).encode(x=x),
-        rows.names(labels),
-        intervals.encode(x=axes.same(x, "low"), x2="high:Q"),
-        base.mark_point(filled=True, size=60, opacity=1).encode(x=x, shape=shape(series)),
-    ]

@@ -13,7 +13,7 @@ from bench.report.charts import axes
 from bench.report.charts.lines import estimates, lines, row
 from bench.report.charts.view import by_workload, chart, table
 from bench.report.document import Chart
-from bench.report.names import label
+from bench.report.names import label, labels
 from bench.stats import Estimate
 from bench.summary import Summary, summaries
 from toynet import modes
@@ -38,7 +38,8 @@ def _sizes(some: Sequence[Summary]) -> int:
 
 
 def _chart(number: int, name: str, own: Sequence[Summary]) -> Chart:
-    rated = sorted(((_series(one), one, rate) for one in own if (rate := one.samples_per_s)), key=_order)
+    named = zip(_series(own), own, strict=True)
+    rated = sorted(((series, one, rate) for series, one in named if (rate := one.samples_per_s)), key=_order)
     rows = [
         row(series, label(one.case, batch=True), one.case.members, rate, quantity.rate(rate))
         for series, one, rate in rated
@@ -55,9 +56,10 @@ def _chart(number: int, name: str, own: Sequence[Summary]) -> Chart:
     return chart(f"throughput-{number}", title, said, drawn, lines(rows, x, y, "samples/s"))
 
 
-def _series(one: Summary) -> str:
-    case = dataclasses.replace(one.case, members=1)
-    return label(case) + " (oversubscribed)" * one.oversubscribed
+def _series(own: Sequence[Summary]) -> list[str]:
+    """Of each what it is but for its members."""
+    names = labels([dataclasses.replace(one.case, members=1) for one in own])
+    return [name + " (oversubscribed)" * one.oversubscribed for name, one in zip(names, own, strict=True)]
 
 
 def _order(rated: tuple[str, Summary, Estimate]) -> tuple[int, int]:

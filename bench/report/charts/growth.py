@@ -7,15 +7,14 @@ from collections.abc import Iterator, Sequence
 import altair as alt
 
 from bench.growth import QUANTITIES, Growth, Limit, Point, Quantity, growths
-from bench.measured import Kind
 from bench.record import Record
 from bench.report import quantity
 from bench.report.charts import axes
-from bench.report.charts.lines import estimates, lines, row, shaded
+from bench.report.charts.lines import estimates, how, lines, row, shaded
 from bench.report.charts.view import Row, by_workload, chart, colour, dashes, drawn, table, tips
 from bench.report.document import Chart
 from bench.report.growth import LIMITS, NOUNS, fixed, in_brackets
-from bench.report.names import label
+from bench.report.names import KINDS, label
 from bench.stats import Estimate
 from bench.summary import fair_devices
 
@@ -26,7 +25,6 @@ AXES: dict[Quantity, str] = {
     "batch": "global batch (examples)",
     "devices": "devices",
 }
-HOW: dict[Kind, str] = {"fused": "many in one program", "latency": "each waited for"}
 # Of an axis, so that two of 1, 2 and 5 are on it.
 LEAST_SPAN = 6.0
 
@@ -63,7 +61,7 @@ def _time(number: int, name: str, own: Sequence[Growth], fair: int) -> Chart:
         for _, of, point in said_of
     ]
     title = f"{_titled(name, own)}: how the time of a step grows with {NOUNS[varied]}"
-    said = f"Time of a step of {name} over {AXES[varied]}, with 95% intervals, both on logarithmic scales"
+    said = f"Time of a step of {name} over {AXES[varied]}{_how(own)}, with 95% intervals, both on logarithmic scales"
     said += "; the thin lines are what its limits alone would take." if limits else "; without --parts no limits."
     headings = ("series", AXES[varied], "step", *LIMITS.values())
     return chart(f"growth-{_slug(varied)}-time-{number}", title, said, table(title, headings, shown), layers)
@@ -134,8 +132,8 @@ def _label(one: Growth, some: Sequence[Growth]) -> str:
     """The mode, and what not all of the series drawn together have."""
     own = [said for said in fixed(one) if said not in _common(some)]
     shared = ["oversubscribed"] * (one.quantity != "devices" and not one.fair)
-    how = [] if _how(some) else [HOW[one.kind]]
-    return ", ".join([one.mode, *own, *how, *shared])
+    kind = [] if _how(some) else [KINDS[one.kind]]
+    return ", ".join([one.mode, *own, *kind, *shared])
 
 
 def _common(some: Sequence[Growth]) -> list[str]:
@@ -147,9 +145,7 @@ def _titled(name: str, some: Sequence[Growth]) -> str:
 
 
 def _how(some: Sequence[Growth]) -> str:
-    """What steps all series are of; empty if that differs."""
-    same = all(one.kind == some[0].kind for one in some)
-    return f", {HOW[some[0].kind]}" if same else ""
+    return how([one.kind for one in some])
 
 
 def _slug(varied: Quantity) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import altair as alt
 
+from bench.measured import Kind
 from bench.report.charts.axes import ends, same
 from bench.report.charts.view import GREY, Row, bounds, colour, drawn, shape, tips
+from bench.report.names import KINDS
 from bench.stats import Estimate
 
 SHADED = "oversubscribed: not hardware scaling"
@@ -49,6 +51,11 @@ def shaded(counts: Sequence[int], fair: int, x: alt.X) -> list[alt.Chart]:
         area.mark_rect(color=GREY, opacity=0.18).encode(x2="end:Q"),
         words.encode(x=same(x, "end"), y=alt.value(0), text="text:N"),
     ]
+
+
+def how(kinds: Collection[Kind]) -> str:
+    """What steps all series are of, after a comma; empty if that differs."""
+    return f", {KINDS[next(iter(kinds))]}" if len(set(kinds)) == 1 else ""
 
 
 def ideal(rows: Sequence[tuple[float, float]], x: alt.X, y: alt.Y) -> alt.Chart:

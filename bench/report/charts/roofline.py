@@ -47,14 +47,24 @@ class Spot:
 
 
 def charts(record: Record) -> list[Chart]:
-    """Of each workload whose peaks were measured on one device."""
+    """Of each workload, and each dtype of its products, whose peaks were measured on one device."""
     found = [one for one in breakdowns(record) if not one.oversubscribed]
-    own = by_workload(record, found, lambda one: one.result.case)
-    return [
-        _chart(number, name, roofs, spots)
-        for number, name, some in own
+    drawn = [
+        (name if len(by_dtype) == 1 else f"{name} in {dtype}", roofs, spots)
+        for _, name, own in by_workload(record, found, lambda one: one.result.case)
+        for by_dtype in [_by_dtype(own)]
+        for dtype, some in by_dtype.items()
         if (roofs := _roofs(some)) and (spots := list(_spots(some)))
     ]
+    return [_chart(number, *one) for number, one in enumerate(drawn, start=1)]
+
+
+def _by_dtype(own: Sequence[Breakdown]) -> dict[str, list[Breakdown]]:
+    """By that of the product whose FLOP/s were measured beside them: a roof is no limit in another."""
+    found: dict[str, list[Breakdown]] = {}
+    for one in own:
+        found.setdefault(one.product_dtype, []).append(one)
+    return found
 
 
 def _roofs(some: Sequence[Breakdown]) -> Roofs | None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from bench.report.charts.axes import same
-from bench.report.charts.view import COLOURS, GREY, Row, colour, drawn, tips
+from bench.report.charts.axes import between, limits, same
+from bench.report.charts.view import COLOURS, GREY, Row, colour, drawn, shape, tips
+from bench.stats import Estimate
 
 ROW = 36
 # Of a row's height: where its name stands, where marks stand, and between what bars do.
@@ -37,6 +38,27 @@ def shaded(numbers: Collection[int], rows: int) -> list[alt.Chart]:
     grey = [{"y": i, "end": i + 1} for i in sorted(numbers)]
     base = drawn(grey).encode(y=alt.Y("y:Q", **places(rows)), y2="end:Q")
     return [base.mark_rect(color=GREY, opacity=0.18)] if grey else []
+
+
+def ratios(
+    points: Sequence[Row], series: Sequence[str], texts: Sequence[str], grey: Collection[int], title: str
+) -> list[alt.Chart]:
+    """Points that have `series`, `case`, `x`, `low`, `high`, `y`, `text`, with their intervals, by a rule at 1.
+
+    `texts` are the names of the rows, `grey` the numbers of those that are shaded, `title` is the axis's.
+    """
+    low, high = limits([Estimate(point["x"], point["low"], point["high"], 1) for point in points])
+    x = alt.X("x:Q", **between(f"{title} (log scale)", "x", min(low, 0.95), max(high, 1.05), {}))
+    told = tips(case="case", series="of", text="is")
+    base = drawn(points).encode(y=alt.Y("y:Q", **places(len(texts))), color=colour(series), tooltip=told)
+    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, clip=True)
+    return [
+        *shaded(grey, len(texts)),
+        drawn([{"x": 1}]).mark_rule(color=GREY).encode(x=x),
+        names(texts),
+        intervals.encode(x=same(x, "low"), x2="high:Q"),
+        base.mark_point(filled=True, size=60, opacity=1).encode(x=x, shape=shape(series)),
+    ]
 
 
 def bars(rows: Sequence[Row], series: Sequence[str], x: alt.X, width: float, titles: dict[str, str]) -> list[alt.Chart]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import altair as alt
@@ -9,10 +10,10 @@ import altair as alt
 from bench.record import Record
 from bench.report import quantity
 from bench.report.charts import axes
-from bench.report.charts.lines import estimates, ideal, lines, row, shaded
+from bench.report.charts.lines import estimates, how, ideal, lines, row, shaded
 from bench.report.charts.view import Row, by_workload, chart, table
 from bench.report.document import Chart
-from bench.report.names import label
+from bench.report.names import KINDS, label
 from bench.scaling import Point, Series, series
 from bench.stats import Estimate
 from bench.summary import fair_devices, in_restarts
@@ -34,7 +35,18 @@ def efficiencies(record: Record) -> list[Chart]:
 
 
 def _by_workload(record: Record) -> list[tuple[int, str, list[Series]]]:
-    return by_workload(record, series(record), lambda one: one.base.case)
+    found = [drawn for one in series(record) for drawn in _by_mesh(one)]
+    return by_workload(record, found, lambda one: one.base.case)
+
+
+def _by_mesh(one: Series) -> list[Series]:
+    """Where several meshes have as many devices, one of each number of data shards: a line has a point a number."""
+    if len({point.devices for point in one.points}) == len(one.points):
+        return [one]
+    by_shards: dict[int, list[Point]] = {}
+    for point in one.points:
+        by_shards.setdefault(point.result.case.data_shards, []).append(point)
+    return [dataclasses.replace(one, points=tuple(points)) for points in by_shards.values()]
 
 
 def _times(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
@@ -44,9 +56,9 @@ def _times(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
             step_s = in_restarts(result, one.kind)
             assert step_s is not None
             text = quantity.seconds(step_s)
-            rows.append(row(_series(one), label(result.case, batch=True), result.case.devices, step_s, text))
-    y = alt.Y("y:Q", **axes.logarithmic("time of a step (log scale)", "s", estimates(rows), least=4.0))
-    said = f"Time of a step of {name} over devices, with 95% intervals, both on logarithmic scales."
+            rows.append(row(_series(one, own), label(result.case, batch=True), result.case.devices, step_s, text))
+    y = alt.Y("y:Q", **axes.logarithmic(f"time of a step{_how(own)} (log scale)", "s", estimates(rows), least=4.0))
+    said = f"Time of a step of {name} over devices{_how(own)}, with 95% intervals, both on logarithmic scales."
     return _over_devices(f"step-time-{number}", f"{name}: step time over devices", said, rows, y, "step", fair)
 
 
@@ -54,8 +66,9 @@ def _speedup(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
     rows = _against_one(own, "1x", lambda point: (point.speedup, quantity.factor(point.speedup)))
     most = max(row["x"] for row in rows)
     found = [*estimates(rows), Estimate(most, None, None, 1)]
-    y = alt.Y("y:Q", **axes.logarithmic("speed-up over one device (log scale)", "x", found))
-    said = f"Speed-up of {name} over devices, with 95% intervals; the dashed line is ideal, as many times as devices."
+    y = alt.Y("y:Q", **axes.logarithmic(f"speed-up{_how(own)} (log scale)", "x", found))
+    said = f"Speed-up of {name} on more devices over one{_how(own)}, with 95% intervals; "
+    said += "the dashed line is ideal, as many times as devices."
     title = f"{name}: speed-up over devices"
     return _over_devices(f"speed-up-{number}", title, said, rows, y, "speed-up", fair, [(1, 1), (most, most)])
 
@@ -63,8 +76,10 @@ def _speedup(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
 def _efficiency(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
     rows = _against_one(own, "100%", lambda point: (point.efficiency, quantity.percent(point.efficiency)))
     most = 1.1 * max(row["y"] for row in rows)
-    y = alt.Y("y:Q", **axes.linear("parallel efficiency", "%", 0, most))
-    said = f"Parallel efficiency of {name} over devices, with 95% intervals; the dashed line at 100% is ideal."
+    y = alt.Y("y:Q", **axes.linear(f"parallel efficiency{_how(own)}", "%", 0, most))
+    said = (
+        f"Parallel efficiency of {name} over devices{_how(own)}, with 95% intervals; the dashed line at 100% is ideal."
+    )
     title = f"{name}: parallel efficiency over devices"
     ends = axes.ends(sorted({row["x"] for row in rows}))
     return _over_devices(f"efficiency-{number}", title, said, rows, y, "efficiency", fair, [(n, 1) for n in ends])
@@ -74,10 +89,9 @@ def _against_one(own: Sequence[Series], base: str, of: Callable[[Point], tuple[E
     """The points of each series after its case on one device, whose text is given."""
     rows = []
     for one in own:
-        rows.append(row(_series(one), label(one.base.case, batch=True), 1, ONE, base))
-        rows += [
-            row(_series(one), label(point.result.case, batch=True), point.devices, *of(point)) for point in one.points
-        ]
+        name = _series(one, own)
+        rows.append(row(name, label(one.base.case, batch=True), 1, ONE, base))
+        rows += [row(name, label(point.result.case, batch=True), point.devices, *of(point)) for point in one.points]
     return rows
 
 
@@ -100,8 +114,21 @@ def _over_devices(
     return chart(key, title, said, table(title, ("series", "devices", what, "remarks"), shown), layers)
 
 
-def _series(one: Series) -> str:
-    case = one.base.case
-    what = f"{case.members} members" if case.members > 1 else f"batch {case.batch}"
-    each = " a device" if one.scaling == "weak" else ""
-    return ", ".join([one.mode, *case.variant, one.scaling, what + each])
+def _series(one: Series, own: Sequence[Series]) -> str:
+    """What it divides, and what not all of those drawn with it have."""
+    case, each = one.base.case, " a device" if one.scaling == "weak" else ""
+    named = [one.mode, *case.variant, one.scaling]
+    named.append((f"{case.members} members" if case.members > 1 else f"batch {case.batch}") + each)
+    if case.members > 1 and len({other.base.case.batch for other in own}) > 1:
+        named.append(f"batch {case.batch}")
+    if any(other is not one and _of_other_meshes(one, other) for other in own):
+        named.append(f"nx{one.points[0].result.case.data_shards} devices")
+    return ", ".join(named if _how(own) else [*named, KINDS[one.kind]])
+
+
+def _of_other_meshes(one: Series, other: Series) -> bool:
+    return (one.base.case, one.mode, one.scaling) == (other.base.case, other.mode, other.scaling)
+
+
+def _how(own: Sequence[Series]) -> str:
+    return how([one.kind for one in own])

@@ -28,7 +28,7 @@ def scattered(title: str, said: str, found: Mapping[str, Sequence[float]]) -> Ch
     widest = 1.05 * max(abs(point["x"]) for point in points)
     x = alt.X("x:Q", **axes.linear("B's step time beyond A's", "%", -widest, widest, {}))
     base = drawn(points).encode(x=x, y=alt.Y("y:Q", **rows.places(len(found))), color=colour(list(found)))
-    spreads = {name: f"{quantity.rounded(100 * statistics.stdev(logs), 2)}%" for name, logs in found.items()}
+    spreads = {name: quantity.plain_percent(statistics.stdev(logs)) for name, logs in found.items()}
     layers = [
         drawn([{"x": 0}]).mark_rule(color=GREY).encode(x=x),
         rows.names([f"{name}: {len(logs)}, standard deviation {spreads[name]}" for name, logs in found.items()]),

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import altair as alt
-
-from bench.measured import Kind
 from bench.record import Record
 from bench.report import names, quantity
-from bench.report.charts import axes, rows
-from bench.report.charts.view import GREY, bounds, by_workload, chart, colour, drawn, shape, table, tips
+from bench.report.charts import rows
+from bench.report.charts.view import bounds, by_workload, chart, table
 from bench.report.document import Chart
+from bench.report.names import KINDS
 from bench.summary import Summary, summaries
-
-KINDS: dict[Kind, str] = {"latency": "each step waited for", "fused": "many steps in one program"}
 
 
 def charts(record: Record) -> list[Chart]:
@@ -25,7 +21,7 @@ def charts(record: Record) -> list[Chart]:
 
 def _chart(number: int, name: str, own: Sequence[Summary]) -> Chart:
     title = f"{name}: samples a second, as a multiple of single's"
-    labels = [names.label(summary.case) for summary in own]
+    labels = names.labels([summary.case for summary in own])
     points = [
         {
             "series": KINDS[kind],
@@ -40,21 +36,10 @@ def _chart(number: int, name: str, own: Sequence[Summary]) -> Chart:
         if kind in one.speedup
     ]
     kinds = [text for text in KINDS.values() if any(point["series"] == text for point in points)]
-    low, high = axes.limits([e for one in own for kind, e in one.speedup.items() if kind in KINDS])
-    x = alt.X("x:Q", **axes.between("times single (log scale)", "x", min(low, 0.95), max(high, 1.05), {}))
-    base = drawn(points).encode(
-        y=alt.Y("y:Q", **rows.places(len(own))), color=colour(kinds), tooltip=tips(case="case", series="of", text="is")
-    )
-    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, clip=True)
-    layers = [
-        *rows.shaded([i for i, one in enumerate(own) if one.oversubscribed], len(own)),
-        drawn([{"x": 1}]).mark_rule(color=GREY).encode(x=x),
-        rows.names(labels),
-        intervals.encode(x=axes.same(x, "low"), x2="high:Q"),
-        base.mark_point(filled=True, size=60, opacity=1).encode(x=x, shape=shape(kinds)),
-    ]
+    shared = [i for i, one in enumerate(own) if one.oversubscribed]
+    layers = rows.ratios(points, kinds, labels, shared, "times single")
     said = f"How many times the samples a second of single each case of {name} does, with 95% intervals."
-    if any(one.oversubscribed for one in own):
+    if shared:
         said += " Shaded: more simulated devices than cores, which is not hardware scaling."
     shown = [
         (label, *(quantity.factor(one.speedup.get(kind)) for kind in KINDS), "oversubscribed" * one.oversubscribed)

@@ -15,6 +15,7 @@ from bench.report import quantity
 from bench.report.charts import axes
 from bench.report.charts.view import GREY, Row, chart, colour, drawn, shape, table, tips
 from bench.report.document import Chart, Table
+from bench.report.harmless import harmless
 from bench.report.trend_words import commit, commits, day, label, percent
 from bench.stats import Estimate
 
@@ -118,7 +119,7 @@ def _environments(series: Series) -> Iterator[Row]:
 def _commits(series: Series) -> alt.Axis:
     """A tick at some of the runs, with their commits."""
     places = list(range(0, len(series.runs), math.ceil(len(series.runs) / TICKS_AT_MOST)))
-    names = json.dumps([commit(series.runs[place]) for place in places])
+    names = json.dumps([harmless(commit(series.runs[place])) for place in places])
     words = f"{names}[indexof({json.dumps(places)}, datum.value)]"
     apart = {"labelOverlap": "greedy", "labelSeparation": 10}
     return alt.Axis(title="commit, run by run", values=places, labelExpr=words, grid=False, **apart)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from bench.cases import Case
 from bench.record import Record
 from bench.report.exports.source import Source, Timed, examples, nanoseconds, timed
+from bench.report.harmless import harmless
 from bench.report.words import environment_lines
 
 # benchstat knows of ns/op by itself that less is better; it reads those as sec/op.
@@ -20,8 +21,8 @@ def render(sources: Sequence[Source]) -> str:
 
 
 def _record(record: Record) -> str:
-    lines = [f"# {_line(said)}" for said in environment_lines(record)]
-    lines += [f"{key}: {_line(value)}" for key, value in _machine(record).items()]
+    lines = [f"# {harmless(said)}" for said in environment_lines(record)]
+    lines += [f"{key}: {harmless(value)}" for key, value in _machine(record).items()]
     lines += [*UNITS, *(line for of in timed(record) for line in _blocks(of)), ""]
     return "\n".join(lines) + "\n"
 
@@ -65,7 +66,3 @@ def _keys(case: Case) -> dict[str, str]:
 def _word(text: str) -> str:
     """Without what ends a field or a key; what is replaced is percent-encoded, so that names stay different."""
     return "".join(quote(c, safe="") if c in "/=%" or c.isspace() or not c.isprintable() else c for c in text)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

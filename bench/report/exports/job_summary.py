@@ -36,9 +36,11 @@ def render(sources: Sequence[Source]) -> str:
 def append(sources: Sequence[Source], path: Path) -> None:
     """Adds to what earlier commands of the step have written, as far as there is room; raises OSError."""
     written = path.stat().st_size if path.exists() else 0
+    apart = "\n" * bool(written)
     parts = [part for source in sources for part in _parts(source)]
+    text = _fitted(parts, LIMIT_BYTES - written - len(apart))
     with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * bool(written) + _fitted(parts, LIMIT_BYTES - written))
+        file.write(text and apart + text)
 
 
 def _parts(source: Source) -> list[str]:
@@ -80,7 +82,7 @@ def _of_run(source: Source, record: Record) -> list[str]:
 def _rest(source: Source, report: Report) -> list[str]:
     tables = [_collapsed(f"Table: {found.title}", markdown.rows(found)) for found in report.tables]
     legend = "\n\n".join(markdown.escaped(line) for line in report.legend)
-    environment = markdown.bullets([*report.environment, f"record: {source.path}"])
+    environment = markdown.bullets([*report.environment, f"record: {source.name}"])
     return [*tables, _collapsed("Environment", environment), _collapsed("How to read it", legend)]
 
 

@@ -70,29 +70,42 @@ def _benchmark(of: Timed) -> dict[str, Any]:
 def _stats(of: Timed) -> dict[str, Any]:
     """Of the seconds a step of each block, as pytest-benchmark has them of its rounds."""
     data = [block.seconds / block.steps for block in of.blocks]
-    mean, several = statistics.fmean(data), len(data) > 1
-    spread = statistics.stdev(data) if several else 0.0
-    q1, median, q3 = statistics.quantiles(data, n=4, method="inclusive") if several else data * 3
+    ordered, mean, total = sorted(data), statistics.mean(data), sum(data)
+    spread = statistics.stdev(data) if len(data) > 1 else 0.0
+    q1, q3 = _quartile(ordered), _quartile(ordered[::-1])
     reach = 1.5 * (q3 - q1)
-    near = [value for value in data if q1 - reach <= value <= q3 + reach]
-    far = sum(abs(value - mean) > spread for value in data)
+    near = [value for value in ordered if q1 - reach <= value <= q3 + reach]
+    far = sum(not mean - spread <= value <= mean + spread for value in data)
     return {
-        "min": min(data),
-        "max": max(data),
+        "min": ordered[0],
+        "max": ordered[-1],
         "mean": mean,
         "stddev": spread,
         "rounds": len(data),
-        "median": median,
+        "median": statistics.median(data),
         "iqr": q3 - q1,
         "q1": q1,
         "q3": q3,
         "iqr_outliers": len(data) - len(near),
         "stddev_outliers": far,
         "outliers": f"{far};{len(data) - len(near)}",
-        "ld15iqr": min(near),
-        "hd15iqr": max(near),
-        "ops": 1 / mean,
-        "total": sum(block.seconds for block in of.blocks),
+        "ld15iqr": near[0],
+        "hd15iqr": near[-1],
+        "ops": len(data) / total,
+        "total": total,
         "data": data,
         "iterations": statistics.median_low(block.steps for block in of.blocks),
     }
+
+
+def _quartile(ordered: Sequence[float]) -> float:
+    """The first of ascending values, the third of descending ones.
+
+    The median of a half; of an odd number of values the mean of what the halves have with the middle one and without
+    (methods 2 and 3 of https://en.wikipedia.org/wiki/Quartile).
+    """
+    at, rest = divmod(len(ordered), 4)
+    if rest in (0, 2):
+        return statistics.median(ordered[: len(ordered) // 2])
+    beside = at - 1 if rest == 1 else at + 1  # of a single value it is that one, by index -1
+    return 0.75 * ordered[at] + 0.25 * ordered[beside]

@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterator, Sequence
 
 from bench.cases import Case
-from bench.comparison import Comparison, PairResult
+from bench.comparison import Comparison, PairResult, shares_cores
 from bench.environment import Backend, Host
 from bench.measured import Cost
 from bench.record import CaseResult, Record
-from bench.report.exports.source import Source, judged, oversubscribed, shares_cores
+from bench.report.exports.source import Source, judged
+from bench.summary import summaries
 
 Row = dict[str, str | int | float | bool | None]
 
@@ -48,9 +49,10 @@ def rows(sources: Sequence[Source]) -> Iterator[Row]:
 
 
 def _of_run(source: Source, record: Record) -> Iterator[Row]:
-    for result in record.cases:
+    for summary in summaries(record):
+        result = summary.result
         if result.status == "measured":
-            machine = _machine(record.host, record.backend, oversubscribed(record, result.case))
+            machine = _machine(record.host, record.backend, summary.oversubscribed)
             where = _file(source, record.created, record.host.commit) | machine
             yield from ({**where, **_case(result.case, result.cost), **sample} for sample in _samples(result))
 
@@ -70,7 +72,7 @@ def _of_comparison(source: Source, comparison: Comparison) -> Iterator[Row]:
         for at, side in enumerate((comparison.a, comparison.b)):
             case = (pair.a, pair.b)[at]
             assert case is not None  # a pair with a ratio has both sides
-            machine = _machine(comparison.host, side.backend, shares_cores(comparison.host, side.backend, case))
+            machine = _machine(comparison.host, side.backend, shares_cores(comparison, side, case))
             where = _file(source, comparison.created, side.commit) | machine
             what = _case(case, pair.costs[at] if pair.costs else None)
             yield from ({**where, **what, **sample} for sample in _rounds(pair, at))
@@ -85,7 +87,7 @@ def _rounds(pair: PairResult, at: int) -> Iterator[Row]:
 
 
 def _file(source: Source, created: str, commit: str | None) -> Row:
-    return {"record": str(source.path), "created": created, "commit": commit or ""}
+    return {"record": source.name, "created": created, "commit": commit or ""}
 
 
 def _machine(host: Host, backend: Backend, shared: bool) -> Row:

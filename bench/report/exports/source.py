@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cases import Case
-from bench.comparison import Comparison, PairResult
-from bench.environment import Backend, Host
+from bench.comparison import Comparison, PairResult, shares_cores
 from bench.measured import KINDS, Block, Kind
 from bench.record import Record
+from bench.report.harmless import harmless
 from bench.stats import Estimate
-from bench.summary import Summary, fair_devices, summaries
+from bench.summary import Summary, summaries
 
 OVERSUBSCRIBED = " (oversubscribed)"
 
@@ -23,6 +23,11 @@ class Source:
 
     path: Path
     content: Record | Comparison
+
+    @property
+    def name(self) -> str:
+        """Of the file, as it can be printed and written: a name needn't be UTF-8."""
+        return harmless(str(self.path))
 
 
 @dataclass(frozen=True)
@@ -77,18 +82,8 @@ def _ran(pair: PairResult) -> bool:
 
 def pair_name(comparison: Comparison, pair: PairResult) -> str:
     """As a record has it of B."""
-    shared = pair.b is not None and shares_cores(comparison.host, comparison.b.backend, pair.b)
+    shared = pair.b is not None and shares_cores(comparison, comparison.b, pair.b)
     return f"{pair.name}/{pair.kind}{OVERSUBSCRIBED * shared}"
-
-
-def shares_cores(host: Host, backend: Backend, case: Case) -> bool:
-    """Whether a side's simulated devices outnumber the cores."""
-    return backend.simulated and case.devices > len(host.usable_cores)
-
-
-def oversubscribed(record: Record, case: Case) -> bool:
-    """Whether a case's simulated devices outnumber the cores that they may have each for itself."""
-    return case.devices > fair_devices(record)
 
 
 def has_times(content: Record | Comparison) -> bool:

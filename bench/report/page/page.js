@@ -101,7 +101,9 @@
       const button = document.createElement("button");
       button.type = "button";
       button.ariaPressed = "true";
-      button.append(swatch(colour?.(name) ?? "currentColor", shape?.(name)), name);
+      const text = document.createElement("bdi");
+      text.append(name);
+      button.append(swatch(colour?.(name) ?? "currentColor", shape?.(name)), text);
       button.addEventListener("click", () => {
         if (!hidden.delete(name)) hidden.add(name);
         button.ariaPressed = String(!hidden.has(name));
@@ -112,7 +114,8 @@
   }
 
   const GAP = 16;
-  const withoutLegends = ({ legends, ...vega }) => vega;
+  // Buttons take the place of the legend of series; that of dashes, which are no series, stays.
+  const withoutSeries = ({ legends, ...vega }) => ({ ...vega, legends: (legends ?? []).filter((one) => one.strokeDash) });
 
   async function draw(figure) {
     const spec = JSON.parse(figure.querySelector("script").textContent);
@@ -125,7 +128,7 @@
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
       config,
-      patch: filters ? withoutLegends : {},
+      patch: filters ? withoutSeries : {},
     });
     if (filters) addLegend(figure.querySelector(".legend"), view);
   }

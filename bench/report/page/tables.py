@@ -29,7 +29,7 @@ def table(of: Table, labelled: str) -> str:
 
 
 def _heading(column: Column) -> str:
-    button = f'<button type="button">{escape(column.heading)}</button>'
+    button = f'<button type="button">{name(column.heading)}</button>'
     return f'<th scope="col"{_side(column)} aria-sort="none">{button}</th>'
 
 
