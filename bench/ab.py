@@ -21,7 +21,7 @@ from bench.environment import Backend
 from bench.live import PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
 from bench.measured import Kind
 from bench.room import Room
-from bench.run import ROOT, available, check_dtype, check_seconds, check_writable, keep, room
+from bench.run import ROOT, available, check_dtype, check_seconds, check_seed, check_writable, keep, room
 from bench.sides import Side, Tree, checked_out, launch
 from bench.verdict import LOOKS, Rule, judged
 from bench.workers import LIMIT_S
@@ -65,6 +65,7 @@ class Plan:
             )
         if not LOOKS[0] <= self.pace.restarts <= LOOKS[-1]:
             raise UsageError(f"restarts must be from {LOOKS[0]} to {LOOKS[-1]}, got {self.pace.restarts}.")
+        check_seed(self.pace.seed)
         check_seconds({"budget": self.pace.budget_s, "time limit": self.limit_s, "time for rounds": self.pace.rounds_s})
 
 

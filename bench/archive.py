@@ -66,4 +66,4 @@ def _outcome(file: Path, kind: Kind, named: frozenset[Path]) -> Digest | UsageEr
 
 
 def _identity(run: Digest) -> tuple[object, ...]:
-    return run.created, run.machine, run.commit, next(iter((run.ratios or run.step_s).items()), None)
+    return run.created, run.machine, run.commit, repr(next(iter((run.ratios or run.step_s).items()), None))

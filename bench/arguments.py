@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import tyro
@@ -58,6 +59,12 @@ def _percent(given: list[str]) -> float:
         raise ValueError(f"a percentage such as 3% was expected, got {given[0]!r}") from None
 
 
+def _folder(given: list[str]) -> Path:
+    if not given[0]:  # which Path takes for the one that is worked in
+        raise ValueError("the name of a folder was expected, got none")
+    return Path(given[0])
+
+
 def _in_units(units: dict[str, float], what: str) -> Callable[[list[str]], float]:
     """Parses a number above 0 with one of those units."""
 
@@ -105,6 +112,19 @@ Percent = Annotated[
 Names = Annotated[tuple[str, ...], _listed("NAME,NAME,...", str)]
 Counts = Annotated[tuple[int, ...], _listed("N,N,...", _count)]
 Meshes = Annotated[tuple[tuple[int, int], ...], _listed("AxB,AxB,...", _mesh, lambda mesh: f"{mesh[0]}x{mesh[1]}")]
+
+
+Folder = Annotated[
+    Path | None,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="DIR",
+        instance_from_str=_folder,
+        is_instance=lambda value: value is None or isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+"""One that has a name, or none."""
 
 
 def own(what: str, metavar: str | None = None) -> Any:

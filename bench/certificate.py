@@ -25,8 +25,11 @@ CHECKED_MEMBERS = 4
 # means where they hold 126 and 119 examples; a factor n, a forgotten mask or a swapped member by far more.
 # Products in bfloat16 are rounded to 2^-8, by each device for its part of a sum: on 8 nets of 1 to 4 hidden layers
 # right gradients were off by up to 0.015 and a step by up to 0.11, a forgotten mask (3 of 256 examples) by 0.1
-# and a factor of two by 1. Means of uneven means (0.01 to 0.03) can't be told from it: float32 shows them.
-# TF32, a GPU's own way of float32 products, rounds to 2^-11, an eighth of that.
+# and a factor of two by 1. Means of uneven means (0.01 to 0.03) can't be told from it.
+# TF32, a GPU's own way of float32 products, rounds to 2^-11, an eighth of that: right gradients were off by up to
+# 3.9e-3 and a step by up to 1.3e-2 in results/baseline-h100.json. Of the tutorial's batch of 245 over 2 devices, means
+# of uneven means (1.1e-3), a forgotten mask (5.3e-3) and a factor of 1.005 (5.0e-3) can't be told from it.
+# What shows all of them is float32 with JAX_DEFAULT_MATMUL_PRECISION=highest.
 GRADIENT_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.06, "tensorfloat32": 0.0075}
 STEP_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.3, "tensorfloat32": 0.04}
 # Where the terms of a whole leaf nearly cancel, as in an output bias, its roundings are still those of its
@@ -35,7 +38,7 @@ STEP_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.3, "tensorflo
 GRADIENT_FLOOR = {"float32": 0.01, "float64": 0.01, "bfloat16": 1.0, "tensorfloat32": 1.0}
 # Relative to the curve's largest loss. Adam makes a whole step of a gradient near zero, whatever its
 # sign, so roundings grow over an epoch: enough to tell another curve, not to tell another rounding (up to
-# 0.004 in bfloat16).
+# 0.004 in bfloat16, 8.1e-4 in TF32, which has the tolerance of float32, for that is what Adam needs).
 CURVE_TOLERANCE = {"float32": 1e-2, "float64": 1e-7, "bfloat16": 0.03, "tensorfloat32": 1e-2}
 
 

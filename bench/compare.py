@@ -6,6 +6,7 @@ differently from one hour to the next. JAX-free.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +77,9 @@ class Contrast:
     """Names of cases that are in the base alone, and in the other alone."""
     bests: tuple[Best, ...]
     """Of hardware: for each training that both have, of any ways, and then of those that train one member."""
-    reference: Estimate | None
-    """How many times as fast the reference workload was in the other, which no commit changes; None: not in both."""
+    reference: dict[str, Estimate]
+    """How many times as fast the reference workload was in the other, which no commit changes, in the rounds of each
+    workload's cases that timed it in both in workers of as many devices."""
 
     @property
     def whole(self) -> bool:
@@ -187,12 +189,18 @@ def _ratio(base: Summary, other: Summary, kind: Kind, of_other: Kind) -> Estimat
     return independent(medians(by_round(base.result, kind)), medians(by_round(other.result, of_other)))
 
 
-def _reference(base: Record, other: Record) -> Estimate | None:
-    a, b = medians(_reference_s(base)), medians(_reference_s(other))
-    return independent(a, b) if a and b else None
+def _reference(base: Record, other: Record) -> dict[str, Estimate]:
+    """By workload; of several numbers of devices, with the fewest. With other cores, it is another program."""
+    a, b = _reference_s(base), _reference_s(other)
+    both = sorted(a.keys() & b.keys(), reverse=True)  # the fewest devices last
+    return {workload: independent(medians(a[workload, n]), medians(b[workload, n])) for workload, n in both}
 
 
-def _reference_s(record: Record) -> dict[tuple[int, int], float]:
-    """Seconds of the reference workload in each of its blocks, whichever case's worker ran it, by (restart, number)."""
-    blocks = [(at[0], s) for result in record.cases for at, s in by_round(result, REFERENCE).items()]
-    return {(restart, number): step_s for number, (restart, step_s) in enumerate(blocks)}
+def _reference_s(record: Record) -> dict[tuple[str, int], dict[tuple[int, int], float]]:
+    """Seconds of the reference workload in each of its blocks by (restart, number), by the workload in whose rounds
+    they were and the devices of the worker that ran them."""
+    found: dict[tuple[str, int], dict[tuple[int, int], float]] = defaultdict(dict)
+    for result in record.cases:
+        blocks = found[result.case.workload, result.case.devices]
+        blocks |= {(at[0], len(blocks) + i): s for i, (at, s) in enumerate(by_round(result, REFERENCE).items())}
+    return {beside: blocks for beside, blocks in found.items() if blocks}

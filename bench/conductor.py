@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.cases import Case
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart, Traced
+from bench.events import (
+    Broke,
+    Certified,
+    Event,
+    RoundEnded,
+    Sampled,
+    Schedule,
+    Started,
+    TakenApart,
+    Traced,
+    Unreferenced,
+)
 from bench.live import WorkerFailed
 from bench.measured import KINDS, REFERENCE, Certificate, Compiled, Kind, Parts
 from bench.workers import STEPS_AT_LEAST, PartsWorker, Worker, reference_bearer, unlike_first
@@ -64,6 +75,8 @@ class Conductor:
         self._workers: dict[Case, PartsWorker] = {}
         self._broken: set[Case] = set()
         self._traced: set[Case] = set()
+        self._refers = True
+        """Whether the reference workload is run, which it isn't any more once it failed."""
         self._known: set[Case] = set()
         """Compared with `single`, and taken apart if that was asked for."""
         self._starts: dict[Case, int] = {}
@@ -114,7 +127,7 @@ class Conductor:
             whole = [case for case in cases if case not in self._broken]  # in an earlier turn
             yield from self._bring_up(whole, restart, drawn)
             yield from self._check([case for case in self._workers if case not in self._known])
-            bearer = reference_bearer(self._workers)
+            bearer = reference_bearer(self._workers) if self._refers else None
             for case in list(self._workers):
                 yield from self._size_up(case, restart, bears=case == bearer)
             self._known.update(self._workers)
@@ -204,22 +217,36 @@ class Conductor:
                 if broke is not None:
                     yield broke
 
-    def _size_up(self, case: Case, restart: int, *, bears: bool) -> Iterator[TakenApart | Broke]:
+    def _size_up(self, case: Case, restart: int, *, bears: bool) -> Iterator[TakenApart | Unreferenced | Broke]:
         """How long its steps are, and the parts that it has; those of the reference workload, if it bears that."""
         began = self._clock()
         parts = self._try(case, restart, lambda: self._taken_apart(case))
         if isinstance(parts, Broke):
             yield parts
             return
-        kinds: tuple[Kind, ...] = (*KINDS, *(parts.kinds if parts else ()), *((REFERENCE,) if bears else ()))
+        kinds: tuple[Kind, ...] = (*KINDS, *(parts.kinds if parts else ()))
         rough = self._try(case, restart, lambda: self._workers[case].rough(kinds))
-        self._start_s[case] += self._clock() - began
         if isinstance(rough, Broke):
             yield rough
             return
         self._step_s[case] = rough
         if parts and case not in self._known:
             yield TakenApart(case, parts)
+        if bears:
+            yield from self._refer(case, restart)
+        self._start_s[case] += self._clock() - began
+
+    def _refer(self, case: Case, restart: int) -> Iterator[Unreferenced | Broke]:
+        """How long the reference workload is in the case's worker. Where it can't be run the case is measured without
+        it; where it ends the worker that breaks the case, and no other's worker has to try."""
+        try:
+            self._step_s[case] |= self._workers[case].rough((REFERENCE,))
+        except UsageError as error:
+            self._refers = False
+            yield Unreferenced(case, str(error).rstrip("."))
+        except WorkerFailed as error:
+            self._refers = False
+            yield self._drop(Broke(case, restart, f"in the reference workload: {error}"))
 
     def _taken_apart(self, case: Case) -> Parts | None:
         """Devices that share cores have no peak of their own."""
@@ -258,6 +285,8 @@ class Conductor:
         began = self._clock()
         block = self._try(case, restart, lambda: self._workers[case].block(kind, steps))
         self._round_s[case] += self._clock() - began
+        if kind == REFERENCE and isinstance(block, Broke):
+            self._refers = False
         return block if isinstance(block, Broke) else Sampled(case, restart, number, kind, block)
 
     def _last_round_s(self) -> float:

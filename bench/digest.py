@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -15,11 +15,14 @@ from bench.cases import Case
 from bench.measured import REFERENCE, Kind
 from bench.plausible import fault_of_date
 from bench.reading import content_of, refused
+from toynet.errors import UsageError
 
 # Of what is set, what changes what is computed; the rest says where files are, and which of equal devices are used.
 COMPUTING = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
 At = tuple[int, int]
-"""A restart, and a round in it."""
+"""A restart of a workload's cases, and a round in it."""
+Beside = tuple[str, int]
+"""The workload in whose rounds the reference was timed, and the devices of the worker that ran it: so many cores."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Digest:
-    """One run. Of each case, and of the reference workload: the median of each restart's rounds."""
+    """One run. Of each case, and of the reference: the median of each restart's rounds."""
 
     path: Path
     created: str
@@ -45,9 +48,9 @@ class Digest:
     machine: Machine
     software: Mapping[str, str]
     """Versions, by name."""
-    reference_s: tuple[float, ...]
+    reference_s: Mapping[Beside, tuple[float, ...]]
     """Empty in a record of before there was one."""
-    ratios: Mapping[str, tuple[float, ...]]
+    ratios: Mapping[str, Mapping[Beside, tuple[float, ...]]]
     """To the reference, by the name of the case, from the rounds that both have."""
     step_s: Mapping[str, tuple[float, ...]]
     """Of cases that have no round with the reference."""
@@ -61,17 +64,18 @@ def read(path: Path, kind: Kind = "latency") -> Digest | None:
     content = content_of(path)
     try:
         found = msgspec.json.decode(content, type=_Record)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        cases = [_told(bytes(result.case)) for result in found.cases]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UsageError) as error:
         if _is_other(content):
             return None
         record.read(path)  # says what is wrong
         raise refused(path, str(error)) from None
     if found.type is not None:
         return None
-    cases = {bytes(result.case) for result in found.cases}
-    if found.schema > record.SCHEMA or fault_of_date(found.created) or not 0 < len(cases) == len(found.cases):
+    names = {case.name for case in cases}
+    if found.schema > record.SCHEMA or fault_of_date(found.created) or not 0 < len(names) == len(cases):
         record.read(path)
-    return _digest(path, found, kind)
+    return _digest(path, found, cases, kind)
 
 
 def _is_other(content: bytes) -> bool:
@@ -131,16 +135,18 @@ class _Record(msgspec.Struct, frozen=True):
     type: str | None = None
 
 
-def _digest(path: Path, found: _Record, kind: Kind) -> Digest:
-    measured = {_name(bytes(result.case)): result.samples for result in found.cases if result.status == "measured"}
-    reference = {at: value for samples in measured.values() for at, value in _by_round(samples, REFERENCE)}
+def _digest(path: Path, found: _Record, cases: Sequence[_Told], kind: Kind) -> Digest:
+    results = zip(cases, found.cases, strict=True)
+    measured = {case: result.samples for case, result in results if result.status == "measured"}
+    references = {case: _by_round(samples, REFERENCE) for case, samples in measured.items()}
+    borne = _borne(references)
     ratios, step_s = {}, {}
-    for name, samples in measured.items():
+    for case, samples in measured.items():
         rounds = _by_round(samples, kind)
-        if paired := [(at, value / reference[at]) for at, value in rounds if at in reference]:
-            ratios[name] = _restarts(paired)
+        if paired := _paired(case, rounds, borne):
+            ratios[case.name] = paired
         elif rounds:
-            step_s[name] = _restarts(rounds)
+            step_s[case.name] = _restarts(rounds)
     return Digest(
         path=path,
         created=found.created,
@@ -148,10 +154,38 @@ def _digest(path: Path, found: _Record, kind: Kind) -> Digest:
         dirty=found.host.dirty,
         machine=_machine(found),
         software=_software(found),
-        reference_s=_restarts(list(reference.items())),
+        reference_s=_by_beside([(case.beside, *block) for case, blocks in references.items() for block in blocks]),
         ratios=ratios,
         step_s=step_s,
     )
+
+
+def _borne(references: Mapping[_Told, Sequence[tuple[At, float]]]) -> dict[str, dict[At, tuple[Beside, float]]]:
+    """Each block of the reference, by the name of the case whose worker ran it and by its workload; of several in a
+    round, where workers came one after another, the workload's is that of the fewest devices."""
+    found: dict[str, dict[At, tuple[Beside, float]]] = {}
+    for case, rounds in sorted(references.items(), key=lambda item: item[0].devices, reverse=True):
+        if rounds:
+            own = {at: (case.beside, value) for at, value in rounds}
+            found[case.name] = own
+            found.setdefault(case.workload, {}).update(own)
+    return found
+
+
+def _paired(
+    case: _Told, rounds: Sequence[tuple[At, float]], borne: Mapping[str, Mapping[At, tuple[Beside, float]]]
+) -> dict[Beside, tuple[float, ...]]:
+    """Ratios to the reference that the case's own worker ran in the same round, or else another of its workload."""
+    references = {**borne.get(case.workload, {}), **borne.get(case.name, {})}
+    found = [(references[at], at, value) for at, value in rounds if at in references]
+    return _by_beside([(beside, at, value / reference) for (beside, reference), at, value in found])
+
+
+def _by_beside(blocks: Sequence[tuple[Beside, At, float]]) -> dict[Beside, tuple[float, ...]]:
+    apart: dict[Beside, dict[int, list[float]]] = {}
+    for beside, (restart, _), value in blocks:
+        apart.setdefault(beside, {}).setdefault(restart, []).append(value)
+    return {beside: tuple([median(values) for values in restarts.values()]) for beside, restarts in apart.items()}
 
 
 def _by_round(samples: Sequence[_Sample], kind: Kind) -> list[tuple[At, float]]:
@@ -173,9 +207,26 @@ def median(values: Sequence[float]) -> float:
     return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
+class _Told(NamedTuple):
+    """What is needed of a case."""
+
+    name: str
+    beside: Beside
+    """Of the reference, if its worker ran that."""
+
+    @property
+    def workload(self) -> str:
+        return self.beside[0]
+
+    @property
+    def devices(self) -> int:
+        return self.beside[1]
+
+
 @functools.cache
-def _name(case: bytes) -> str:
-    return msgspec.json.decode(case, type=Case).name
+def _told(case: bytes) -> _Told:
+    found = msgspec.json.decode(case, type=Case)
+    return _Told(found.name, (found.workload, found.devices))
 
 
 def _machine(found: _Record) -> Machine:

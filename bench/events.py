@@ -87,6 +87,14 @@ class Traced:
 
 
 @dataclass(frozen=True)
+class Unreferenced:
+    """The case's worker couldn't run the reference workload beside it, and none is asked to any more."""
+
+    case: Case
+    why: str
+
+
+@dataclass(frozen=True)
 class RoundEnded:
     """Every case that is alive was asked once for each kind of block."""
 
@@ -94,4 +102,4 @@ class RoundEnded:
     round: int
 
 
-Event = Started | Certified | TakenApart | Broke | Sampled | Traced | RoundEnded
+Event = Started | Certified | TakenApart | Broke | Sampled | Traced | Unreferenced | RoundEnded

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import archive
 from bench.archive import Archive
 from bench.changes import Change, Trend, trend
-from bench.digest import Digest, Machine, median
+from bench.digest import Beside, Digest, Machine, median
 from bench.measured import Kind
 from bench.processes import mapping
 from bench.stats import Estimate, over_restarts
@@ -28,21 +28,28 @@ class Series:
     """One case on one kind of machine."""
 
     case: str
+    """Its name, and which reference it is held against, where there are several."""
     machine: Machine
     runs: tuple[Digest, ...]
     """Those that count, one at least, in their order."""
     values: tuple[float, ...]
     """Of each run."""
-    against_reference: bool
-    """Whether its values are ratios to the reference workload; else seconds, in which a slower machine isn't told
-    from a slower commit, and no changes are sought."""
+    restarts: tuple[tuple[float, ...], ...]
+    """Of each run, what its value is the median of."""
+    reference_s: tuple[float, ...]
+    """Seconds of the reference workload in each run, to which its values are ratios. Empty: they are seconds, in which
+    a slower machine isn't told from a slower commit, and no changes are sought."""
     older: int
     """Runs that don't count, for they have no reference."""
     trend: Trend
 
+    @property
+    def against_reference(self) -> bool:
+        return bool(self.reference_s)
+
     def estimate(self, place: int) -> Estimate:
         """The value of the run in that place, with its interval."""
-        return over_restarts(_restarts(self.runs[place], self.case, self.against_reference))
+        return over_restarts(self.restarts[place])
 
     def shifts(self) -> list[Shift]:
         """Its changes, in order."""
@@ -81,14 +88,8 @@ class Shift:
     @property
     def reference(self) -> float:
         """The same of the reference workload itself, in the same runs."""
-        before, after = (
-            statistics.median(statistics.median(run.reference_s) for run in runs)
-            for runs in (
-                self.series.runs[self.start : self.change.at],
-                self.series.runs[self.change.at : self.end],
-            )
-        )
-        return after / before
+        seconds, at = self.series.reference_s, self.change.at
+        return statistics.median(seconds[at : self.end]) / statistics.median(seconds[self.start : at])
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -132,24 +133,44 @@ def _series(runs: Sequence[Digest]) -> list[Series]:
     for run in runs:
         for case in (*run.ratios, *run.step_s):
             by_case[run.machine, case].append(run)
-    return [_of_case(case, machine, own) for (machine, case), own in by_case.items()]
+    return [one for (machine, case), own in by_case.items() for one in _of_case(case, machine, own)]
 
 
-def _of_case(case: str, machine: Machine, runs: Sequence[Digest]) -> Series:
-    """Where some of its runs have a reference, the others don't count."""
-    having = [run for run in runs if case in run.ratios]
-    counting, against = (having, True) if having else (runs, False)
-    values = tuple([median(_restarts(run, case, against)) for run in counting])
-    return Series(case, machine, tuple(counting), values, against, len(runs) - len(counting), Trend())
+def _of_case(case: str, machine: Machine, runs: Sequence[Digest]) -> list[Series]:
+    """One for each number of devices that the reference's worker had: with as many cores, it is another program.
+
+    Where some of its runs have a reference, the others don't count.
+    """
+    references = dict.fromkeys(beside for run in runs for beside in run.ratios.get(case, ()))
+    if not references:
+        return [_one(case, machine, [(run, run.step_s[case]) for run in runs])]
+    older = sum(case not in run.ratios for run in runs)
+    found = []
+    for beside in references:
+        name = f"{case} (reference in {worker(beside)})" if len(references) > 1 else case
+        having = [(run, run.ratios[case][beside]) for run in runs if beside in run.ratios.get(case, ())]
+        reference_s = [median(run.reference_s[beside]) for run, _ in having]
+        found.append(_one(name, machine, having, reference_s, older))
+    return found
 
 
-def of_reference(runs: Sequence[Digest]) -> tuple[float, ...]:
-    """Seconds of the reference workload, in each of the runs that have it."""
-    return tuple(statistics.median(run.reference_s) for run in runs if run.reference_s)
+def worker(beside: Beside) -> str:
+    """Such as `a worker of 2 devices`."""
+    return f"a worker of {beside[1]} device{'s' * (beside[1] != 1)}"
 
 
-def _restarts(run: Digest, case: str, against_reference: bool) -> tuple[float, ...]:
-    return (run.ratios if against_reference else run.step_s)[case]
+def _one(
+    case: str,
+    machine: Machine,
+    runs: Sequence[tuple[Digest, tuple[float, ...]]],
+    reference_s: Sequence[float] = (),
+    older: int = 0,
+) -> Series:
+    restarts = tuple([values for _, values in runs])
+    values = tuple([median(values) for values in restarts])
+    return Series(
+        case, machine, tuple([run for run, _ in runs]), values, restarts, tuple(reference_s), older, trend=Trend()
+    )
 
 
 def moved(before: Digest, after: Digest) -> tuple[str, ...]:

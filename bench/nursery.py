@@ -80,4 +80,4 @@ def run(control: int, preload: Sequence[str]) -> None:
     pipe = nurse(socket.socket(fileno=control))
     if pipe is None:
         os._exit(0)  # an interpreter takes tenths of a second to take JAX apart
-    worker.answer_all(pipe)
+    worker.serve(pipe)

@@ -26,12 +26,14 @@ LOG_AT_MOST = 30.0
 NUMBER_AT_MOST = 1e30
 SIZE_BELOW = 2**31
 
-_COUNT = msgspec.Meta(ge=0, le=2**53)  # as many as JSON's readers elsewhere keep exactly
+COUNT_AT_MOST = 2**53  # as many as JSON's readers elsewhere keep exactly
+
+_COUNT = msgspec.Meta(ge=0, le=COUNT_AT_MOST)
 _SIGNED = msgspec.Meta(ge=-NUMBER_AT_MOST, le=NUMBER_AT_MOST)
 _BY_NAME = {
     "seconds": msgspec.Meta(ge=0.0, le=SECONDS_AT_MOST),
     "logs": msgspec.Meta(ge=-LOG_AT_MOST, le=LOG_AT_MOST),
-    "losses": _SIGNED,
+    "losses": msgspec.Meta(),  # any that is finite: they are compared, and nothing is reckoned with them
     "temperature_c": _SIGNED,
     "flops": _SIGNED,  # XLA counts what it doesn't know as -1
     "accessed_bytes": _SIGNED,

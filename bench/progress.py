@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import ab, duet, run
 from bench.conductor import Conductor
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Started, TakenApart, Traced
+from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Started, TakenApart, Traced, Unreferenced
 from bench.report.harmless import harmless
 from bench.report.terminal import console
 
@@ -25,6 +25,8 @@ def progress(*, quiet: bool) -> Iterator[run.Watch]:
                 say(f"broken: {event.case.name}: {event.why}")
             if isinstance(event, Traced) and event.why_not:
                 say(f"not traced: {event.case.name}: {event.why_not}")
+            if isinstance(event, Unreferenced):
+                say(f"no reference workload: {event.why}")
 
         yield watch
 
@@ -97,6 +99,8 @@ def _said(event: Event) -> str:
             return f"start {restart + 1}: timed {case.name}"
         case Traced(case=case):
             return f"traced {case.name}"
+        case Unreferenced(case=case):
+            return f"no reference workload: {case.name}"
         case RoundEnded(restart=restart, round=number):
             return f"start {restart + 1}, round {number + 1}"
         case Broke(case=case):

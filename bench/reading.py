@@ -35,6 +35,8 @@ _BEGINNINGS = {
     b"\xff\xfe": "it is UTF-16; save it as UTF-8",
     b"\xfe\xff": "it is UTF-16; save it as UTF-8",
 }
+# What Python writes for numbers that JSON hasn't got.
+_NOT_FINITE = re.compile(b"NaN|Infinity")
 _WORDS = {
     "float": "a number",
     "int": "a whole number",
@@ -151,7 +153,11 @@ def _malformed(error: Exception, content: bytes) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"it isn't UTF-8 in {_line(content, _first_undecodable(content))}"
     if found := re.fullmatch(r"JSON is malformed: (.*) \(byte (\d+)\)", str(error)):
-        return f"{found[1]} in {_line(content, int(found[2]))}"
+        at = int(found[2])
+        if word := _NOT_FINITE.match(content, at):
+            sign = "-" if content[at - 1 : at] == b"-" else ""
+            return f"{sign}{word[0].decode()}, which is no number of JSON, in {_line(content, at - len(sign))}"
+        return f"{found[1]} in {_line(content, at)}"
     return f"it ends too early, in {_line(content, len(content))}"
 
 

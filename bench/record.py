@@ -4,7 +4,7 @@ Versions of the format:
   1  2026-11  first
   2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
   3  2026-11  a case's `path`
-  4  2026-11  blocks of the kind `reference`; a case's `trace`
+  4  2026-11  blocks of the kind `reference`, a case's `unreferenced`; its `trace`
 """
 
 from __future__ import annotations
@@ -20,7 +20,18 @@ import msgspec
 
 from bench.cases import Case
 from bench.environment import Backend, Host
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart, Traced
+from bench.events import (
+    Broke,
+    Certified,
+    Event,
+    RoundEnded,
+    Sampled,
+    Schedule,
+    Started,
+    TakenApart,
+    Traced,
+    Unreferenced,
+)
 from bench.measured import PART_KINDS, Block, Certificate, Cost, Kind, Parts, Stages
 from bench.nvml import Reading
 from bench.plausible import fault_of_case, fault_of_cost, fault_of_date, fault_of_time
@@ -63,6 +74,8 @@ class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of a few traced steps that Perfetto opens, relative to the record's folder."""
     untraced: str | None = None
     """Why a trace that was asked for isn't there."""
+    unreferenced: str | None = None
+    """Why its worker couldn't run the reference workload, and no worker did from then on."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -98,7 +111,9 @@ def absorb(record: Record, event: Event) -> Record:
     return msgspec.structs.replace(record, cases=cases)
 
 
-def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke | Sampled | Traced) -> CaseResult:
+def _absorb(
+    result: CaseResult, event: Started | Certified | TakenApart | Broke | Sampled | Traced | Unreferenced
+) -> CaseResult:
     change: dict[str, Any]
     match event:
         case Started(restart=restart, compiled=compiled, cores=cores):
@@ -112,6 +127,8 @@ def _absorb(result: CaseResult, event: Started | Certified | TakenApart | Broke 
             change = {"status": "measured", "samples": (*result.samples, Sample(restart, number, kind, block))}
         case Traced(file=file, why_not=why):
             change = {"trace": file and file.as_posix(), "untraced": why}
+        case Unreferenced(why=why):
+            change = {"unreferenced": why}
         case Broke(why=why):
             change = {"status": "broken", "why": why}
     return msgspec.structs.replace(result, **change)
@@ -148,12 +165,12 @@ def _faults(record: Record) -> Iterator[Fault]:
         yield "cases", "there is no case"
     if not record.host.usable_cores or record.host.cores < 1:
         yield "host", "there is no core"
-    places: dict[Case, int] = {}
+    places: dict[str, int] = {}  # by name, for that is by what records are joined
     for i, result in enumerate(record.cases):
         place = f"cases[{i}]"
         if what := fault_of_case(result.case):
             yield f"{place}.case", what
-        elif (first := places.setdefault(result.case, i)) != i:
+        elif (first := places.setdefault(result.case.name, i)) != i:
             yield place, f"{result.case.name} is there twice, first as cases[{first}]"
         for inner, what in _faults_of_result(result):
             yield f"{place}{inner} ({result.case.name})", what

@@ -23,6 +23,7 @@ from bench.events import Event, RoundEnded, Schedule, Traced
 from bench.growth import QUANTITIES, Quantity
 from bench.live import PRELOAD, WorkerFailed, nursery
 from bench.places import try_writing
+from bench.plausible import COUNT_AT_MOST
 from bench.record import CaseResult, Record, absorb, write
 from bench.room import Room
 from bench.turns import Turns
@@ -57,8 +58,7 @@ class Plan:
         for name in ("restarts", "rounds"):
             if not 1 <= getattr(schedule, name) < 2**31:
                 raise UsageError(f"{name} must be from 1 to 2**31 - 1, got {getattr(schedule, name)}.")
-        if not 0 <= schedule.seed < 2**63:
-            raise UsageError(f"seed must be from 0 to 2**63 - 1, got {schedule.seed}.")
+        check_seed(schedule.seed)
         check_seconds({"block": schedule.block_s, "budget": schedule.budget_s, "time limit": self.limit_s})
 
 
@@ -184,6 +184,12 @@ def check_dtype(cases: Sequence[Case], backend: Backend) -> None:
     """Raises UsageError for a dtype that JAX was not told to compute in."""
     if any(case.dtype == "float64" for case in cases) and backend.settings["jax_enable_x64"] != "True":
         raise UsageError("float64 needs JAX_ENABLE_X64=1 in the environment; without it JAX computes in float32.")
+
+
+def check_seed(seed: int) -> None:
+    """Raises UsageError for one that a record can't have."""
+    if not 0 <= seed <= COUNT_AT_MOST:
+        raise UsageError(f"seed must be from 0 to 2**53, got {seed}.")
 
 
 def check_seconds(seconds: Mapping[str, float]) -> None:

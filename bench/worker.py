@@ -42,36 +42,36 @@ def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
 
 
 def serve(pipe: socket.socket) -> None:
-    """Answers requests until the pipe is closed."""
+    """Answers requests until the pipe is closed; what the user got wrong is answered, too, not raised."""
     holder: Holder | None = None
     while True:
         try:
             message = wire.receive(pipe)
         except EOFError:
             return
-        if holder and message.startswith(wire.BLOCK):
-            wire.send(pipe, wire.block_answer(holder.block(*wire.requested_block(message))))
-            continue
-        request: dict[str, Any] = json.loads(message)
-        match request.pop("ask"):
-            case "backend":
-                answer = dataclasses.asdict(environment.backend())
-            case "lookup":
-                answer = dataclasses.asdict(lookup.own(request["workload"]))
-            case "prepare":
-                holder, answer = prepare(Case(**request.pop("case")), **request), None
-            case "rough" | "traces" | "profile" as name if holder:
-                answer = getattr(holder, name)(**request)
-            case "compile" | "check" | "take_apart" as name if holder:
-                answer = dataclasses.asdict(getattr(holder, name)(**request))
-            case name:
-                raise ValueError(f"{name!r} can't be asked for now.")
-        wire.send(pipe, json.dumps({"answer": answer}, allow_nan=False).encode())
+        try:
+            if holder and message.startswith(wire.BLOCK):
+                reply = wire.block_answer(holder.block(*wire.requested_block(message)))
+            else:
+                holder, answer = _answered(holder, json.loads(message))
+                reply = json.dumps({"answer": answer}, allow_nan=False).encode()
+        except UsageError as error:
+            reply = json.dumps({"unusable": str(error)}).encode()
+        wire.send(pipe, reply)
 
 
-def answer_all(pipe: socket.socket) -> None:
-    """Serves the pipe to its end; what the user got wrong is answered, not raised."""
-    try:
-        serve(pipe)
-    except UsageError as error:
-        wire.send(pipe, json.dumps({"unusable": str(error)}).encode())
+def _answered(holder: Holder | None, request: dict[str, Any]) -> tuple[Holder | None, Any]:
+    """What holds the case from now on, and the answer."""
+    match request.pop("ask"):
+        case "backend":
+            return holder, dataclasses.asdict(environment.backend())
+        case "lookup":
+            return holder, dataclasses.asdict(lookup.own(request["workload"]))
+        case "prepare":
+            return prepare(Case(**request.pop("case")), **request), None
+        case "rough" | "traces" | "profile" as name if holder:
+            return holder, getattr(holder, name)(**request)
+        case "compile" | "check" | "take_apart" as name if holder:
+            return holder, dataclasses.asdict(getattr(holder, name)(**request))
+        case name:
+            raise ValueError(f"{name!r} can't be asked for now.")

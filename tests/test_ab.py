@@ -176,6 +176,7 @@ REFUSED = {
     "a side that is none": (["main", "."], "a side is written as"),
     "a revision that isn't there": (["rev=no-such-revision", "."], "no such revision"),
     "a threshold of nothing": ([".", ".", "--threshold", "0%"], "the threshold must be from 0.1% to 100%, got 0%"),
+    "a seed that a record can't have": ([".", ".", "--seed", "-1"], "seed must be from 0 to 2**53, got -1."),
     "a threshold of too much": ([".", ".", "--threshold", "300%"], "the threshold must be from 0.1% to 100%, got 300%"),
     "a threshold without a sign": ([".", ".", "--threshold", "3"], "a percentage such as 3% was expected, got '3'"),
     "too few restarts": ([".", ".", "--restarts", "2"], "restarts must be from 3 to 60, got 2"),

@@ -210,7 +210,9 @@ def test_cases_that_cannot_be_are_refused_in_one_sentence_and_nothing_is_written
         (["--budget", "long"], "--budget: a number was expected, got 'long'"),
         (["--time-limit", "0"], "the time limit must be above 0 and at most 2e+06 s, got 0."),
         (["--time-limit", "inf"], "the time limit must be above 0 and at most 2e+06 s, got inf."),
-        (["--seed", "1" + "0" * 30], "seed must be from 0 to 2**63 - 1"),
+        (["--seed", str(2**53 + 1)], "seed must be from 0 to 2**53, got 9007199254740993."),
+        (["--seed", "-1"], "seed must be from 0 to 2**53, got -1."),
+        (["--trace", ""], "--trace: the name of a folder was expected, got none"),
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused_and_nothing_is_written(

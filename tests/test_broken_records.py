@@ -1,6 +1,7 @@
 """What isn't a record is refused in a sentence with the place, and whatever a record says is shown harmlessly."""
 
 import copy
+import errno
 import functools
 import gzip
 import json
@@ -84,7 +85,9 @@ def test_the_record_that_is_broken_here_is_sound(tmp_path: Path) -> None:
         (b"not json", "invalid character in line 1, column 5."),
         (b'{\n "schema": 1', "it ends too early, in line 2, column 13."),
         (changed(lambda r: None)[:-200], "it ends too early, in line 1, column "),
-        (b'{\n "schema": 1,\n "seconds": NaN}', "invalid character in line 3, column 13."),
+        (b'{\n "schema": 1,\n "seconds": NaN}', "NaN, which is no number of JSON, in line 3, column 13."),
+        (b'{"seconds": Infinity}', "Infinity, which is no number of JSON, in line 1, column 13."),
+        (b'{"seconds": -Infinity}', "-Infinity, which is no number of JSON, in line 1, column 13."),
         (b"[]", "expected an object, got a list."),
         (b"[1, 2]", "expected an object, got a list."),
         (b"null", "expected an object, got null."),
@@ -296,10 +299,27 @@ def test_what_cannot_be_opened_is_refused_with_the_reason(tmp_path: Path) -> Non
     assert said_of(tmp_path / "loop.json") == f"Too many levels of symbolic links; {EXPECTED}"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_file_that_may_not_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "run.json").touch(mode=0)
+
+    def denied(path: str, flags: int) -> int:
+        """As for anyone but root, who may read every file."""
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr("bench.reading.os.open", denied)
     assert said_of(tmp_path / "run.json") == f"Permission denied; {EXPECTED}"
+
+
+def test_what_run_and_ab_may_draw_by_and_any_finite_loss_is_read_again(tmp_path: Path) -> None:
+    def extreme(r: Any) -> None:
+        r["schedule"]["seed"] = 2**53
+        r["cases"][0]["certificate"]["losses"] = [1e308, -1.7e308, 1e31]
+
+    (tmp_path / "run.json").write_bytes(changed(extreme))
+    assert read(tmp_path / "run.json").schedule.seed == 2**53
+    assert report_of(tmp_path / "run.json").tables
 
 
 def test_a_pipe_and_a_device_are_refused_unread(tmp_path: Path) -> None:

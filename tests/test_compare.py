@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from histories import bearing
 from records import COST, Times, case, computing, elsewhere, measured, on_gpu, record, reducing
 
+from bench.cases import Case
 from bench.compare import Contrast, compared, names
 from bench.events import Schedule
 from bench.likeness import Unlike, relation
@@ -152,10 +154,30 @@ def test_the_reference_workload_says_how_much_faster_the_machine_was() -> None:
         more = tuple(Sample(i, n, "reference", Block(10, 10 * s)) for i, s in enumerate(seconds) for n in range(3))
         return record(msgspec.structs.replace(of, samples=(*of.samples, *more)), measured(case("fsdp", 2), [[1.0]]))
 
-    found = contrast(timed(1e-4, 1.1e-4, 0.9e-4), timed(2e-5, 2.3e-5, 2.1e-5, 1.7e-5, 2.05e-5)).reference
-    assert found is not None
+    found = contrast(timed(1e-4, 1.1e-4, 0.9e-4), timed(2e-5, 2.3e-5, 2.1e-5, 1.7e-5, 2.05e-5)).reference["tutorial"]
     assert (found.value, found.low) == (pytest.approx(1 / 0.205), pytest.approx(4.04193, rel=1e-4))  # as above
-    assert contrast(timed(1e-4), record(single())).reference is None
+    assert contrast(timed(1e-4), record(single())).reference == {}
+
+
+def bears(of: Case, seconds: float) -> CaseResult:
+    return bearing(measured(of, [[1.0]] * 3), [[seconds] * 2] * 3)
+
+
+def test_references_are_compared_in_the_rounds_of_the_same_workload_only() -> None:
+    wide = case("single", workload="wide")
+    base = record(bears(case("single"), 1e-4), bears(wide, 1e-4))
+    found = contrast(base, record(bears(case("single"), 1e-4), bears(wide, 2e-4))).reference
+    assert {workload: factor.value for workload, factor in found.items()} == pytest.approx(
+        {"tutorial": 1.0, "wide": 0.5}
+    )
+    assert list(contrast(base, record(bears(wide, 1e-4))).reference) == ["wide"]
+
+
+def test_references_of_workers_with_other_numbers_of_devices_are_not_compared() -> None:
+    one, two = bears(case("single"), 1e-4), bears(case("data_parallel", 2), 8e-5)
+    assert contrast(record(one), record(two)).reference == {}
+    found = contrast(record(two, one), record(one, two)).reference["tutorial"]  # each bears its own
+    assert found.value == pytest.approx(1)
 
 
 # The best of each

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from histories import bearing
 from records import COST, case, computing, elsewhere, measured, on_gpu, record
 from test_report import around
 
@@ -112,6 +113,14 @@ def test_counts_that_changed_between_versions_are_a_table_however_small_the_chan
     assert "Exact counts" not in said(("a", cpu()), ("b", gpu()))
 
 
+def test_flops_of_products_that_an_older_record_did_not_count_are_no_change() -> None:
+    counted = record(computing(at(8e-5), 0.5, 0.4, cost=dataclasses.replace(COST, product_flops=640.0)))
+    for first, second in (("a", "b"), ("b", "a")):
+        records = {"a": cpu(), "b": counted}
+        found = report((first, records[first]), (second, records[second]))
+        assert not [each for each in found.tables if each.title.startswith("Counts")]
+
+
 def test_remarks_say_what_is_oversubscribed_where_and_what_is_not_comparable() -> None:
     four = at(1e-3, mode="data_parallel", devices=4)
     wrong = computing(measured(case("single"), around(1e-5)), 0.5, 0.1)
@@ -143,6 +152,10 @@ def test_of_versions_it_is_said_what_took_less_time_and_that_ab_would_show_wheth
     assert "b took less time than a in 1 of 1 case: single 2.00x (1.96 to 2.05) as fast." in lines
     assert "faster" not in lines
     assert "`python -m bench ab rev=0123456789ab rev=ffffffffffff` asks both in turn" in lines
+    assert "What a and b had besides their commits (dirty) isn't asked so." in lines
+    clean = elsewhere(record(at(4e-5)), host={"commit": "f" * 40, "dirty": False})
+    assert "What a had besides its commit (dirty) isn't asked so." in said(("a", cpu()), ("b", clean))
+    assert "(dirty) isn't" not in said(("a", elsewhere(cpu(), host={"dirty": False})), ("b", clean))
     newer = elsewhere(cpu(), backend={"packages": {"jax": "0.11.0"}})
     assert "`python -m bench ab A B` asks both in turn" in said(("a", cpu()), ("b", newer))
 
@@ -156,6 +169,7 @@ def test_of_the_same_software_it_is_said_that_a_ratio_is_the_moments() -> None:
 def test_stored_records_are_said_not_to_be_paired() -> None:
     for other in (cpu(), gpu()):
         assert "Stored records are not paired" in said(("a", cpu()), ("b", other))
+        assert "a difference in 1 of 20 cases, by chance" in said(("a", cpu()), ("b", other))
     assert "paired" not in said(("a", cpu()), ("b", elsewhere(cpu(), pinned=False)))
 
 
@@ -255,6 +269,18 @@ def test_of_versions_the_reference_workload_says_what_is_the_machines() -> None:
         ("a", with_reference), ("b", with_reference)
     )
     assert "reference" not in said(("a", with_reference), ("b", on_gpu(with_reference)))
+
+
+def test_of_several_workloads_the_reference_is_told_beside_each() -> None:
+    both = record(
+        *(
+            bearing(computing(measured(case("single", workload=name), around(1e-3)), 0.5), [[1e-4]] * 3)
+            for name in ("tutorial", "wide")
+        )
+    )
+    told = said(("a", both), ("b", both))
+    for name in ("tutorial", "wide"):
+        assert f"as fast in b as in a beside the cases of {name}: so much" in told
 
 
 def test_names_of_files_and_of_users_are_escaped_in_markdown() -> None:

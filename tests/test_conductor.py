@@ -13,7 +13,18 @@ import pytest
 
 from bench.cases import Case
 from bench.conductor import Conductor
-from bench.events import Broke, Certified, Event, RoundEnded, Sampled, Schedule, Started, TakenApart, Traced
+from bench.events import (
+    Broke,
+    Certified,
+    Event,
+    RoundEnded,
+    Sampled,
+    Schedule,
+    Started,
+    TakenApart,
+    Traced,
+    Unreferenced,
+)
 from bench.live import WorkerFailed
 from bench.measured import KINDS, REFERENCE, Block, Certificate, Check, Compiled, Cost, Kind, Parts, Stages
 from bench.room import Room
@@ -107,7 +118,7 @@ class Fake:
 
     def _asked(self, phase: str) -> None:
         assert not self.closed
-        if phase != REFERENCE:
+        if REFERENCE not in phase:
             self.world.asked.append((phase, self.case))
         if error := self.world.failing.get((self.case, phase, self.restart)):
             raise error
@@ -149,9 +160,9 @@ class Fake:
         return self.world.parts[self.case]
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
-        self._asked("rough")
+        self._asked("rough" if KINDS[0] in kinds else "rough reference")
         parts: dict[Kind, float] = {kind: PART_S for kind in kinds if kind not in KINDS}
-        return {**self.world.rough, **parts}
+        return {**(self.world.rough if KINDS[0] in kinds else {}), **parts}
 
     def traces(self) -> int:
         return 1
@@ -731,9 +742,23 @@ def test_where_single_breaks_another_case_runs_it_after_a_restart() -> None:
     assert [at for at in referred(events) if at[0] == 1] == [(1, 0, TWO)]
 
 
-def test_a_reference_workload_that_computes_something_else_breaks_the_case_that_runs_it() -> None:
-    world = World(failing={(SINGLE, REFERENCE, 0): UsageError("139 is right")})
-    assert broken(world.run([CASES], restarts=1, rounds=1)) == [Broke(SINGLE, 0, "139 is right")]
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_reference_workload_that_computes_something_else_is_told_once_and_breaks_no_case(exclusive: bool) -> None:
+    world = World(failing={(case, "rough reference", 0): UsageError("139 is right.") for case in (SINGLE, TWO)})
+    events = world.run([[SINGLE, TWO], WIDE], restarts=3, rounds=2, exclusive=exclusive)
+    (told,) = (event for event in events if isinstance(event, Unreferenced))
+    assert told.why == "139 is right"
+    assert (broken(events), referred(events)) == ([], [])
+    assert Counter(event.case for event in sampled(events)) == dict.fromkeys([SINGLE, TWO, *WIDE], 3 * 2 * len(KINDS))
+
+
+@pytest.mark.parametrize("phase", ["rough reference", REFERENCE])
+def test_a_reference_workload_that_ends_its_worker_breaks_that_case_and_is_handed_on_to_none(phase: str) -> None:
+    world = World(failing={(SINGLE, phase, 0): WorkerFailed("out of memory")})
+    events = world.run([[SINGLE, TWO, FOUR]], restarts=3, rounds=2)
+    assert [(event.case, "out of memory" in event.why) for event in broken(events)] == [(SINGLE, True)]
+    assert referred(events) == []
+    assert {event.restart for event in sampled(events) if event.case == TWO} == {0, 1, 2}
 
 
 def test_its_blocks_are_as_long_as_others() -> None:

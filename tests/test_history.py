@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from histories import ENSEMBLE, SINGLE, a_run, commit_of, kept
+from histories import ENSEMBLE, REFERENCE_S, SINGLE, a_run, bearing, commit_of, kept
 from records import case, measured, record
 from test_verdicts_report import comparison, pair
 
@@ -17,12 +17,14 @@ from bench.archive import read as read_all
 from bench.history import Series, history, moved
 from bench.measured import Kind
 from bench.record import Record, read, write
+from bench.report.trends import build
 from bench.stats import over_restarts
-from bench.summary import by_round, in_restarts, paired
+from bench.summary import by_round, in_restarts, medians, paired
 from toynet.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden"
 SLOWER = 1.06
+WIDE = case("single", workload="wide")
 
 
 def series_of(folder: Path, name: str = SINGLE.name, kind: Kind = "latency", least: float = 0.01) -> Series:
@@ -30,17 +32,29 @@ def series_of(folder: Path, name: str = SINGLE.name, kind: Kind = "latency", lea
     return found
 
 
+def in_halves(number: int, slower: float) -> Record:
+    """A run of two workloads, whose second came when the machine was so many times as slow."""
+    first = a_run(number, {SINGLE: 8e-5, ENSEMBLE: 9e-5})
+    second = a_run(number, {WIDE: 7e-4}, machine=slower)
+    return msgspec.structs.replace(first, cases=(*first.cases, *second.cases))
+
+
 def check_as_in_full(path: Path, kind: Kind) -> None:
-    """That the brief reader has what the full one and `summary` have."""
+    """That the brief reader has what the full one and `summary` have, where one case bears the reference at most."""
     brief, full = digest.read(path, kind), read(path)
     assert brief is not None
     measured = [result for result in full.cases if result.status == "measured"]
     reference = {at: value for result in measured for at, value in by_round(result, "reference").items()}
+    assert {workload: over_restarts(values) for (workload, _), values in brief.reference_s.items()} == (
+        {"tutorial": over_restarts(medians(reference))} if reference else {}
+    )
     told = 0
     for result in measured:
         rounds, name = by_round(result, kind), result.case.name
         ratio = paired(rounds, reference)
-        assert (over_restarts(brief.ratios[name]) if name in brief.ratios else None) == ratio
+        assert [over_restarts(values) for values in brief.ratios.get(name, {}).values()] == [ratio] * (
+            ratio is not None
+        )
         step_s = in_restarts(result, kind) if ratio is None else None
         assert (over_restarts(brief.step_s[name]) if name in brief.step_s else None) == step_s
         told += ratio is not None or step_s is not None
@@ -120,6 +134,49 @@ def test_a_record_that_has_a_case_twice_is_refused(tmp_path: Path) -> None:
     made = a_run(0, {SINGLE: 8e-5})
     write(msgspec.structs.replace(made, cases=made.cases * 2), tmp_path / "r.json")
     assert "twice" in refusal(tmp_path / "r.json")
+
+
+def test_a_record_with_two_cases_of_one_name_is_refused(tmp_path: Path) -> None:
+    double = [dataclasses.replace(SINGLE, dtype="float64"), dataclasses.replace(SINGLE, compute_dtype="float64")]
+    assert double[0].name == double[1].name
+    write(a_run(0, dict.fromkeys(double, 8e-5)), tmp_path / "r.json")
+    assert "tutorial/single-1/m1/b32/float64 is there twice, first as cases[0]" in refusal(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("case", [3, {"workload": 3, "mode": "single"}, {"workload": "tutorial", "mode": "pipelined"}])
+def test_a_record_of_a_case_that_cannot_be_is_refused_in_the_words_of_the_full_reader(
+    tmp_path: Path, case: object
+) -> None:
+    write(a_run(0, {SINGLE: 8e-5}), tmp_path / "r.json")
+    content = json.loads((tmp_path / "r.json").read_text())
+    content["cases"][0]["case"] = case
+    (tmp_path / "r.json").write_text(json.dumps(content))
+    assert "cases[0].case" in refusal(tmp_path / "r.json")
+
+
+def test_each_workloads_cases_are_held_against_the_reference_of_their_own_rounds(tmp_path: Path) -> None:
+    write(in_halves(0, slower=1.3), tmp_path / "r.json")
+    brief = digest.read(tmp_path / "r.json")
+    assert brief is not None
+    assert over_restarts(brief.ratios[SINGLE.name]["tutorial", 1]).value == pytest.approx(0.8, rel=0.02)
+    assert over_restarts(brief.ratios[ENSEMBLE.name]["tutorial", 1]).value == pytest.approx(0.9, rel=0.02)
+    assert over_restarts(brief.ratios[WIDE.name]["wide", 1]).value == pytest.approx(7, rel=0.02)
+    assert over_restarts(brief.reference_s["wide", 1]).value == pytest.approx(1.3 * REFERENCE_S, rel=0.02)
+
+
+def test_where_workers_come_one_after_another_each_case_is_held_against_its_own_blocks(tmp_path: Path) -> None:
+    two, fast = case("data_parallel", 2), dataclasses.replace(SINGLE, path="fast")
+    times = [[1e-4] * 2] * 3
+    cases = [bearing(measured(two, times), [[2e-4] * 2] * 3), bearing(measured(SINGLE, times), [[1e-4] * 2] * 3)]
+    for order in (cases, cases[::-1]):
+        write(record(measured(fast, times), *order), tmp_path / "r.json")
+        brief = digest.read(tmp_path / "r.json")
+        assert brief is not None
+        assert {name: dict(ratios) for name, ratios in brief.ratios.items()} == {
+            two.name: {("tutorial", 2): pytest.approx([0.5] * 3)},
+            SINGLE.name: {("tutorial", 1): pytest.approx([1.0] * 3)},
+            fast.name: {("tutorial", 1): pytest.approx([1.0] * 3)},  # has none of its own
+        }
 
 
 # archive
@@ -206,6 +263,40 @@ def test_a_slower_commit_is_found_with_the_commits_that_it_lies_among(tmp_path: 
 def test_a_slower_machine_is_no_change_of_a_case(tmp_path: Path) -> None:
     kept(tmp_path, 20, lambda n: a_run(n, {SINGLE: 8e-5, ENSEMBLE: 9e-5}, machine=1.4 if n >= 10 else 1.0))
     assert [series.shifts() for series in history([tmp_path], "latency", 0.0).series] == [[], []]
+
+
+def test_a_machine_that_is_slower_in_the_rounds_of_one_workload_alone_is_no_change_of_a_case(tmp_path: Path) -> None:
+    kept(tmp_path, 12, lambda n: in_halves(n, slower=1.3 if n >= 6 else 1.0))
+    found = history([tmp_path], "latency", 0.01)
+    assert [(series.case, series.shifts()) for series in found.series] == [
+        (SINGLE.name, []),
+        (ENSEMBLE.name, []),
+        (WIDE.name, []),
+    ]
+    rows = {row[0]: row[1] for row in build(found).tables[0].rows}
+    assert rows["(reference workload beside tutorial)"] == rows["(reference workload beside wide)"] == "12"
+
+
+def test_references_of_workers_with_other_numbers_of_devices_are_series_of_their_own(tmp_path: Path) -> None:
+    one, two = case("data_parallel", 1), case("data_parallel", 2)
+
+    def made(number: int) -> Record:
+        """From the eleventh run on without the case of one device, so with a quicker reference."""
+        if number < 10:
+            return a_run(number, {one: 8e-5, two: 9e-5})
+        run = a_run(number, {two: 9e-5}, reference=False)
+        return msgspec.structs.replace(run, cases=(bearing(run.cases[0], [[0.86 * REFERENCE_S] * 3] * 3),))
+
+    found = history([kept(tmp_path, 20, made)], "latency", 0.01)
+    assert [(series.case, len(series.runs), series.older, series.shifts()) for series in found.series] == [
+        (one.name, 10, 0, []),
+        (f"{two.name} (reference in a worker of 1 device)", 10, 0, []),
+        (f"{two.name} (reference in a worker of 2 devices)", 10, 0, []),
+    ]
+    assert [row[0] for row in build(found).tables[0].rows[:2]] == [
+        "(reference workload beside tutorial, in a worker of 1 device)",
+        "(reference workload beside tutorial, in a worker of 2 devices)",
+    ]
 
 
 def test_what_else_changed_with_a_case_is_told(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from bench import wire
 from bench.cases import Case
 from bench.live import PRELOAD, LiveWorker, Nursery, WorkerFailed, _timeval, nursery
-from bench.measured import Compiled
+from bench.measured import KINDS, REFERENCE, Compiled
 from toynet.errors import UsageError
 
 LIMIT_S = 60.0
@@ -128,6 +128,23 @@ def test_a_nursery_that_cannot_import_says_so() -> None:
 def test_a_workload_that_is_not_there_is_the_users_error(worker: LiveWorker, name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         prepare(worker, name)
+
+
+def test_a_worker_on_which_the_reference_workload_is_another_says_so_and_goes_on_with_its_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wrong.py").write_text(
+        "import bench.yardstick\nfrom planted import right\nbench.yardstick.VALUE = 139.2\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{TESTS}")
+    with nursery(LIMIT_S, None, PRELOAD) as start, closing(start()) as worker:
+        worker.begin_prepare(Case(workload="wrong:right", mode="single", batch=8), [0])
+        worker.end_prepare()
+        compiled(worker)
+        with pytest.raises(UsageError, match=r"gives 139\.125 on .*, where 139\.2 is right"):
+            worker.rough((REFERENCE,))
+        assert set(worker.rough()) == set(KINDS)
+        assert worker.block("latency", 3).steps == 3
 
 
 def test_the_backend_is_told_by_the_worker(worker: LiveWorker) -> None:

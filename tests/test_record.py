@@ -9,7 +9,7 @@ import pytest
 
 from bench.cases import Case
 from bench.environment import Backend, Host
-from bench.events import Broke, Certified, RoundEnded, Sampled, Schedule, Started
+from bench.events import Broke, Certified, RoundEnded, Sampled, Schedule, Started, Unreferenced
 from bench.measured import REFERENCE, Block, Certificate, Check, Collective, Compiled, Cost, Stages
 from bench.nvml import Gpu, Reading
 from bench.record import SCHEMA, CaseResult, Record, Sample, Start, absorb, read, write
@@ -166,6 +166,13 @@ def test_a_record_of_version_3_is_still_read_and_reported() -> None:
     text = markdown.render(table.build(record))
     assert "tutorial: fast single makes a fused step " in text
     assert "as fast as the plain path" in text
+
+
+def test_why_a_run_has_no_reference_is_kept_with_the_case_that_was_to_bear_it() -> None:
+    before, after = happened(), absorb(happened(), Unreferenced(SINGLE, "139 is right"))
+    told = {result.case: result.unreferenced for result in after.cases}
+    assert (told[SINGLE], told[MESH]) == ("139 is right", None)
+    assert [result.status for result in after.cases] == [result.status for result in before.cases]
 
 
 def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_links_its_traces() -> None:

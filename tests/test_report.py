@@ -329,6 +329,14 @@ def test_a_case_that_broke_says_why_and_is_not_counted_as_checked() -> None:
     assert "7 of 9 cases compute what single does" in lines
 
 
+def test_a_reference_workload_that_could_not_be_run_is_told_with_its_reason() -> None:
+    of = measured(case("single"), around(1e-3))
+    told = said(record(msgspec.structs.replace(of, unreferenced="it gives 139.2")))
+    assert "The reference workload could not be run" in told
+    assert "from a slower commit: it gives 139.2." in told
+    assert "reference workload" not in said(record(of))
+
+
 def test_a_case_whose_certificate_failed_is_not_counted_as_checked() -> None:
     failed = Certificate((Check("collectives", False, "none", "all-reduce"),), (0,))
     wrong = msgspec.structs.replace(measured(case("data_parallel", 2), [[1.0]]), certificate=failed)

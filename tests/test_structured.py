@@ -7,6 +7,7 @@ from test_report import around
 
 from bench.record import Record
 from bench.report import markdown, structured, table
+from bench.report.document import Column, Report, Table
 
 
 def a_record() -> Record:
@@ -33,3 +34,11 @@ def test_the_texts_are_those_of_the_other_renderings() -> None:
         texts = [cell if isinstance(cell, str) else cell["text"] for cell in row.values()]
         assert f"| {' | '.join(texts)} |" in shown
     assert found[0]["sentences"] == list(report.sentences)
+
+
+def test_columns_of_one_heading_are_all_there() -> None:
+    headings = ("count", "what", "what", "what (2)", "what")  # as of a record that is called so
+    made = Table("of records", tuple(map(Column, headings)), (("0", "a", "b", "c", "d"),))
+    (found,) = json.loads(structured.render([Report("t", (), (made,), (), ())]))["reports"][0]["tables"]
+    assert found["columns"] == ["count", "what", "what (3)", "what (2)", "what (4)"]
+    assert found["rows"] == [dict(zip(found["columns"], "0abcd", strict=True))]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from bench.arguments import Counts, Meshes, Names, Switch, own
+from bench.arguments import Counts, Folder, Meshes, Names, Switch, own
 from bench.cases import DEFAULT_MODES, Case, Selection, path_of
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
@@ -112,7 +112,7 @@ class Run(Cases):
     """Seconds after which a worker that doesn't answer is broken."""
     parts: Switch = False
     """Measure where the time of a step goes, too, as --scaling does."""
-    trace: Annotated[Path | None, own("none", "DIR")] = None
+    trace: Annotated[Folder, own("none")] = None
     """A folder for a profiler trace of a few steps of each case, made after its first rounds (docs/traces.md)."""
     seed: int = 0
     """Of the orders and the cores drawn."""

@@ -25,7 +25,8 @@ def sentences(found: Compared) -> list[str]:
         said += _unfinished(held)
     said.append(
         "Stored records are not paired: they were measured at different moments, and what a machine does differently "
-        "from one to the other is in no interval here."
+        "from one to the other is in no interval here. Where nothing differs, 95% intervals still show a difference in "
+        "1 of 20 cases, by chance."
     )
     return said + [_ab(found.base, contrast) for contrast in shown if contrast.relation == "versions"]
 
@@ -71,12 +72,15 @@ def _hosts(base: Held, contrast: Contrast) -> list[str]:
 
 
 def _reference(base: Held, contrast: Contrast) -> list[str]:
-    if contrast.relation != "versions" or contrast.reference is None:
+    """Of each workload, whose cases were measured at other moments than another's."""
+    if contrast.relation != "versions":
         return []
+    several = len({summary.case.workload for summary in base.cases.values()}) > 1
     return [
-        f"The reference workload, which no commit changes, was {quantity.between(contrast.reference)} as fast in "
-        f"{contrast.other.name} as in {base.name}: so much of a ratio is the machine's or the moment's, or another "
-        "jaxlib's."
+        f"The reference workload, which no commit changes, was {quantity.between(factor)} as fast in "
+        f"{contrast.other.name} as in {base.name}{f' beside the cases of {workload}' * several}: so much of a ratio is "
+        "the machine's or the moment's, or another jaxlib's."
+        for workload, factor in sorted(contrast.reference.items())
     ]
 
 
@@ -102,8 +106,13 @@ def _ab(base: Held, contrast: Contrast) -> str:
     if same_software(base.record, contrast.other.record):
         return f"Nothing of the software of {both} differs, so their ratios show their moments, and chance."
     a, b = (held.record.host.commit for held in (base, contrast.other))
-    sides = f"rev={a[:12]} rev={b[:12]}" if a and b and a != b else "A B"
-    return (
+    sides, dirty = "A B", []
+    if a and b and a != b:
+        sides = f"rev={a[:12]} rev={b[:12]}"
+        dirty = [held.name for held in (base, contrast.other) if held.record.host.dirty]
+    commits = "their commits" if len(dirty) > 1 else "its commit"
+    said = (
         f"So a small ratio of {both} may be the moment's and not the version's; `python -m bench ab {sides}` asks both "
         "in turn and comes to a verdict."
     )
+    return said + f" What {' and '.join(dirty)} had besides {commits} (dirty) isn't asked so." * bool(dirty)

@@ -8,6 +8,9 @@ from bench.report import quantity
 from bench.report.document import Column, Table
 from bench.report.verdicts import collectives
 
+# In older records; a step without a product has none to compare.
+UNCOUNTED = "not counted"
+
 
 def table(base: Held, contrast: Contrast) -> Table:
     """A row for each count of a case that changed; none of other hardware, whose compilers count differently."""
@@ -21,7 +24,7 @@ def table(base: Held, contrast: Contrast) -> Table:
         for name, match in contrast.matches.items()
         if (costs := _costs(contrast, match))
         for (what, a), (_, b) in zip(_counted(costs[0]), _counted(costs[1]), strict=True)
-        if a != b
+        if a != b and UNCOUNTED not in (a, b)
     ]
     return Table(f"Counts that changed from {base.name} to {contrast.other.name}", columns, tuple(rows))
 
@@ -42,7 +45,7 @@ def _costs(contrast: Contrast, match: Match) -> tuple[Cost, Cost] | None:
 def _counted(cost: Cost) -> list[tuple[str, str]]:
     return [
         ("FLOPs of a step", _grouped(cost.flops)),
-        ("FLOPs of its products", _grouped(cost.product_flops)),
+        ("FLOPs of its products", _grouped(cost.product_flops) if cost.product_flops else UNCOUNTED),
         ("bytes accessed", _grouped(cost.accessed_bytes)),
         ("peak memory, bytes", _grouped(cost.peak_bytes)),
         ("collectives", collectives(cost.collectives)),

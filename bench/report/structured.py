@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -30,12 +31,22 @@ def _report(report: Report) -> dict[str, Any]:
 
 def _table(table: Table) -> dict[str, Any]:
     """A row is an object by heading."""
-    headings = [column.heading for column in table.columns]
+    headings = _apart([column.heading for column in table.columns])
     return {
         "title": table.title,
         "columns": headings,
         "rows": [{name: _cell(cell) for name, cell in zip(headings, row, strict=True)} for row in table.rows],
     }
+
+
+def _apart(headings: Sequence[str]) -> list[str]:
+    """Those that are there again numbered, for an object has each name once."""
+    found: list[str] = []
+    for heading in headings:
+        numbered = (f"{heading} ({n})" for n in itertools.count(2))
+        taken = {*found, *headings}
+        found.append(next(name for name in numbered if name not in taken) if heading in found else heading)
+    return found
 
 
 def _cell(cell: str) -> dict[str, Any] | str:

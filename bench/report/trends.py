@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 
 from bench.changes import trend
-from bench.digest import Digest, Machine
-from bench.history import History, Series, Shift, of_reference
+from bench.digest import Beside, Digest, Machine, median
+from bench.history import History, Series, Shift, worker
 from bench.report import quantity
 from bench.report.document import Column, Report, Table
 from bench.report.trend_words import commits, day, environment_lines, label, percent, sentences
@@ -33,7 +33,7 @@ CHANGES = (
     Column("runs", expendable=2),
     Column("also new", numeric=False),
 )
-REFERENCE = "(reference workload)"
+REFERENCE = "reference workload"
 TITLES = {"latency": "Steps that are waited for", "throughput": "Steps in a chain", "fused": "Fused steps"}
 LEGEND = (
     "first, latest: a step in that run, as so many times the reference workload that every run times in the same "
@@ -64,7 +64,7 @@ def build(history: History) -> Report:
 def _cases(history: History, machine: Machine) -> Table:
     runs = [run for run in history.archive.runs if run.machine == machine]
     own = [series for series in history.series if series.machine == machine]
-    return Table(label(machine), CASES, (*_reference(runs), *(_case(series) for series in own)))
+    return Table(label(machine), CASES, (*_references(runs), *(_case(series) for series in own)))
 
 
 def _case(series: Series) -> tuple[str, ...]:
@@ -86,16 +86,21 @@ def _value(series: Series, place: int) -> str:
     return show(series.estimate(place))
 
 
-def _reference(runs: Sequence[Digest]) -> list[tuple[str, ...]]:
-    """The row of the reference workload: what became of the machine."""
-    having = [run for run in runs if run.reference_s]
-    if not having:
-        return []
-    values = of_reference(having)
-    first, latest = (quantity.seconds(over_restarts(run.reference_s)) for run in (having[0], having[-1]))
+def _references(runs: Sequence[Digest]) -> list[tuple[str, ...]]:
+    """The rows of the reference workload: what became of the machine, in the rounds of each workload's cases."""
+    found = list(dict.fromkeys(beside for run in runs for beside in run.reference_s))
+    return [_reference(runs, beside, found) for beside in found]
+
+
+def _reference(runs: Sequence[Digest], beside: Beside, among: Sequence[Beside]) -> tuple[str, ...]:
+    name = REFERENCE + f" beside {beside[0]}" * (len(among) > 1)
+    name += f", in {worker(beside)}" * (len({devices for _, devices in among}) > 1)
+    having = [run.reference_s[beside] for run in runs if beside in run.reference_s]
+    values = [median(restarts) for restarts in having]
+    first, latest = (quantity.seconds(over_restarts(restarts)) for restarts in (having[0], having[-1]))
     scatter = trend([math.log(value) for value in values]).scatter
     against = _against_before(values, 0)
-    return [(REFERENCE, quantity.count(len(having)), first, latest, against, _scatter(scatter), "", "")]
+    return (f"({name})", quantity.count(len(having)), first, latest, against, _scatter(scatter), "", "")
 
 
 def _against_before(values: Sequence[float], level: int) -> str:

@@ -79,6 +79,7 @@ def sentences(
     said += [
         f"{s.case.name} is broken: {(s.result.why or '').rstrip('.')}." for s in cases if s.result.status == "broken"
     ]
+    said += _unreferenced(cases)
     said += trace_sentences(record.cases)
     said += _unfinished(record, cases)
     return tuple(said)
@@ -230,6 +231,16 @@ def _checked(cases: Sequence[Summary]) -> list[str]:
 def _in_order(certificates: Sequence[Certificate]) -> list[str]:
     """The names of all checks, as they first come."""
     return list(dict.fromkeys(check.name for certificate in certificates for check in certificate.checks))
+
+
+def _unreferenced(cases: Sequence[Summary]) -> list[str]:
+    """Once for what is the machine's."""
+    found = dict.fromkeys(why for s in cases if (why := s.result.unreferenced) is not None)
+    return [
+        f"The reference workload could not be run, without which `history` can't tell a slower machine from a slower "
+        f"commit: {why}."
+        for why in found
+    ]
 
 
 def _unfinished(record: Record, cases: Sequence[Summary]) -> list[str]:

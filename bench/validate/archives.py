@@ -83,10 +83,12 @@ def records(template: Record, count: int, cases: int) -> Iterator[Record]:
     rng = random.Random(0)
     measured = [result for result in template.cases if result.status == "measured"]
     own = list(itertools.islice(itertools.cycle(measured), cases))
+    workloads = [result.case.workload for result in own]
+    bearers = {workloads.index(workload) for workload in workloads}
     for number in range(count):
         machine = rng.lognormvariate(0, 5 * SCATTER)
         results = [
-            _result(rng, result, i, machine * (1 + CHANGE * (i == 0 and number >= count // 2)), machine)
+            _result(rng, result, i, machine * (1 + CHANGE * (i == 0 and number >= count // 2)), machine, i in bearers)
             for i, result in enumerate(own)
         ]
         host = dataclasses.replace(template.host, commit=hashlib.sha1(str(number).encode()).hexdigest())
@@ -94,9 +96,9 @@ def records(template: Record, count: int, cases: int) -> Iterator[Record]:
         yield msgspec.structs.replace(template, schema=record.SCHEMA, created=created, host=host, cases=tuple(results))
 
 
-def _result(rng: random.Random, of: CaseResult, number: int, step: float, machine: float) -> CaseResult:
-    """A case told apart by its batch; the first bears the reference workload."""
-    kinds: tuple[Kind, ...] = (*KINDS, *((REFERENCE,) if number == 0 else ()))
+def _result(rng: random.Random, of: CaseResult, number: int, step: float, machine: float, bears: bool) -> CaseResult:
+    """A case told apart by its batch; the first of its workload bears the reference workload."""
+    kinds: tuple[Kind, ...] = (*KINDS, *((REFERENCE,) if bears else ()))
     samples = [
         Sample(restart, round_, kind, _block(rng, kind, machine if kind == REFERENCE else step))
         for restart in range(RESTARTS)

@@ -40,8 +40,8 @@ def _last_change(series: Series) -> str:
 
 def _chart(number: int, history: History, series: Series) -> Chart:
     own = RATIO if series.against_reference else TIME
-    reference = [statistics.median(run.reference_s) if run.reference_s else None for run in series.runs]
-    points = [*_points(series, REFERENCE, reference), *_points(series, own, series.values)]
+    reference = _points(series, REFERENCE, series.reference_s) if series.against_reference else []
+    points = [*reference, *_points(series, own, series.values)]
     names = [name for name in ALL if any(row["series"] == name for row in points)]
     ends = [-0.5, len(series.runs) - 0.5]
     x = alt.X("x:Q", scale=alt.Scale(domain=ends, nice=False, zero=False), axis=_commits(series))
