@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -14,13 +14,16 @@ from bench import record
 from bench.cases import Case
 from bench.measured import REFERENCE, Kind
 from bench.plausible import fault_of_date
-from bench.reading import content_of, refused
+from bench.reading import Reused, content_in, refused
 from toynet.errors import UsageError
 
 # Of what is set, what changes what is computed; the rest says where files are, and which of equal devices are used.
 COMPUTING = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
 At = tuple[int, int]
 """A restart of a workload's cases, and a round in it."""
+Round = tuple[At, float]
+"""Seconds a step there."""
+_MEMORY = Reused()
 Beside = tuple[str, int]
 """The workload in whose rounds the reference was timed, and the devices of the worker that ran it: so many cores."""
 
@@ -61,7 +64,7 @@ def read(path: Path, kind: Kind = "latency") -> Digest | None:
 
     What a history doesn't need isn't looked at: `record.read` refuses more.
     """
-    content = content_of(path)
+    content = content_in(_MEMORY, path)
     try:
         found = msgspec.json.decode(content, type=_Record)
         cases = [_told(bytes(result.case)) for result in found.cases]
@@ -78,7 +81,7 @@ def read(path: Path, kind: Kind = "latency") -> Digest | None:
     return _digest(path, found, cases, kind)
 
 
-def _is_other(content: bytes) -> bool:
+def _is_other(content: memoryview) -> bool:
     """Whether that is JSON, and doesn't say that it is a record of a run."""
     try:
         found = msgspec.json.decode(content)
@@ -137,12 +140,11 @@ class _Record(msgspec.Struct, frozen=True):
 
 def _digest(path: Path, found: _Record, cases: Sequence[_Told], kind: Kind) -> Digest:
     results = zip(cases, found.cases, strict=True)
-    measured = {case: result.samples for case, result in results if result.status == "measured"}
-    references = {case: _by_round(samples, REFERENCE) for case, samples in measured.items()}
+    measured = {case: _by_round(result.samples, kind) for case, result in results if result.status == "measured"}
+    references = {case: reference for case, (_, reference) in measured.items() if reference}
     borne = _borne(references)
     ratios, step_s = {}, {}
-    for case, samples in measured.items():
-        rounds = _by_round(samples, kind)
+    for case, (rounds, _) in measured.items():
         if paired := _paired(case, rounds, borne):
             ratios[case.name] = paired
         elif rounds:
@@ -154,46 +156,50 @@ def _digest(path: Path, found: _Record, cases: Sequence[_Told], kind: Kind) -> D
         dirty=found.host.dirty,
         machine=_machine(found),
         software=_software(found),
-        reference_s=_by_beside([(case.beside, *block) for case, blocks in references.items() for block in blocks]),
+        reference_s=_by_beside((case.beside, *block) for case, blocks in references.items() for block in blocks),
         ratios=ratios,
         step_s=step_s,
     )
 
 
-def _borne(references: Mapping[_Told, Sequence[tuple[At, float]]]) -> dict[str, dict[At, tuple[Beside, float]]]:
+def _borne(references: Mapping[_Told, Sequence[Round]]) -> dict[str, dict[At, tuple[Beside, float]]]:
     """Each block of the reference, by the name of the case whose worker ran it and by its workload; of several in a
     round, where workers came one after another, the workload's is that of the fewest devices."""
     found: dict[str, dict[At, tuple[Beside, float]]] = {}
     for case, rounds in sorted(references.items(), key=lambda item: item[0].devices, reverse=True):
-        if rounds:
-            own = {at: (case.beside, value) for at, value in rounds}
-            found[case.name] = own
-            found.setdefault(case.workload, {}).update(own)
+        own = {at: (case.beside, value) for at, value in rounds}
+        found[case.name] = own
+        found.setdefault(case.workload, {}).update(own)
     return found
 
 
 def _paired(
-    case: _Told, rounds: Sequence[tuple[At, float]], borne: Mapping[str, Mapping[At, tuple[Beside, float]]]
+    case: _Told, rounds: Sequence[Round], borne: Mapping[str, Mapping[At, tuple[Beside, float]]]
 ) -> dict[Beside, tuple[float, ...]]:
     """Ratios to the reference that the case's own worker ran in the same round, or else another of its workload."""
-    references = {**borne.get(case.workload, {}), **borne.get(case.name, {})}
-    found = [(references[at], at, value) for at, value in rounds if at in references]
-    return _by_beside([(beside, at, value / reference) for (beside, reference), at, value in found])
+    own, shared = borne.get(case.name, {}), borne.get(case.workload, {})
+    found = [(reference, at, value) for at, value in rounds if (reference := own.get(at) or shared.get(at))]
+    return _by_beside((beside, at, value / reference) for (beside, reference), at, value in found)
 
 
-def _by_beside(blocks: Sequence[tuple[Beside, At, float]]) -> dict[Beside, tuple[float, ...]]:
+def _by_beside(blocks: Iterable[tuple[Beside, At, float]]) -> dict[Beside, tuple[float, ...]]:
     apart: dict[Beside, dict[int, list[float]]] = {}
     for beside, (restart, _), value in blocks:
         apart.setdefault(beside, {}).setdefault(restart, []).append(value)
     return {beside: tuple([median(values) for values in restarts.values()]) for beside, restarts in apart.items()}
 
 
-def _by_round(samples: Sequence[_Sample], kind: Kind) -> list[tuple[At, float]]:
-    """Seconds a step of each block of a kind, as `summary.by_round` has them."""
-    return [((s.restart, s.round), s.block.seconds / s.block.steps) for s in samples if s.kind == kind]
+def _by_round(samples: Sequence[_Sample], kind: Kind) -> tuple[list[Round], list[Round]]:
+    """Each block of a kind, and of the reference, as `summary.by_round` has them."""
+    found: dict[str, list[Round]] = {kind: [], REFERENCE: []}
+    for sample in samples:
+        if (of := sample.kind) in found:
+            block = sample.block
+            found[of].append(((sample.restart, sample.round), block.seconds / block.steps))
+    return found[kind], found[REFERENCE]
 
 
-def _restarts(rounds: Sequence[tuple[At, float]]) -> tuple[float, ...]:
+def _restarts(rounds: Sequence[Round]) -> tuple[float, ...]:
     """As `summary.medians`."""
     restarts: dict[int, list[float]] = {}
     for (restart, _), value in rounds:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -65,8 +67,35 @@ def read_as(path: Path, kind: type[T], schema: int) -> T:
         raise refused(path, _malformed(error, content)) from None
 
 
+class Reused:
+    """Memory for the content of one file after another: to be given fresh pages takes longer than to read into them."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def of(self, size: int) -> memoryview:
+        """So many bytes; what they held before is lost."""
+        if size > len(self._held):
+            self._held = bytearray(2 * size)
+        return memoryview(self._held)[:size]
+
+
 def content_of(path: Path) -> bytes:
     """What is in a regular file that isn't too large; raises UsageError, in one sentence."""
+    with _opened(path) as (file, _):
+        return file.read(SIZE_AT_MOST)
+
+
+def content_in(memory: Reused, path: Path) -> memoryview:
+    """The same, until the next file is read into that memory."""
+    with _opened(path) as (file, size):
+        held = memory.of(size)
+        return held[: file.readinto(held)]
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[io.BufferedReader, int]]:
+    """The file and its size."""
     try:
         with open(path, "rb", opener=_at_once) as file:
             told = os.fstat(file.fileno())
@@ -77,7 +106,7 @@ def content_of(path: Path) -> bytes:
                     f"{path} has {told.st_size / 1e6:,.0f} MB, and a record has {SIZE_AT_MOST / 1e6:.0f} MB at most; "
                     "measure fewer cases at once."
                 )
-            return file.read(SIZE_AT_MOST)
+            yield file, told.st_size
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; a record that `python -m bench run` wrote was expected.") from None
 

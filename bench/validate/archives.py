@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import os
+import json
 import random
 import subprocess
 import sys
@@ -115,14 +115,21 @@ def _block(rng: random.Random, kind: Kind, slowness: float) -> Block:
     return Block(STEPS, seconds, seconds / 2, seconds / STEPS / 1.1) if kind == "latency" else Block(STEPS, seconds)
 
 
+# Run by an interpreter of its own: the system counts what a process's parent had at its start as the process's, too.
+_TIMED = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+status = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode
+took, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([status, took, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+
+
 def _process(folder: str) -> tuple[float, float, int]:
     """Seconds from start to end, processor seconds, and the peak of the largest process, of one `bench history`."""
     command = [sys.executable, "-m", "bench", "history", folder, "--format", "markdown"]
-    began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    took = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise UsageError(f"`python -m bench history` ended with status {process.returncode} and isn't timed.")
-    return took, used.ru_utime + used.ru_stime, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    told = subprocess.run([sys.executable, "-c", _TIMED, *command], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    status, took, processor_s, peak = json.loads(told.stdout)
+    if status:
+        raise UsageError(f"`python -m bench history` ended with status {status} and isn't timed.")
+    return took, processor_s, peak * (1 if sys.platform == "darwin" else 1024)
