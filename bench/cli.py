@@ -6,33 +6,38 @@ Exit status: 0 done (no case slower), 1 slower than allowed, 2 unusable input or
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from bench.arguments import Command
-from bench.commands.comparing import Ab, Gate
-from bench.commands.contrasting import Compare
-from bench.commands.doctoring import Doctor
-from bench.commands.looking_back import HistoryCommand
-from bench.commands.measuring import List, Run
-from bench.commands.projecting import Project
-from bench.commands.reporting import ReportCommand, finished
+from bench.commands.reporting import finished
 from toynet.arguments import parsed
 
-COMMANDS: dict[str, Callable[..., Command]] = {
-    "list": List,
-    "run": Run,
-    "ab": Ab,
-    "gate": Gate,
-    "compare": Compare,
-    "report": ReportCommand,
-    "history": HistoryCommand,
-    "project": Project,
-    "doctor": Doctor,
+if TYPE_CHECKING:
+    from bench.arguments import Command
+
+# Where each is in `bench.commands`: one that was named is all that is loaded.
+COMMANDS = {
+    "list": "measuring:List",
+    "run": "measuring:Run",
+    "ab": "comparing:Ab",
+    "gate": "comparing:Gate",
+    "compare": "contrasting:Compare",
+    "report": "reporting:ReportCommand",
+    "history": "looking_back:HistoryCommand",
+    "project": "projecting:Project",
+    "doctor": "doctoring:Doctor",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; gives its exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    return finished(lambda: parsed("python -m bench", argv, COMMANDS).execute())
+    wanted = argv[:1] if argv and argv[0] in COMMANDS else list(COMMANDS)
+    return finished(lambda: parsed("python -m bench", argv, {name: _command(name) for name in wanted}).execute())
+
+
+def _command(name: str) -> Callable[..., Command]:
+    module, _, command = COMMANDS[name].partition(":")
+    return getattr(importlib.import_module(f"bench.commands.{module}"), command)

@@ -127,13 +127,13 @@ def test_commands_take_turns_in_an_order_that_is_reversed_and_the_first_of_each_
 
 
 def test_what_is_timed_is_the_interpreter_alone_and_commands_that_measure_nothing() -> None:
-    found = start.found(Path("r.json"), 2, ("typed",), lambda arguments: 0.1 * len(arguments))
+    found = start.found(Path("r.json"), Path("s.json"), 2, ("typed",), lambda arguments: 0.1 * len(arguments))
     assert found.seconds == {
         BARE: pytest.approx((0.2, 0.2)),
         "python -m bench --help": pytest.approx((0.3, 0.3)),
         "python -m bench list": pytest.approx((0.3, 0.3)),
         "python -m bench report r.json": pytest.approx((0.4, 0.4)),
-        "python -m bench compare r.json r.json": pytest.approx((0.5, 0.5)),
+        "python -m bench compare r.json s.json": pytest.approx((0.5, 0.5)),
         "python -m toynet --help": pytest.approx((0.3, 0.3)),
     }
 

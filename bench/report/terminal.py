@@ -61,6 +61,8 @@ def show_table(table: Table, to: Console) -> None:
 
 def _fitting(table: Table, to: Console) -> RichTable:
     """The table without its most expendable columns, as many as the width asks for."""
+    if to.width >= PIPED_WIDTH:  # measuring takes as long as printing
+        return _made(table, list(range(len(table.columns))))
     expendable = _expendable(table)
     kept = [[i for i, rank in enumerate(expendable) if rank <= most] for most in sorted(set(expendable), reverse=True)]
     unbounded = to.options.update(max_width=sys.maxsize)  # or rich would say that every table fits

@@ -124,7 +124,9 @@ class Start:
     processes: int = 15
     """Of each command."""
     record: Path = Path("results/baseline-cpu.json")
-    """What is reported, and compared with itself."""
+    """What is reported."""
+    other: Path = Path("results/baseline-scaling-wide-cpu.json")
+    """What is compared with it."""
     out: Path = FOLDER / "start.json"
     """What was found; its report (.md) is written beside it."""
 
@@ -133,7 +135,7 @@ class Start:
 
         if self.processes < 2:
             raise UsageError(f"at least 2 processes of each command are needed, got {self.processes}.")
-        found = start.found(self.record, self.processes, command(), start.process_s)
+        found = start.found(self.record, self.other, self.processes, command(), start.process_s)
         return reports.written(found, start.report(found), self.out)
 
 

@@ -41,7 +41,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="validation"):
     """By what was typed."""
 
 
-def commands(record: Path) -> dict[str, tuple[str, ...]]:
+def commands(record: Path, other: Path) -> dict[str, tuple[str, ...]]:
     """What is timed: Python's arguments, by what one would type."""
     bench = ("-m", "bench")
     timed = (
@@ -49,7 +49,7 @@ def commands(record: Path) -> dict[str, tuple[str, ...]]:
         (*bench, "--help"),
         (*bench, "list"),
         (*bench, "report", str(record)),
-        (*bench, "compare", str(record), str(record)),  # which have all of their cases in common
+        (*bench, "compare", str(record), str(other)),
         ("-m", "toynet", "--help"),
     )
     return {_typed(arguments): arguments for arguments in timed}
@@ -59,10 +59,10 @@ def _typed(arguments: Sequence[str]) -> str:
     return " ".join(("python", *arguments))
 
 
-def found(record: Path, processes: int, command: tuple[str, ...], clocked: Clocked) -> Start:
+def found(record: Path, other: Path, processes: int, command: tuple[str, ...], clocked: Clocked) -> Start:
     """Each command in so many processes, on this machine; raises UsageError for one that fails."""
     before = environment.load_average()
-    seconds = in_turn(commands(record), processes, clocked)
+    seconds = in_turn(commands(record, other), processes, clocked)
     return Start(
         command=command,
         machine=host_line(environment.host(ROOT)),
