@@ -19,7 +19,7 @@ class Schedule:
     restarts: int = 3
     rounds: int = 3
     block_s: float = 0.02
-    budget_s: float = 165.0
+    budget_s: float = 150.0
     seed: int = 0
     parts: bool = False
     """Ask for blocks of the parts of a step, and of what the devices can do at most, too."""

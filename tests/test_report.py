@@ -346,14 +346,14 @@ def test_a_case_whose_certificate_failed_is_not_counted_as_checked() -> None:
 
 def test_a_budget_that_ran_out_says_how_to_get_narrower_intervals() -> None:
     assert (
-        "The budget of 165 s allowed 2 of 3 restarts for 2 cases; --budget gives more time and narrower intervals."
+        "The budget of 150 s allowed 2 of 3 restarts for 2 cases; --budget gives more time and narrower intervals."
     ) in said(record(measured(case("single"), [[1.0]] * 2), measured(case("data_parallel", 2), [[1.0]] * 2)))
     assert "budget" not in said(record(measured(case("single"), [[1.0]] * 3)))
 
 
 def test_a_budget_that_was_overrun_says_what_it_took() -> None:
     late = msgspec.structs.replace(record(measured(case("single"), [[1.0]] * 3)), seconds=300.0)
-    assert "It took 300 s, and the budget was 165 s" in said(late)
+    assert "It took 300 s, and the budget was 150 s" in said(late)
 
 
 def test_without_single_it_is_said_that_nothing_is_compared_with_it() -> None:

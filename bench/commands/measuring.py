@@ -106,7 +106,7 @@ class Run(Cases):
     """Times that every worker is ended and started again; intervals come from these."""
     rounds: int = 3
     """Blocks of each kind that every case is asked for between restarts, at most."""
-    budget: float = 165.0
+    budget: float = 150.0
     """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
     time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
