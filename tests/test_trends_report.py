@@ -254,6 +254,7 @@ def test_broken_files_are_named_and_the_others_shown(
     [
         ([], "no record and no folder was named"),
         (["{folder}"], "there is no record of `python -m bench run`"),
+        (["{folder}/none.json"], "none.json: No such file or directory"),
         (["{folder}", "--least", "-1%"], "--least is a share from 0% to 100%, got -1%"),
         (["{folder}", "--least", "100%"], "got 100%"),
     ],

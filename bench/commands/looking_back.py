@@ -50,6 +50,8 @@ class HistoryCommand:
         for refusal in found.archive.refusals:
             refused(refusal)
         runs, where = found.archive.runs, ", ".join(map(str, self.places))
+        if not runs and found.archive.refusals:
+            return UNUSABLE
         if not runs:
             raise UsageError(f"{where}: there is no record of `python -m bench run` to look back on.")
         if out is not None:
