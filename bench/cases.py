@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from toynet import modes
@@ -95,6 +95,8 @@ class Own:
     masked: bool
     virtual_shards: int
     has_parts: bool
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Names of the modes that it can't be run in, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,8 @@ class Selection:
     """The lists that cases are the product of; a mode takes of each list what it can."""
 
     workloads: tuple[str, ...] = ("tutorial", "wide")
-    modes: tuple[str, ...] = DEFAULT_MODES
+    modes: tuple[str, ...] | None = None
+    """None: of DEFAULT_MODES those that a workload can be run in."""
     devices: tuple[int, ...] | None = None
     """None: DEVICES, as far as the backend has so many."""
     members: tuple[int, ...] = (8, 64)
@@ -153,12 +156,23 @@ class Selection:
         return DEVICES if self.devices is None else self.devices
 
 
-def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) -> list[Case]:
+def is_own(workload: str) -> bool:
+    """Whether the name is of a workload of the user's own: `module:attribute`, or a file of Python."""
+    return ":" in workload or workload.endswith(".py")
+
+
+def expand(
+    selection: Selection,
+    own_batch: Mapping[str, int] = PRESET_BATCH,
+    refused: Mapping[str, Mapping[str, str]] = {},
+) -> list[Case]:
     """The cases of a selection, in the order of its lists; raises UsageError if there is none.
 
-    `own_batch` is the batch size of each workload, for a selection that names none.
+    `own_batch` is the batch size of each workload, for a selection that names none, `refused` the modes that some of
+    them can't be run in; they are left out where a selection doesn't name its modes.
     """
-    chosen = [modes.by_name(name) for name in selection.modes]
+    named = selection.modes or DEFAULT_MODES
+    chosen = {name: modes.by_name(name) for name in named}
     for workload in selection.workloads:
         if workload not in own_batch:
             raise unknown("workload", workload, own_batch)
@@ -173,14 +187,15 @@ def expand(selection: Selection, own_batch: Mapping[str, int] = PRESET_BATCH) ->
         case
         for workload in selection.workloads
         for network in _networks(selection, workload)
-        for mode in chosen
+        for name, mode in chosen.items()
+        if selection.modes or name not in refused.get(workload, {})
         for batch in selection.batch or (own_batch[workload],)
         for plain in (_scaled if selection.scaling else _of_mode)(selection, network, mode, batch)
         for case in _on_paths(selection, plain)
     ]
     if not cases:
         raise UsageError(
-            f"no case: the modes {', '.join(selection.modes)} don't run on "
+            f"no case: the modes {', '.join(named)} don't run on "
             f"{_listed(selection.numbers_of_devices)} devices; "
             "single and ensemble take 1, data_parallel, fsdp and zero1 1 or more, ensemble_data 2 or more."
         )

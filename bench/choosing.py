@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand
+from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand, is_own
 from toynet.errors import UsageError
 
 
@@ -13,8 +13,9 @@ def chosen(selection: Selection, limit_s: float) -> list[Case]:
 
     Raises UsageError for a name that leads to no workload, whose module fails, or whose batch can't be divided so.
     """
-    own = {name: _own(name, limit_s) for name in selection.workloads if ":" in name}
-    cases = expand(selection, {**PRESET_BATCH, **{name: found.batch_size for name, found in own.items()}})
+    own = {name: _own(name, limit_s) for name in selection.workloads if is_own(name)}
+    batches = {name: found.batch_size for name, found in own.items()}
+    cases = expand(selection, {**PRESET_BATCH, **batches}, {name: found.refused for name, found in own.items()})
     check_divides(cases, own)
     return cases
 

@@ -1,20 +1,17 @@
-"""Finds a workload by its preset's name, or by "module:attribute"."""
+"""Finds a workload by its name: a preset's, or that of one of the user's own."""
 
 from __future__ import annotations
 
-import importlib
-
-from bench import cases
+from bench import cases, imported
 from bench.cases import Case, Own
 from toynet.config import PRESETS, preset
-from toynet.errors import UsageError, unknown
 from toynet.workload import Workload
 
 
 def workload(case: Case) -> Workload:
     """The workload of a case, computed as its path says here; raises UsageError for a name that leads to none."""
-    if ":" in case.workload:
-        return _imported(case.workload)
+    if cases.is_own(case.workload):
+        return imported.workload(case.workload)
     from toynet import train  # Flax and optax load only where a preset is trained
 
     if case.path == "plain":
@@ -31,29 +28,14 @@ def shapes(case: Case) -> tuple[tuple[int, ...], ...] | None:
 
 def own(name: str) -> Own:
     """What a workload says of itself; raises UsageError for a name that leads to none."""
-    if ":" not in name:
+    if not cases.is_own(name):
         return Own(name=name, batch_size=preset(name).batch_size, masked=True, virtual_shards=0, has_parts=True)
-    found = _imported(name)
+    found = imported.workload(name)
     return Own(
         name=found.name,
         batch_size=found.batch_size,
         masked=found.masked,
         virtual_shards=found.virtual_shards,
-        has_parts=getattr(found, "parts", None) is not None,  # a side's toynet may be older
+        has_parts=getattr(found, "parts", None) is not None,  # a side's toynet may be older, and know of neither
+        refused=getattr(found, "refused", {}),
     )
-
-
-def _imported(name: str) -> Workload:
-    module_name, _, attribute = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and fails to import what it needs
-        raise UsageError(f"{name!r}: there is no module {error.name!r} on the path.") from None
-    if not hasattr(module, attribute):
-        raise unknown(f"attribute of {module_name!r}", attribute, [n for n in vars(module) if not n.startswith("_")])
-    found = getattr(module, attribute)
-    if not isinstance(found, Workload):
-        raise UsageError(f"{name!r} is a {type(found).__name__}, and a toynet.workload.Workload was expected.")
-    return found

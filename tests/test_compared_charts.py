@@ -10,7 +10,7 @@ from records import case, computing, measured, on_gpu, record
 from test_report import around
 
 from bench.cases import Case
-from bench.compare import Compared, compared
+from bench.contrast import Compared, compared
 from bench.record import CaseResult
 from bench.report.charts import of_compared
 from bench.report.compared import build

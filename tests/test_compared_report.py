@@ -13,7 +13,7 @@ from records import COST, case, computing, elsewhere, measured, on_gpu, record
 from test_report import around
 
 from bench.cli import main
-from bench.compare import compared
+from bench.contrast import compared
 from bench.measured import Block
 from bench.record import CaseResult, Record, Sample, write
 from bench.report import markdown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -129,10 +129,14 @@ class Divisible(Protocol):
     def virtual_shards(self) -> int: ...
     @property
     def has_parts(self) -> bool: ...
+    @property
+    def refused(self) -> Mapping[str, str]: ...
 
 
 def check_workload(workload: Divisible, mode: Mode, layout: Layout) -> None:
-    """Raises UsageError if the workload can't be divided so."""
+    """Raises UsageError if the workload can't be run or divided so."""
+    if why := workload.refused.get(mode.name):
+        raise UsageError(f"{workload.name!r} can't be run in mode {mode.name!r}: {why}.")
     if mode.shards_state and workload.virtual_shards:
         raise UsageError(
             f"deterministic sums are made in a fixed order, which mode {mode.name!r} doesn't keep; "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from toynet.errors import UsageError
@@ -93,6 +93,8 @@ class Workload:
     """Whether examples of zeros count nothing, so that a batch may be padded with them."""
     virtual_shards: int = 0
     """How many chunks of equal size the global batch must split into (0: any batch will do)."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Names of the modes that it can't be run in, and why: the end of a sentence, without its full stop."""
 
     @property
     def has_parts(self) -> bool:

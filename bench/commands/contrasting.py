@@ -15,7 +15,7 @@ from bench.commands.writing import Out, target
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.compare import Compared
+    from bench.contrast import Compared
     from bench.record import Record
     from bench.report.document import Section
 
@@ -51,10 +51,10 @@ class Compare:
                 status = refused(error)
         if len(read) < 2:
             return status
-        from bench import compare
+        from bench import contrast
 
-        names = compare.names([path for path, _ in read])
-        found = compare.compared([(name, record) for name, (_, record) in zip(names, read, strict=True)])
+        names = contrast.names([path for path, _ in read])
+        found = contrast.compared([(name, record) for name, (_, record) in zip(names, read, strict=True)])
         show([_section(found, charts=self.format == "html")], self.format, out)
         whole = all(contrast.whole for contrast in found.contrasts)
         return status if whole or status == UNUSABLE else INCONCLUSIVE

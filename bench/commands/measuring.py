@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tyro
+
 from bench.arguments import Counts, Folder, Meshes, Names, Switch, own
 from bench.cases import DEFAULT_MODES, Case, Selection, path_of
 from bench.commands.reporting import reported, while_read
@@ -25,9 +27,9 @@ NOISE = Path("results/noise.json")
 class Cases:
     """Which cases: the product of these lists, as far as each mode takes them."""
 
-    workloads: Names = ("tutorial", "wide")
-    """Presets (tutorial, small, wide, xl), or "module:attribute" for a Workload of your own."""
-    modes: Names = DEFAULT_MODES
+    workloads: Annotated[Names, tyro.conf.arg(aliases=["--workload"])] = ("tutorial", "wide")
+    """Presets (tutorial, small, wide, xl), or "module:attribute", or a file, for a workload of your own."""
+    modes: Annotated[Names, own(f"{','.join(DEFAULT_MODES)}, as far as a workload takes them")] = ()
     """Ways of running them; 'fsdp' and 'zero1', which divide the state as well, are there for the asking."""
     devices: Annotated[Counts, own("1,2,4,8, as far as there are so many")] = ()
     """Devices; a CPU simulates them."""
@@ -55,7 +57,7 @@ class Cases:
     def selection(self) -> Selection:
         return Selection(
             workloads=self.workloads,
-            modes=self.modes,
+            modes=self.modes or None,
             devices=self.devices or None,
             members=self.members or (MEMBERS_SCALED if self.scaling else MEMBERS),
             batch=self.batch or None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.compare import Compared, Contrast, Held
+from bench.contrast import Compared, Contrast, Held
 from bench.likeness import same_software
 from bench.report import quantity
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.compare import COMPARED, Compared, Contrast, Held
+from bench.contrast import COMPARED, Compared, Contrast, Held
 from bench.report import contrasts, counts, quantity, surroundings
 from bench.report.document import Column, Report, Table
 from bench.summary import Summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.compare import COMPARED, Best, Compared, Contrast, Held, Match
+from bench.contrast import COMPARED, Best, Compared, Contrast, Held, Match
 from bench.likeness import Unlike
 from bench.measured import Kind
 from bench.report import caveats, counts, names, quantity

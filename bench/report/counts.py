@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.compare import Contrast, Held, Match
+from bench.contrast import Contrast, Held, Match
 from bench.measured import Cost
 from bench.report import quantity
 from bench.report.document import Column, Table

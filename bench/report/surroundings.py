@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.compare import Held
+from bench.contrast import Held
 from bench.record import Record
 from bench.report import quantity
 from bench.report.document import Column, Table

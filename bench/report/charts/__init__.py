@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.compare import Compared
 from bench.comparison import Comparison
+from bench.contrast import Compared
 from bench.history import History
 from bench.record import Record
 from bench.report.charts import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.cases import Case
-from bench.compare import COMPARED, Compared, Match
+from bench.contrast import COMPARED, Compared, Match
 from bench.report import names, quantity
 from bench.report.charts import rows
 from bench.report.charts.view import bounds, chart, table

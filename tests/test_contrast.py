@@ -12,7 +12,7 @@ from histories import bearing
 from records import COST, Times, case, computing, elsewhere, measured, on_gpu, record, reducing
 
 from bench.cases import Case
-from bench.compare import Contrast, compared, names
+from bench.contrast import Contrast, compared, names
 from bench.events import Schedule
 from bench.likeness import Unlike, relation
 from bench.measured import Block, Collective, Cost
