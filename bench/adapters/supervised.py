@@ -162,9 +162,7 @@ class _Training:
         params = optax.apply_updates(state.params, updates)
         return state._replace(params=params, opt_state=opt_state, step=state.step + 1)
 
-    def step(
-        self, state: State, batch: Batch, axis_name: str | None = None
-    ) -> tuple[State, dict[str, jax.Array]]:
+    def step(self, state: State, batch: Batch, axis_name: str | None = None) -> tuple[State, dict[str, jax.Array]]:
         grads, metrics, aux = self.mean_gradients(state, batch, axis_name)
         return self.update(state, grads)._replace(aux=aux), metrics
 
@@ -237,7 +235,7 @@ def _synchronised(aux: Any, axis_name: str) -> Any:
     """Auxiliary state, the mean over the axis of what differs along it; raises UsageError if that has no mean."""
 
     def equal(leaf: jax.Array) -> jax.Array:
-        if axis_name not in jax.typeof(leaf).vma:
+        if not _varies(leaf, axis_name):
             return leaf
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
             raise UsageError(
@@ -247,6 +245,14 @@ def _synchronised(aux: Any, axis_name: str) -> Any:
         return lax.pmean(leaf, axis_name)
 
     return jax.tree.map(equal, aux)
+
+
+def _varies(leaf: jax.Array, axis_name: str) -> bool:
+    """Whether shard_map takes it that devices have a leaf each of their own."""
+    described = jax.typeof(leaf)
+    if hasattr(described, "vma"):  # JAX before 0.10
+        return axis_name in described.vma
+    return axis_name in described.manual_axis_type.varying
 
 
 def _refused(model: Model, stateful: bool) -> Mapping[str, str]:
