@@ -32,22 +32,24 @@ SETS_UP = {
     "source .venv/bin/activate",
     "pip install --editable path/to/toynet-bench",
 }
-# What is measured here, and what makes it small; programs of a step of one's own and of float64 are nowhere else.
+# What is measured here, and what makes it small.
 BRIEF = ["--restarts", "1", "--rounds", "1", "--budget", "1"]
 MEASURED = {
-    "python -m bench run --workloads tutorial --modes single,data_parallel --devices 1,2 --budget 30": (
-        ["--modes", "single", "--paths", "plain"]
+    "python -m bench run --workload two_functions.py --modes single,data_parallel --devices 1,2 --budget 20": (
+        ["--modes", "data_parallel", "--devices", "2"]
     ),
     "JAX_ENABLE_X64=1 python -m bench run --workloads tutorial --modes single,data_parallel --devices 1,2 "
     "--dtype float64 --budget 12": ["--modes", "single", "--paths", "plain"],
-    "python -m bench run --workload two_functions.py --modes single,data_parallel --devices 1,2 --budget 20": [],
-    "python -m bench run --workload linen_step.py --modes single,data_parallel --devices 1,2 --budget 20": (
-        ["--modes", "data_parallel", "--devices", "2"]
-    ),
 }
 # What isn't run, and why: its flags are understood all the same, and its cases listed.
 MINUTES = "it takes minutes; the README's tests run its like"
 NOT_RUN = {
+    "python -m bench run --workloads tutorial --modes single,data_parallel --devices 1,2 --budget 30": (
+        "the README's tests run its like"
+    ),
+    "python -m bench run --workload linen_step.py --modes single,data_parallel --devices 1,2 --budget 20": (
+        "two_functions.py is run so, and tests/test_examples.py runs models"
+    ),
     "python -m bench run --workloads tutorial --modes single,ensemble --restarts 10 --budget 120": MINUTES,
     "python -m bench run --workloads wide --modes single,ensemble,data_parallel --budget 120 --out results/gpu.json": (
         "it needs a GPU"
