@@ -33,8 +33,9 @@ def raw(workload: Workload) -> Workload:
         changed["gradients"] = _on_raw(workload.gradients)
     # A side's own toynet may be older, and know of neither.
     if parts := getattr(workload, "parts", None):
-        sums, update = _on_raw(parts.sums), _on_raw(parts.update)
-        changed["parts"] = dataclasses.replace(parts, sums=sums, update=update)
+        functions = {name: getattr(parts, name, None) for name in ("sums", "update", "keyed")}
+        functions = {name: _on_raw(function) for name, function in functions.items() if function}
+        changed["parts"] = dataclasses.replace(parts, **functions)
     if lanes := getattr(workload, "lanes", None):
         step, gradients = (of and _on_raw(of, words_axis=-2) for of in (lanes.step, lanes.gradients))
         changed["lanes"] = dataclasses.replace(lanes, step=step, gradients=gradients)
