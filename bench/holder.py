@@ -77,7 +77,7 @@ class Holder:
         batch, sharding = self._program.padded(unstacked(self._host_batches)[0]), self._program.batch_sharding
         _, transfer_s = timing.timed(lambda: jax.device_put(batch, sharding), self._clock)
         traced, program, seconds, cached = timing.compiled(
-            self._program.step, self._state, self._batches[0], self._clock
+            self._program.step, (self._state, self._batches[0]), self._clock
         )
         self._use_cache("shared")
         (self._state, metrics), self._first_step_s = timing.timed(
