@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from collections.abc import Iterator
@@ -68,3 +69,16 @@ def headings(page: Path) -> Iterator[str]:
     prose = re.sub(r"^```.*?^```", "", text(page), flags=re.DOTALL | re.MULTILINE)
     for title in re.findall(r"^#+ (.+)$", prose, re.MULTILINE):
         yield re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def flags() -> set[str]:
+    """Those of all commands of this project."""
+    kinds = [
+        *(cli._command(name) for name in cli.COMMANDS),
+        *validate.COMMANDS.values(),
+        peers.Command,
+        switches.Command,
+        toynet.Train,
+    ]
+    names = {field.name for kind in kinds if dataclasses.is_dataclass(kind) for field in dataclasses.fields(kind)}
+    return {name.replace("_", "-") for name in names} | {"workload", "help"}

@@ -6,13 +6,24 @@ import re
 from pathlib import Path
 
 import pytest
-from documents import ALL, PAGES, README, ROOT, headings, text
+from documents import ALL, PAGES, README, ROOT, flags, headings, text
 
 from bench.breakdown import WHAT_TO_TRY
 from bench.report import growth, scaling, table, verdicts
 
 INDEX = ROOT / "docs" / "README.md"
 READING = ROOT / "docs" / "reading-a-report.md"
+# Programs of others, and what stands for theirs, as far as code begins with it.
+OTHERS = (
+    "--adapter",
+    "--csv",
+    "--group-by",
+    "--histogram",
+    "nvidia-smi",
+    "xprof",
+    "pytest-benchmark",
+    "python -m pytest",
+)
 VERDICTS = ("same", "faster", "slower", "inconclusive", "not comparable", "broken")
 
 
@@ -25,6 +36,24 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         found = page.parent / file if file else page
         assert found.exists(), target
         assert not heading or heading in headings(found), target
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.name)
+def test_files_of_the_project_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(r"`((?:bench|toynet|tests|docs|examples)/[\w./-]+)`", text(page))
+    assert [file for file in named if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.name)
+def test_flags_that_a_page_names_are_some_command_s(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", text(page), flags=re.DOTALL | re.MULTILINE)
+    named = {
+        flag
+        for code in re.findall(r"`([^`]+)`", prose)
+        for flag in re.findall(r"(?<!\S)--([a-z][\w-]*)", code)
+        if not code.startswith(OTHERS)
+    }
+    assert named <= flags()
 
 
 def test_the_index_has_each_page_once() -> None:
