@@ -29,7 +29,7 @@ def unequal(found: Any, expected: Any, tolerance: float | None = None) -> str:
         missing = [f"{path} is missing" for path in theirs if path not in mine]
         return _named([*missing, *(f"{path} isn't expected" for path in mine if path not in theirs)])
     if jax.tree.structure(found) != jax.tree.structure(expected):
-        return f"it is {jax.tree.structure(found)}, and {jax.tree.structure(expected)} was expected"
+        return f"output is a {jax.tree.structure(found)}, and a {jax.tree.structure(expected)} was expected"
     differences = (_difference(path, leaf, theirs[path], tolerance) for path, leaf in mine.items())
     return _named([difference for difference in differences if difference])
 
@@ -62,7 +62,7 @@ def _difference(path: str, found: Any, expected: Any, tolerance: float | None) -
 
 
 def _on_host(leaf: Any) -> np.ndarray:
-    if jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 
