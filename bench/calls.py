@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Kind = Literal["latency", "throughput"]
 SETTLED_AFTER = 3
 # What a chain of calls may hold of outputs that nobody asks for.
 PENDING_BYTES = 2**30
+ROUGH_BLOCK_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Start:
     """From Python to the first result, in seconds."""
 
     trace_s: float
-    """Without its own stage of it, 0: then lowering has it."""
+    """Next to 0 where the function's library has no stage of its own for it: then lowering has it."""
     lower_s: float
     compile_s: float
     compile_cached: bool
@@ -45,9 +47,10 @@ class Calls:
 
     `start`, `cost`, `devices`: its stages, what a call needs on each device, and how many of those there are.
     `jaxpr`: what it was traced to; None where its library doesn't show it.
-    `first`: what the first call gave, on the host.
+    `first`: a copy of what the first call gave, if it is kept.
     `donated`: the numbers of the arguments that it deletes. `carried`: whether its state is carried on.
-    `found`: each a sentence, on calls that were compiled again.
+    `found`: a sentence for each of the first calls that was compiled again. `recompiled`: how often that happened while
+    it was timed.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Calls:
         *,
         carry: bool | None = None,
         anew: bool = True,
+        keep: bool = False,
         clock: Clock = time.perf_counter,
         wait: Wait = jax.block_until_ready,
     ) -> None:
@@ -82,21 +86,27 @@ class Calls:
         self.start = Start(*seconds, cached, first_s)
         self.jaxpr = getattr(traced, "jaxpr", None)
         self.cost = cost.of(getattr(program, "compiled", program), self.jaxpr)
-        self.first = on_host(outputs)
+        self.first = jax.tree.map(_copy, outputs) if keep else None
         self.donated = tuple(i for i, arg in enumerate(current) if _is_deleted(arg))
         self.devices = max([1, *(len(leaf.sharding.device_set) for leaf in _arrays((current, outputs)))])
         self._only = _like(outputs, self._masters[:1])
         self.carried = self._carries(outputs, carry)
         self._chain = self._stepped(outputs)
+        self._in_flight = min(timing.in_flight(self.devices), max(1, PENDING_BYTES // max(_bytes(outputs), 1)))
         self._current = current
         self._after(outputs)
         self.found: list[str] = []
+        self.recompiled = 0
         self._settle(before)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of blocks that it can be timed in: a chain isn't one where each call needs copies."""
         return ("latency",) if self._spent else ("latency", "throughput")
+
+    def renew(self) -> None:
+        """Goes on from fresh copies of the arguments, by the same program."""
+        self._current = self.copies()
 
     def call(self) -> Any:
         """What one call gives, all of it ready; its state is carried on."""
@@ -121,13 +131,16 @@ class Calls:
     def block(self, kind: Kind, calls: int) -> Block:
         """Calls back to back: each waited for, or as a chain of them, bounded in flight, waited for at the end.
 
-        Compiling within is told among what is found.
+        What is compiled meanwhile is counted.
         """
         with compilations() as compiled:
             block = self._block(kind, calls)
-        if compiled:
-            self.found.append(f"It was compiled again while it was timed, {len(compiled)} times in {calls} calls.")
+        self.recompiled += len(compiled)
         return block
+
+    def is_finite(self) -> bool:
+        """Whether the state that is carried on is finite still, where it was in the beginning."""
+        return not self.carried or _is_finite(self._current[0]) or not _is_finite(self._masters[0])
 
     def _block(self, kind: Kind, calls: int) -> Block:
         if self._spent:
@@ -193,11 +206,6 @@ class Calls:
         """Arguments that each call deletes, and that nothing comes out for."""
         return tuple(i for i in self.donated if i or not self.carried)
 
-    @property
-    def _in_flight(self) -> int:
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(self.first))
-        return min(timing.in_flight(self.devices), max(1, PENDING_BYTES // max(size, 1)))
-
     def _after(self, outputs: Any) -> None:
         if self.carried:
             self._current = (outputs if self._only else outputs[0], *self._current[1:])
@@ -219,7 +227,7 @@ def compilations() -> Iterator[list[str]]:
     """The names of what JAX compiles meanwhile, in this process."""
     found: list[str] = []
 
-    def listen(event: str, _: float, **of: Any) -> None:
+    def listen(event: str, duration_secs: float, **of: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             found.append(str(of.get("fun_name", "")))
 
@@ -230,20 +238,31 @@ def compilations() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def on_host(tree: Any) -> Any:
-    """A tree of NumPy arrays; of typed keys, their data."""
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Python's garbage collector waits meanwhile: how long it takes depends on the rest of the process."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
-    def of(leaf: Any) -> np.ndarray:
-        typed = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        return np.array(jax.random.key_data(leaf) if typed else leaf)
 
-    return jax.tree.map(of, tree)
+def rough(block: Callable[[int], Block]) -> float:
+    """Seconds a call, roughly, from blocks of more and more calls until one takes what the clock resolves well."""
+    found = block(1)
+    while found.seconds < ROUGH_BLOCK_S:
+        found = block(4 * found.steps)
+    return found.seconds / found.steps
 
 
 def _jitted(function: Callable[..., Any], args: tuple[Any, ...], *, anew: bool) -> Any:
     if hasattr(function, "lower"):
-        if anew and hasattr(function, "clear_cache"):
-            function.clear_cache()
+        forget = getattr(function, "clear_cache", None)
+        if anew and forget is not None:
+            forget()
         return function
     for path, leaf in jax.tree_util.tree_flatten_with_path(args)[0]:
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
@@ -280,6 +299,15 @@ def _copy(leaf: Any) -> Any:
     if isinstance(leaf, jax.Array):
         return leaf.copy()
     return jnp.array(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
+def _is_finite(tree: Any) -> bool:
+    inexact = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    return all(bool(np.all(np.isfinite(np.asarray(leaf)))) for leaf in inexact)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree) if hasattr(leaf, "nbytes"))
 
 
 def _is_deleted(tree: Any) -> bool:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from bench.calls import Calls
-from bench.equality import unequal
+from bench.equality import coarse, unequal
 from bench.signature import changed
 
 FIX = "give the state back with the shapes, the dtypes and the weak types that it came with"
@@ -20,8 +20,8 @@ FIX = "give the state back with the shapes, the dtypes and the weak types that i
 def wrong(calls: Calls, args: Sequence[Any], *, equals: Any = None, tolerance: float | None = None) -> str:
     """What is wrong with a function's calls, a sentence without its subject; empty if nothing is.
 
-    `equals` is what the first call must have given: a function of the same arguments, which may run on the host, or a
-    tree. `tolerance` as in `unequal`.
+    `calls` has kept what the first of them gave. `equals` is what that must be: a function of the same arguments, which
+    may run on the host, or a tree. `tolerance` as in `unequal`; None allows for products of a coarse dtype, too.
     """
     if calls.found:
         return f"is compiled more than once. {' '.join(calls.found)} Expected: one program for all calls; {FIX}."
@@ -30,7 +30,7 @@ def wrong(calls: Calls, args: Sequence[Any], *, equals: Any = None, tolerance: f
     if equals is None:
         return ""
     expected = equals(*calls.copies()) if callable(equals) else equals
-    if unlike := unequal(calls.first, expected, tolerance):
+    if unlike := unequal(calls.first, expected, coarse(calls.jaxpr) if tolerance is None else tolerance):
         return f"doesn't give what is expected: {unlike}."
     return ""
 
@@ -47,18 +47,14 @@ def _unlike_state(calls: Calls, args: Sequence[Any]) -> str:
 
 
 def _kinds(tree: Any) -> dict[str, str]:
-    """Dtype and shape of the leaves of a first argument, by its place; of keys, those of their data."""
+    """Dtype and shape of the leaves of a first argument, by their place."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {f"args[0]{jax.tree_util.keystr(path)}": _kind(leaf) for path, leaf in leaves}
 
 
 def _kind(leaf: Any) -> str:
-    data = jax.eval_shape(_data, leaf)
-    return f"{data.dtype}{list(data.shape)}"
-
-
-def _data(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+    seen = jax.typeof(leaf)
+    return f"{seen.dtype}{list(seen.shape)}"
 
 
 def facts(calls: Calls, args: Sequence[Any], samples: int | None = None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,7 +91,7 @@ class StepBenchmark:
         carry: bool | None = None,
         samples: int | None = None,
     ) -> Any:
-        """What the first call of `step(*args)` gave, on the host, once it was checked and rounds of calls were timed.
+        """What the first call of `step(*args)` gave, once it was checked, and rounds of calls were timed.
 
         Each call is waited for. Where its first output is like its first argument, as a state is, the next call takes
         it, and may delete it (`carry` says whether, where that isn't plain); a deleted argument that is no state is
@@ -102,6 +101,7 @@ class StepBenchmark:
         `extra_info`. Where other tests run at once, the test is skipped after its checks.
         """
         from bench import checks
+        from bench.asserts import parallel_workers, refusal
         from bench.calls import Calls, compilations
         from toynet.errors import UsageError
 
@@ -112,13 +112,13 @@ class StepBenchmark:
         self._called = True
         name = getattr(step, "__name__", type(step).__name__)
         try:
-            calls = Calls(step, args, carry=carry)
+            calls = Calls(step, args, carry=carry, keep=True)
         except UsageError as error:
             pytest.fail(f"step_benchmark({name}): {error}", pytrace=False)
         if wrong := checks.wrong(calls, args, equals=equals, tolerance=tolerance):
             pytest.fail(f"{name} {wrong}", pytrace=False)
-        if self._budget.timed and (reason := shared()):
-            pytest.skip(reason)
+        if self._budget.timed and (workers := parallel_workers()):
+            pytest.skip(f"{refusal(workers)} Its results were checked.")
         self.benchmark.extra_info.update(checks.facts(calls, args, samples))
         with compilations() as compiled:
             self._time(calls)
@@ -142,14 +142,3 @@ class StepBenchmark:
         if self._called and not self._handed_on:
             self.benchmark.disabled = True
             self._hand_on(lambda: None)
-
-
-def shared() -> str:
-    """Why nothing can be timed here, if that is so: other tests of this run are at work on the same cores."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if workers == 1:
-        return ""
-    return (
-        f"{workers} tests at once share this machine's {os.cpu_count()} cores, so that no time would mean anything; "
-        "what it computes was checked. To time it, run it with -n 0."
-    )

@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 import pytest_benchmark.plugin
 
+from bench import asserts
+from bench.calls import Start
+from bench.measured import Cost
+from bench.paired import Compared
+from bench.verdict import Rule, Trial, Verdict
+
 pytest_plugins = ["pytester"]
 
 # Two rounds, whatever a step takes; nothing is kept between the tests.
@@ -256,7 +262,9 @@ def test_sum(step_benchmark, factor):
 """
     done = ran(pytester, test, "-rs")
     done.assert_outcomes(skipped=1, failed=1)
-    done.stdout.fnmatch_lines(["*4 tests at once share this machine's * cores, so that no time would mean anything*"])
+    done.stdout.fnmatch_lines(
+        ["*not measured: 4 workers of pytest-xdist *run it with `-n 0`. Its results were checked."]
+    )
     ran(pytester, test, "--benchmark-disable").assert_outcomes(passed=1, failed=1)
 
 
@@ -280,7 +288,81 @@ def test_else():
     )
     done = pytester.runpytest_inprocess(*QUICK, "-n", "2", "-rs")
     done.assert_outcomes(passed=1, skipped=1)
-    done.stdout.fnmatch_lines(["*2 tests at once share this machine's * cores*run it with -n 0."])
+    done.stdout.fnmatch_lines(
+        ["*not measured: 2 workers of pytest-xdist *run it with `-n 0`. Its results were checked."]
+    )
+
+
+NOT_SLOWER = """
+from bench import assert_not_slower
+
+def old(x):
+    return x.sum()
+
+def new(x):
+    return 28.0 + 0 * x[0, 0]
+
+def test_sum():
+    assert_not_slower(new, BATCH, than=old)
+"""
+
+
+@pytest.mark.parametrize(
+    ("verdict", "log", "outcomes", "said"),
+    [
+        ("same", 0.0, {"passed": 1}, ""),
+        ("slower", 0.2, {"failed": 1}, "AssertionError: new is slower than old by more than 5%: a call takes 1.22"),
+        ("inconclusive", 0.05, {"skipped": 1}, "Whether new is slower than old by more than 5% isn't clear: a call"),
+    ],
+)
+def test_a_function_that_must_not_be_slower_passes_fails_or_is_skipped_by_the_verdict(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    verdict: Verdict,
+    log: float,
+    outcomes: dict[str, int],
+    said: str,
+) -> None:
+    monkeypatch.setattr(asserts.Pairing, "run", lambda _: compared(verdict, log))
+    done = ran(pytester, NOT_SLOWER, "-rs")
+    done.assert_outcomes(**outcomes)
+    assert said in done.stdout.str()
+
+
+def compared(verdict: Verdict, log: float) -> Compared:
+    """What became of five restarts, in each of which the new function took e to that `log` times as long, about."""
+    start = Start(trace_s=0.1, lower_s=0.1, compile_s=0.1, compile_cached=False, first_call_s=0.1)
+    cost = Cost(0.0, 0.0, 0, 0, 0, 0, ())
+    return Compared(
+        names=("old", "new"),
+        verdict=verdict,
+        rule=Rule(threshold=0.05, only_slower=True),
+        trial=Trial(logs=(log, log + 0.001, log - 0.001, log, log)),
+        kind="latency",
+        call_s=None,
+        starts=(start, start),
+        costs=(cost, cost),
+        devices=1,
+        seconds=1.0,
+        recompiled=True,
+    )
+
+
+def test_a_function_that_computes_something_else_fails_before_it_is_timed(pytester: pytest.Pytester) -> None:
+    done = ran(pytester, NOT_SLOWER.replace("28.0 +", "29.0 +"))
+    done.assert_outcomes(failed=1)
+    said = "old and new can't be compared: their results differ: output is 29.0, and 28.0 was expected"
+    assert f"AssertionError: {said}" in done.stdout.str()
+
+
+def test_beside_other_tests_whether_a_function_is_slower_is_not_measured(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "4")
+    done = ran(pytester, NOT_SLOWER, "-rs")
+    done.assert_outcomes(skipped=1)
+    done.stdout.fnmatch_lines(["*not measured: 4 workers of pytest-xdist *run it with `-n 0`."])
 
 
 def test_the_plugin_loads_nothing_but_pytest(pytester: pytest.Pytester) -> None:
