@@ -311,8 +311,8 @@ def test_sum():
     ("verdict", "log", "outcomes", "said"),
     [
         ("same", 0.0, {"passed": 1}, ""),
-        ("slower", 0.2, {"failed": 1}, "AssertionError: new is slower than old by more than 5%: a call takes 1.22"),
-        ("inconclusive", 0.05, {"skipped": 1}, "Whether new is slower than old by more than 5% isn't clear: a call"),
+        ("slower", 0.2, {"failed": 1}, "AssertionError: new is slower than old by more than 5"),
+        ("inconclusive", 0.05, {"skipped": 1}, "Whether new is slower than old by more than 5"),
     ],
 )
 def test_a_function_that_must_not_be_slower_passes_fails_or_is_skipped_by_the_verdict(
