@@ -61,7 +61,7 @@ def workload(
 
         return jax.vmap(one)(inputs(batch), keys), aux
 
-    aux = jax.eval_shape(init, jax.eval_shape(lambda: jax.random.PRNGKey(0)))[1]
+    aux = jax.eval_shape(lambda: init(jax.random.PRNGKey(0)))[1]
     undivided = _undivided(sorted(aux), told, bool(rngs)) if aux else ""
     model = Model(init=init, apply=apply, random=bool(rngs), undivided=undivided)
     return supervised.workload(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from bench.adapters.elementwise import mixing
 from toynet.errors import UsageError
 from toynet.exchange import added
 from toynet.keys import example_keys
@@ -82,18 +84,17 @@ def workload(
     computed here, shapes alone are: JAX isn't started. Raises UsageError for a loss of another shape.
     """
     training = _Training(model, loss, optimizer, examples, _size(examples))
-    params, aux = jax.eval_shape(model.init, training.described_key)
+    params, aux = training.described
     stateful = bool(jax.tree.leaves(aux))
-    each = training.loss_of_each(params, aux, batch_size)
-    refused = _refused(model, stateful)
-    training = _Training(model, loss, optimizer, examples, training.size, masked=each and not stateful)
+    training = dataclasses.replace(training, masked=training.loss_is_of_each(batch_size) and not stateful)
+    refused = _refused(model, stateful, mixing(optimizer, params))
     return Workload(
         name=name,
         init=training.init,
         batch=training.draw,
         step=training.step,
         gradients=lambda state, batch, axis_name=None: training.mean_gradients(state, batch, axis_name)[0],
-        parts=None if any(MODES[mode].shards_state for mode in refused) else training.parts,
+        parts=None if any(MODES[mode].shards_state for mode in refused) else training.parts(aux),
         batch_size=batch_size,
         epoch_steps=epoch_steps,
         masked=training.masked,
@@ -111,8 +112,9 @@ class _Training:
     masked: bool = False
 
     @property
-    def described_key(self) -> Any:
-        return jax.eval_shape(lambda: jax.random.PRNGKey(0))
+    def described(self) -> tuple[Params, Any]:
+        """Shapes and dtypes of parameters and of auxiliary state."""
+        return jax.eval_shape(lambda: self.model.init(jax.random.PRNGKey(0)))
 
     def init(self, key: jax.Array) -> State:
         of_params, of_steps = jax.random.split(key)
@@ -166,32 +168,30 @@ class _Training:
         grads, metrics, aux = self.mean_gradients(state, batch, axis_name)
         return self.update(state, grads)._replace(aux=aux), metrics
 
-    @property
-    def parts(self) -> Parts:
-        """The step taken apart, of a model without auxiliary state."""
-        aux = jax.eval_shape(self.model.init, self.described_key)[1]  # a tree without leaves
+    def parts(self, aux: Any) -> Parts:
+        """The step taken apart, of a model whose auxiliary state is a tree without leaves."""
 
         def sums(params: Params, batch: Batch) -> tuple[Params, Sums]:
             return self.sums(params, aux, batch)[:2]
 
         return Parts(params=lambda state: state.params, sums=sums, means=_means, update=self.update, keyed=self.keyed)
 
-    def loss_of_each(self, params: Params, aux: Any, n: int) -> bool:
+    def loss_is_of_each(self, n: int) -> bool:
         """Whether the loss of n examples is one of each, not the mean of them; raises UsageError if it's neither."""
 
-        def losses(key: jax.Array, params: Params, aux: Any) -> Any:
-            keys = example_keys(key, n) if self.model.random else None
-            examples = self.draw(key, n).examples
+        def found(params: Params, aux: Any) -> dict[str, jax.Array]:
+            key = jax.random.PRNGKey(0)
+            examples, keys = self.draw(key, n).examples, example_keys(key, n) if self.model.random else None
             return _losses(self.loss(self.model.apply(params, aux, examples, keys, None)[0], examples))
 
-        found = jax.eval_shape(losses, self.described_key, params, aux)
-        for what, shape in ((what, leaf.shape) for what, leaf in found.items()):
+        shapes = {what: leaf.shape for what, leaf in jax.eval_shape(found, *self.described).items()}
+        for what, shape in shapes.items():
             if shape not in ((n,), ()):
                 raise UsageError(
                     f"the {what} of {n} examples must be an array ({n},) of one for each, or a scalar, their mean; "
-                    f"got {shape}."
+                    f"got an array {shape}."
                 )
-        return all(leaf.shape == (n,) for leaf in found.values())
+        return all(shape == (n,) for shape in shapes.values())
 
 
 def _size(examples: Any) -> int:
@@ -255,8 +255,14 @@ def _varies(leaf: jax.Array, axis_name: str) -> bool:
     return axis_name in described.manual_axis_type.varying
 
 
-def _refused(model: Model, stateful: bool) -> Mapping[str, str]:
+def _refused(model: Model, stateful: bool, mixing: str) -> Mapping[str, str]:
+    """The modes that the training can't be run in; `mixing` is what its optimizer does to whole leaves, if anything."""
     if model.undivided:
         return {mode.name: model.undivided for mode in MODES.values() if mode.shards_batch}
-    why = "it has auxiliary state besides its parameters, which a step on parts of them doesn't carry"
-    return {mode.name: why for mode in MODES.values() if mode.shards_state and stateful}
+    if stateful:
+        why = "it has auxiliary state besides its parameters, which a step on parts of them doesn't carry"
+    elif mixing:
+        why = f"its optimizer takes whole leaves together ({mixing}), and a device would give it its part of them"
+    else:
+        return {}
+    return {mode.name: why for mode in MODES.values() if mode.shards_state}
