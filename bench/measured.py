@@ -138,3 +138,24 @@ class Compiled:
     cost: Cost
     first_loss: float | None
     """Loss of the first step (of the first member), the same after every restart; None: not finite."""
+
+
+Severity = Literal["error", "warning", "note"]
+"""error: it can't be measured rightly; warning: it is slower, or computes something else, than it could or seems to."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the lint found in a workload."""
+
+    kind: str
+    message: str
+    """What was found, with the leaf's path and both values: a sentence without its full stop."""
+    fix: str
+    """What to do about it, likewise; empty where nothing need be done."""
+    severity: Severity = "warning"
+
+    @property
+    def said(self) -> str:
+        """Both, as whole sentences."""
+        return " ".join(f"{part}." for part in (self.message, self.fix) if part)
