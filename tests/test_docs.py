@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 import shutil
 import signal
@@ -79,11 +80,18 @@ NOT_RUN = {
 # Python that stands for itself: lines of other libraries' programs, which this environment doesn't have.
 FRAGMENTS = {"exports.md": "pandas, pyarrow and polars"}
 
+NAMED = re.compile(r"# (\w+\.py)\n")
 EXAMPLES = {
-    (page.name, block.partition("\n")[0].removeprefix("# ")): block
+    (page.name, named[1]): block
     for page in PAGES
     for block in blocks(page, "python")
-    if page.name not in FRAGMENTS
+    if page.name not in FRAGMENTS and (named := NAMED.match(block))
+}
+# What names no file is run as cells of a notebook are, in one go.
+CELLS = {
+    page.name: cells
+    for page in PAGES
+    if (cells := [block for block in blocks(page, "python") if not NAMED.match(block)]) and page.name not in FRAGMENTS
 }
 WORKLOADS = [name for page, name in EXAMPLES if page == "own-workload.md"]
 
@@ -188,11 +196,18 @@ def test_every_command_on_a_page_is_understood(page: Path) -> None:
             understood(command)
 
 
-def test_every_example_is_named_on_its_page() -> None:
-    assert EXAMPLES
+def test_every_example_has_a_file_of_its_own_that_its_page_names() -> None:
+    names = [name for _, name in EXAMPLES]
+    assert len(set(names)) == len(names) > 0
     for page, name in EXAMPLES:
-        assert name.endswith(".py"), f"the first line of an example on {page} names its file"
-        assert len([one for _, one in EXAMPLES if one == name]) == 1
+        assert f"`{name}`" in (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", CELLS)
+def test_the_cells_of_a_page_run(page: str, inside: Path) -> None:
+    names: dict[str, object] = {}
+    for cell in CELLS[page]:
+        exec(compile(cell, page, "exec"), names)
 
 
 @pytest.mark.usefixtures("compiled_once")
