@@ -79,6 +79,13 @@ def test_reading_a_report_tells_of_each_verdict_and_bound() -> None:
     assert all(bound in page for bound in WHAT_TO_TRY)
 
 
+def test_the_page_of_workloads_tells_of_each_kind_of_finding() -> None:
+    sources = "".join(text(file) for file in (ROOT / "bench" / "lint").glob("*.py"))
+    kinds = set(re.findall(r'Finding\(\s*"(.+?)"', sources))
+    page = text(ROOT / "docs" / "own-workload.md").partition("## What is looked at before")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| \*\*(.+?)\*\* \|", page, re.MULTILINE)) == kinds
+
+
 def test_excerpts_of_reports_are_those_of_committed_ones() -> None:
     """Rows of tables below a heading line of a report's, and lines of texts that begin as a report's do."""
     committed = "\n".join(text(file) for file in sorted((ROOT / "results").glob("*.md")))
