@@ -14,7 +14,7 @@ from bench.calls import Calls
 from bench.equality import coarse, unequal
 from bench.signature import changed
 
-FIX = "give the state back with the shapes, the dtypes and the weak types that it came with"
+FIX = "A state must come back with the shapes, dtypes, weak types and placement that it was handed over with."
 
 
 def wrong(calls: Calls, args: Sequence[Any], *, equals: Any = None, tolerance: float | None = None) -> str:
@@ -24,9 +24,9 @@ def wrong(calls: Calls, args: Sequence[Any], *, equals: Any = None, tolerance: f
     may run on the host, or a tree. `tolerance` as in `unequal`; None allows for products of a coarse dtype, too.
     """
     if calls.found:
-        return f"is compiled more than once. {' '.join(calls.found)} Expected: one program for all calls; {FIX}."
+        return f"is compiled more than once. {' '.join(calls.found)} {FIX}"
     if unlike := _unlike_state(calls, args):
-        return f"gives its state back otherwise than it came, so that a loop of it compiles again: {unlike}; {FIX}."
+        return f"gives its state back otherwise than it came, so that a loop of it compiles again: {unlike}. {FIX}"
     if equals is None:
         return ""
     expected = equals(*calls.copies()) if callable(equals) else equals

@@ -152,7 +152,7 @@ def test_step(step_benchmark):
 """,
     )
     done.assert_outcomes(failed=1)
-    said = f"<lambda> gives its state back otherwise than it came, so that a loop of it compiles again: {said}; give"
+    said = f"<lambda> gives its state back otherwise than it came, so that a loop of it compiles again: {said}."
     assert said in done.stdout.str()
 
 
