@@ -16,6 +16,7 @@ READING = ROOT / "docs" / "reading-a-report.md"
 # Programs of others, and what stands for theirs, as far as code begins with it.
 OTHERS = (
     "--adapter",
+    "--benchmark",
     "--csv",
     "--group-by",
     "--histogram",
