@@ -23,7 +23,7 @@ import msgspec
 from bench import wire
 from bench.cases import Case, Own
 from bench.environment import Backend
-from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts
+from bench.measured import KINDS, Block, Certificate, Compiled, Finding, Kind, Parts
 from toynet.errors import UsageError
 
 # A GPU's memory is shared by the workers that are alive at once, so none may take all of it at start.
@@ -214,6 +214,11 @@ class LiveWorker:
         """What a workload says of itself; raises UsageError if the name leads to none."""
         self.ask({"ask": "lookup", "workload": workload})
         return msgspec.convert(self.answer(), Own)
+
+    def lint(self, workload: str, examples: int | None = None) -> tuple[Finding, ...]:
+        """What is found in a workload with batches of so many examples (None: its own size)."""
+        self.ask({"ask": "lint", "workload": workload, "examples": examples})
+        return msgspec.convert(self.answer(), tuple[Finding, ...])
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
         """Lets the worker import, pin itself and initialise the case."""

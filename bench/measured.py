@@ -141,7 +141,7 @@ class Compiled:
 
 
 Severity = Literal["error", "warning", "note"]
-"""error: it can't be measured rightly; warning: it is slower, or computes something else, than it could or seems to."""
+"""error: it can't be measured rightly; warning: it may be slower than it need be, or compute what isn't meant."""
 
 
 @dataclass(frozen=True)
@@ -157,5 +157,5 @@ class Finding:
 
     @property
     def said(self) -> str:
-        """Both, as whole sentences."""
-        return " ".join(f"{part}." for part in (self.message, self.fix) if part)
+        """Both, without a full stop."""
+        return "; ".join(filter(None, [self.message, self.fix]))

@@ -101,7 +101,7 @@ def test_nothing_is_found_in_a_preset(name: str) -> None:
 
 def test_a_mode_that_it_refuses_is_told_with_its_reason_and_needs_no_fix() -> None:
     found = traced(workload(refused={"data_parallel": "it sorts", "ensemble_data": "it sorts", "fsdp": "it must"}))
-    assert the(found, "mode", "note") == "it isn't measured in data_parallel and ensemble_data: it sorts."
+    assert the(found, "mode", "note") == "it isn't measured in data_parallel and ensemble_data: it sorts"
 
 
 # What changes from step to step.
@@ -112,7 +112,7 @@ def test_a_leaf_that_is_weakly_typed_before_the_first_step_only_is_a_retrace() -
         state, metrics = step(state, batch, axis_name)
         return state | {"count": (state["count"] + 1).astype(jnp.int32)}, metrics
 
-    said = the(traced(workload(init=lambda key: init(key) | {"count": 0}, step=counting)), "retrace")
+    said = the(traced(workload(init=lambda key: init(key) | {"count": 0}, step=counting)), "retrace", "error")
     assert "state['count'] goes into the first step as weakly typed int32[] and comes out as int32[]" in said
     assert "jnp.zeros((), jnp.int32)" in said
 
@@ -170,7 +170,7 @@ def test_leaves_that_change_alike_are_one_finding_that_names_the_first_of_them()
         return state | {name: jnp.asarray(leaf, jnp.int32) + 1 for name, leaf in state.items() if name != "w"}, metrics
 
     found = traced(workload(init=lambda key: init(key) | dict.fromkeys("abcdef", 0), step=strong))
-    assert "state['a'] goes" in the(found, "retrace")
+    assert "state['a'] goes" in the(found, "retrace", "error")
     assert "(so do state['b'], state['c'], state['d'] and 2 more)" in found[0].said
 
 
@@ -332,7 +332,7 @@ def test_a_loss_that_is_no_number_in_the_first_step_is_told_with_what_it_spoils(
 
     (found, *_) = checks.findings(workload(step=failing))
     said = the([found], "not finite", "error")
-    assert re.match(r"the loss of the very first step is -?(nan|inf), and state\['w'\] is no better after it\.", said)
+    assert re.match(r"the loss of the very first step is -?(nan|inf), and state\['w'\] is no better after it;", said)
 
 
 # A second time.

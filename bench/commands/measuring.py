@@ -112,6 +112,8 @@ class Run(Cases):
     """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
     time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
+    no_lint: Switch = False
+    """Don't look workloads of your own over before they are measured, as 'lint' does."""
     parts: Switch = False
     """Measure where the time of a step goes, too, as --scaling does."""
     trace: Annotated[Folder, own("none")] = None
@@ -140,6 +142,7 @@ class Run(Cases):
             ),
             out=self.out,
             limit_s=self.time_limit,
+            lint=not self.no_lint,
             traces=self.trace,
             command=("python", "-m", "bench", *sys.argv[1:]),
         )

@@ -8,17 +8,17 @@ from itertools import pairwise
 from bench.lint import leaves
 from bench.lint.leaves import Change, What
 from bench.lint.subject import STEPS, Subject
-from bench.measured import Finding, Severity
+from bench.measured import Finding
 
 # Metrics smaller than this are nobody's concern, whatever they are as large as.
 SMALL_BYTES = 1024
 
 _FIXES: dict[What, str] = {
-    "tree": "Let a step give back a state of the tree that it is given, and keep what changes in arrays, not in static "
+    "tree": "let a step give back a state of the tree that it is given, and keep what changes in arrays, not in static "
     "fields or as a number of Python",
-    "shape": "Let a step give back every leaf in the shape that it is given, or start from that shape in init",
-    "dtype": "Start from that dtype in init, or convert to the leaf's own with `.astype` in the step",
-    "weak type": "Say the dtype in init, as `jnp.zeros((), jnp.int32)` does in place of 0",
+    "shape": "let a step give back every leaf in the shape that it is given, or start from that shape in init",
+    "dtype": "start from that dtype in init, or convert to the leaf's own with `.astype` in the step",
+    "weak type": "say the dtype in init, as `jnp.zeros((), jnp.int32)` does in place of 0",
 }
 
 
@@ -34,11 +34,10 @@ def retraces(subject: Subject) -> Iterator[Finding]:
 def _retrace(what: What, changes: Sequence[Change]) -> Finding:
     first, *others = changes
     too = f" (so do {leaves.listed(change.path for change in others)})" if others else ""
-    severity: Severity = "warning" if what == "weak type" else "error"  # which a loop of steps takes as it is
-    donated = "" if what == "weak type" else ", and its buffer can't be used again for it"
+    donated = ", and its buffer can't be used again for it" * (what != "weak type")
     subject = "a static value of the state" if what == "tree" and first.path == "state" else first.path
     said = f"{subject} goes into the first step as {first.was} and comes out as {first.now}{too}"
-    return Finding("retrace", f"{said}: the next step is traced and compiled anew{donated}", _FIXES[what], severity)
+    return Finding("retrace", f"{said}: the next step is traced and compiled anew{donated}", _FIXES[what], "error")
 
 
 def growth(subject: Subject) -> Iterator[Finding]:
@@ -49,7 +48,7 @@ def growth(subject: Subject) -> Iterator[Finding]:
             "growth",
             f"{change.path} grows from step to step, from {' to '.join(shapes)}: every step is compiled anew, and "
             "takes longer than the one before",
-            "Give it the size that it may have at most in init, and write into it at an index that is part of the "
+            "give it the size that it may have at most in init, and write into it at an index that is part of the "
             "state: `history.at[i].set(x)`",
             "error",
         )
@@ -76,7 +75,7 @@ def large_metrics(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "metrics",
             f"{path} is {leaves.described(leaf)}, which {as_large}: each step of many in one program keeps its own",
-            "Reduce it within the step to what is looked at afterwards, such as its mean",
+            "reduce it within the step to what is looked at afterwards, such as its mean",
         )
 
 
@@ -87,5 +86,5 @@ def traces(subject: Subject) -> Iterator[Finding]:
             "retrace",
             f"the first {STEPS} steps were traced {subject.ran.traces} times, though shapes and dtypes of the state "
             "stayed as they are",
-            "Look for what changes by running it with JAX_EXPLAIN_CACHE_MISSES=1",
+            "look for what changes by running it with JAX_EXPLAIN_CACHE_MISSES=1",
         )

@@ -31,7 +31,7 @@ def callbacks(subject: Subject) -> Iterator[Finding]:
             "callback",
             f"the step calls the host by {_CALLBACKS[name]}{at}: each step waits for Python, and its time is Python's, "
             "too",
-            "Leave it out of what is measured" + ", or write it in jax.numpy" * (name == "pure_callback"),
+            "leave it out of what is measured" + ", or write it in jax.numpy" * (name == "pure_callback"),
         )
 
 
@@ -54,7 +54,7 @@ def _moved(name: str, what: str, target: Any) -> Finding:
     return Finding(
         "transfer",
         f"{name} {what}, while it runs on {jax.devices()[0]}",
-        "Leave it to the harness where arrays lie: take `jax.device_put` out, and make arrays in init or batch",
+        "leave it to the harness where arrays lie: take `jax.device_put` out, and make arrays in init or batch",
         severity,
     )
 
@@ -67,7 +67,7 @@ def large_constants(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "constant",
             f"the step closes over an array of {what}, which is compiled into each of its programs",
-            "Let init put it into the state, or batch into the batch",
+            "let init put it into the state, or batch into the batch",
         )
 
 
@@ -88,5 +88,5 @@ def not_donated(subject: Subject) -> Iterator[Finding]:
             "donation",
             f"the step is jitted without donating {leaves.listed(kept)}: the harness donates them, a loop of your own "
             f"holds them twice ({sum(kept.values()) / 1e6:.3g} MB more)",
-            "Jit it with `jax.jit(step, donate_argnums=0)`",
+            "jit it with `jax.jit(step, donate_argnums=0)`",
         )

@@ -42,14 +42,14 @@ def _wide(subject: Subject) -> Iterator[Finding]:
             f"{leaves.listed(named)} {'is' if len(named) == 1 else 'are'} float64, and "
             f"{leaves.listed(path for path in floats if path not in wide) if floats else 'nothing else'} "
             "less: what they meet is computed in float64",
-            "Say `dtype=jnp.float32` where it is made",
+            "say `dtype=jnp.float32` where it is made",
         )
     made = dict.fromkeys(_brings(eqn, at) for eqn, at in equations(subject.first["step"].jaxpr))
     if places := [place for place in made if place]:
         yield Finding(
             "float64",
             f"the step makes {leaves.listed(places)}, though its state isn't float64",
-            "Look for a NumPy float64 or a `jnp.float64` there, and say `jnp.float32`",
+            "look for a NumPy float64 or a `jnp.float64` there, and say `jnp.float32`",
         )
 
 
@@ -89,7 +89,7 @@ def _is_cut(what: str, dtype: str) -> Finding:
     return Finding(
         "float64",
         f"{what}, of which JAX makes {narrow}, for x64 isn't enabled",
-        f"Say {narrow} where it is made, or compute in {dtype} with JAX_ENABLE_X64=1 in the environment",
+        f"say {narrow} where it is made, or compute in {dtype} with JAX_ENABLE_X64=1 in the environment",
     )
 
 
@@ -107,7 +107,7 @@ def not_finite(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         "not finite",
         f"the loss of the very first step is {value:g}{after}",
-        "Run a step with JAX_DEBUG_NANS=1, which stops at the operation that makes it",
+        "run a step with JAX_DEBUG_NANS=1, which stops at the operation that makes it",
         "error",
     )
 

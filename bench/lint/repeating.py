@@ -14,7 +14,7 @@ from bench.measured import Finding
 # Of functions that stand in a jaxpr.
 _ADDRESS = re.compile(r" at 0x[0-9a-fX]+")
 _DRAWN = (
-    "Draw it with jax.random from a key that is an argument or in the state: what np.random, the time or the order of "
+    "draw it with jax.random from a key that is an argument or in the state: what np.random, the time or the order of "
     "a set give is read once, while it is traced"
 )
 
@@ -65,7 +65,7 @@ def other_runs(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 "not the same twice",
                 f"{what} gives other bits for {leaves.listed(paths)} when it is run again, with the same key and state",
-                "Look for a callback that keeps something of its own; on a GPU for sums in no fixed order, which "
+                "look for a callback that keeps something of its own; on a GPU for sums in no fixed order, which "
                 "XLA_FLAGS=--xla_gpu_deterministic_ops=true gives one",
             )
 
@@ -78,7 +78,7 @@ def batches(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "batches",
             f"{one.path} is {one.was} in the first batch and {one.now} in the second: the step is compiled anew for it",
-            "Give every batch the shape that n says, and pad a short one; what an iterator holds isn't there a second "
+            "give every batch the shape that n says, and pad a short one; what an iterator holds isn't there a second "
             "time",
             "error",
         )
@@ -88,6 +88,6 @@ def batches(subject: Subject) -> Iterator[Finding]:
                 "batches",
                 f"{path} is {leaves.described(leaf)} in a batch of {subject.examples} examples, and its first axis was "
                 f"expected to have {subject.examples} entries",
-                "Let batch(key, n) give n examples along the first axis of every leaf",
+                "let batch(key, n) give n examples along the first axis of every leaf",
                 "error",
             )

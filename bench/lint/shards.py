@@ -19,7 +19,7 @@ from toynet.mesh import DATA
 P = PartitionSpec
 SHARDS = 2
 _BY_EXAMPLE = (
-    "Draw with `toynet.keys.example_keys(key, n, axis_name)`, which has a key for each example by its index in the "
+    "draw with `toynet.keys.example_keys(key, n, axis_name)`, which has a key for each example by its index in the "
     "global batch"
 )
 
@@ -44,7 +44,7 @@ def shared_keys(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "mode",
             f"in mode data_parallel the step can't be traced: {type(error).__name__}: {message}",
-            'Take it out of --modes, or name it in the Workload\'s `refused={"data_parallel": why}`',
+            'take it out of --modes, or name it in the Workload\'s `refused={"data_parallel": why}`',
         )
         return
     flow = Flow(DATA, local)
