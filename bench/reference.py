@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -55,8 +56,11 @@ class Reference:
         if self._program.gradients is None:
             with jax.disable_jit():
                 return self._program.members(self._program.step(*placed)[0])
-        unoptimised = jax.jit(self._program.workload.step, compiler_options={"xla_backend_optimization_level": 0})
-        return self._program.members(unoptimised(*placed)[0])
+        return self._program.members(self._unoptimised(*placed)[0])
+
+    @functools.cached_property
+    def _unoptimised(self) -> Callable[[Any, Any], Any]:
+        return jax.jit(self._program.workload.step, compiler_options={"xla_backend_optimization_level": 0})
 
     def curve(self, state: Any, batches: Sequence[Any]) -> np.ndarray:
         """The loss of each step over `batches`, taken one by one from a state; shape (steps,)."""
