@@ -59,7 +59,7 @@ def of_flax(state: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any]]:
 
 @eqx.filter_jit
 def of_equinox(state: tuple[Any, Any], batch: Any) -> tuple[Any, Any]:
-    (model, key), (next_key, used) = state, jax.random.split(state[1])
+    model, (next_key, used) = state[0], jax.random.split(state[1])
 
     def loss(model: Any) -> Any:
         keys = jax.random.split(used, len(batch["inputs"]))
