@@ -79,7 +79,7 @@ class Calls:
         self._masters = tuple(args)
         self._clock, self._wait = clock, wait
         self._function = _jitted(function, self._masters, anew=anew)
-        current = self._copies()
+        current = self.copies()
         before = signature(current)
         traced, program, seconds, cached = timing.compiled(self._function, current, clock)
         outputs, first_s = timing.timed(lambda: self._function(*current), clock, wait)
@@ -106,13 +106,27 @@ class Calls:
 
     def renew(self) -> None:
         """Goes on from fresh copies of the arguments, by the same program."""
-        self._current = self._copies()
+        self._current = self.copies()
 
     def call(self) -> Any:
         """What one call gives, all of it ready; its state is carried on."""
-        outputs = self._wait(self._function(*self._ready()))
+        return self.of(*self.ready())
+
+    def ready(self) -> tuple[Any, ...]:
+        """The arguments of the next call; those that it uses up are copies."""
+        spent = self._spent
+        fresh = {i: self._wait(jax.tree.map(_copy, self._masters[i])) for i in spent}
+        return tuple(fresh.get(i, arg) for i, arg in enumerate(self._current))
+
+    def of(self, *args: Any) -> Any:
+        """What the call of those arguments gives, as `call` does, for a clock that must not time what `ready` does."""
+        outputs = self._wait(self._function(*args))
         self._after(outputs)
         return outputs
+
+    def copies(self) -> tuple[Any, ...]:
+        """The arguments of the first call, to be used up."""
+        return self._wait(tuple(jax.tree.map(_copy, arg) for arg in self._masters))
 
     def block(self, kind: Kind, calls: int) -> Block:
         """Calls back to back: each waited for, or as a chain of them, bounded in flight, waited for at the end.
@@ -153,7 +167,7 @@ class Calls:
         """Each call waited for, with copies of what it deletes, that are made before its time begins."""
         seconds: list[float] = []
         for _ in range(calls):
-            args = self._ready()
+            args = self.ready()
             outputs, taken = timing.timed(lambda args=args: self._function(*args), self._clock, self._wait)
             self._after(outputs)
             seconds.append(taken)
@@ -192,22 +206,13 @@ class Calls:
         """Arguments that each call deletes, and that nothing comes out for."""
         return tuple(i for i in self.donated if i or not self.carried)
 
-    def _copies(self) -> tuple[Any, ...]:
-        return self._wait(tuple(jax.tree.map(_copy, arg) for arg in self._masters))
-
-    def _ready(self) -> tuple[Any, ...]:
-        """The arguments of the next call."""
-        spent = self._spent
-        fresh = {i: self._wait(jax.tree.map(_copy, self._masters[i])) for i in spent}
-        return tuple(fresh.get(i, arg) for i, arg in enumerate(self._current))
-
     def _after(self, outputs: Any) -> None:
         if self.carried:
             self._current = (outputs if self._only else outputs[0], *self._current[1:])
 
     def _settle(self, before: dict[str, str]) -> None:
         for number in range(2, SETTLED_AFTER + 2):
-            now = signature(self._ready()) if self.carried else before
+            now = signature(self.ready()) if self.carried else before
             with compilations() as compiled:
                 self.call()
             if not compiled:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from bench.measured import Certificate, Check, Collective
-from bench.reference import Reference, unstacked
+from bench.reference import Reference, named, unstacked
 from toynet import modes
 from toynet.program import Program
 from toynet.workload import Workload, loss
@@ -95,7 +95,7 @@ def certify(
     products = products or dtype
     tolerances = STEP_TOLERANCE[dtype], *(of[products] for of in (GRADIENT_TOLERANCE, STEP_TOLERANCE, CURVE_TOLERANCE))
     begun, raw, steps, curves = (Comparison(program.mode.ensemble, members, allowed) for allowed in tolerances)
-    checks = [begun.check("initial state", initial, [reference.initial(seed + i) for i in members])]
+    checks = [begun.check("initial state", named(initial), [reference.initial(seed + i) for i in members])]
 
     first, *others = unstacked(batches)
     last = others[-1] if others else first
@@ -174,14 +174,22 @@ class Comparison:
 def deviation(found: Any, expected: Any, floor: float = 0.0) -> float:
     """The largest difference of any leaf, relative to its largest expected entry; NaN if one isn't a number.
 
-    A leaf's entries count as no smaller than `floor` times the largest entry of all leaves.
+    A leaf's entries count as no smaller than `floor` times the largest entry of all leaves. Infinite ones that are
+    expected count as 0.
     """
-    mine, theirs = jax.tree.leaves(found), jax.tree.leaves(expected)
-    sizes = [_largest(leaf) for leaf in theirs]
+    pairs = [_comparable(*pair) for pair in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)]
+    sizes = [_largest(theirs) for _, theirs in pairs]
     least = floor * max(sizes, default=0.0)
-    differences = [_largest(a - b) for a, b in zip(mine, theirs, strict=True)]
+    differences = [_largest(mine - theirs) for mine, theirs in pairs]
     relative = [difference / (max(size, least) or 1.0) for difference, size in zip(differences, sizes, strict=True)]
     return float(np.max(relative, initial=0.0))
+
+
+def _comparable(*leaves: np.ndarray) -> list[np.ndarray]:
+    """Two leaves of any dtype in floating point: booleans can't be subtracted, and unsigned integers wrap around."""
+    mine, theirs = (leaf.astype(np.result_type(leaf.dtype, np.float32), copy=False) for leaf in leaves)
+    agree = np.isinf(theirs) & (mine == theirs)
+    return [np.where(agree, 0, leaf) for leaf in (mine, theirs)] if agree.any() else [mine, theirs]
 
 
 def _largest(leaf: np.ndarray) -> float:
@@ -189,7 +197,7 @@ def _largest(leaf: np.ndarray) -> float:
 
 
 def _unlike(found: Any, expected: Any) -> str:
-    if jax.tree.structure(found) != jax.tree.structure(expected):
+    if list(named(found)) != list(named(expected)):
         return f"{jax.tree.structure(found)} instead of {jax.tree.structure(expected)}"
     for mine, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         if (mine.shape, mine.dtype) != (theirs.shape, theirs.dtype):

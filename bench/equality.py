@@ -11,11 +11,24 @@ import numpy as np
 
 from bench import rounding
 from bench.certificate import GRADIENT_TOLERANCE
+from bench.flops import product_dtype
 
 # Differences that are named: the first few tell what is wrong, all leaves of a network tell no more.
 NAMED = 3
 # Of a dtype that has no tolerance of its own, as many roundings as bfloat16 may be off by.
 ROUNDINGS = 8
+
+# By how much of a leaf's largest entry results may be off where products are of a dtype coarser than float32.
+COARSE = {"bfloat16": GRADIENT_TOLERANCE["bfloat16"], "float16": 0.01}
+
+
+def coarse(*jaxprs: Any) -> float | None:
+    """How far off results may be for what products are rounded to, which doesn't show in the results' own dtypes.
+
+    None: not farther than these tell. A jaxpr that isn't known is None.
+    """
+    products = [product_dtype(jaxpr) for jaxpr in jaxprs if jaxpr is not None]
+    return max((COARSE[dtype] for dtype in products if dtype in COARSE), default=None)
 
 
 def unequal(found: Any, expected: Any, tolerance: float | None = None) -> str:
@@ -29,7 +42,7 @@ def unequal(found: Any, expected: Any, tolerance: float | None = None) -> str:
         missing = [f"{path} is missing" for path in theirs if path not in mine]
         return _named([*missing, *(f"{path} isn't expected" for path in mine if path not in theirs)])
     if jax.tree.structure(found) != jax.tree.structure(expected):
-        return f"it is {jax.tree.structure(found)}, and {jax.tree.structure(expected)} was expected"
+        return f"output is a {jax.tree.structure(found)}, and a {jax.tree.structure(expected)} was expected"
     differences = (_difference(path, leaf, theirs[path], tolerance) for path, leaf in mine.items())
     return _named([difference for difference in differences if difference])
 
@@ -62,7 +75,7 @@ def _difference(path: str, found: Any, expected: Any, tolerance: float | None) -
 
 
 def _on_host(leaf: Any) -> np.ndarray:
-    if jnp.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key):
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
-from bench import cost, parts, rounding, timing, tracing
+from bench import cases, cost, parts, rounding, timing, tracing
 from bench.cases import Case
 from bench.certificate import TraceCount, certify, checked_members
 from bench.measured import KINDS, PART_KINDS, REFERENCE, Block, Certificate, Compiled, Kind, Parts, Stages
@@ -63,7 +63,9 @@ class Holder:
         self._use_cache("shared")
         self._memo = memo
         self._plain = None if plain is workload else plain
-        self._host_batches = memo(f"{self._what()}/batches", lambda: epoch_of(workload, case.batch))
+        self._host_batches = memo(
+            f"{self._what()}/batches", lambda: epoch_of(workload, case.batch, jit=not cases.is_own(case.workload))
+        )
         self._batches = [self._program.place(batch) for batch in unstacked(self._host_batches)]
         self._stacked = self._program.place_stacked(self._host_batches)
         self._state = jax.block_until_ready(self._program.init(self._program.keys(SEED)))
@@ -202,9 +204,12 @@ class Holder:
             jax.config.update("jax_compilation_cache_dir", str(self._cache / name))
 
 
-def epoch_of(workload: Workload, batch: int) -> Any:
-    """An epoch of batches on the host, (steps, batch, ...), each drawn from a key of its own."""
-    draw = jax.jit(workload.batch, static_argnums=1)
+def epoch_of(workload: Workload, batch: int, *, jit: bool = True) -> Any:
+    """An epoch of batches on the host, (steps, batch, ...), each drawn from a key of its own.
+
+    A workload of the user's own may draw them by NumPy, which can't be traced, and so they are drawn without `jit`.
+    """
+    draw = jax.jit(workload.batch, static_argnums=1) if jit else workload.batch
     keys = jax.random.split(jax.random.PRNGKey(SEED), min(workload.epoch_steps, EPOCH_STEPS_AT_MOST))
     drawn = [jax.tree.map(np.array, draw(key, batch)) for key in keys]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)

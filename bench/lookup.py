@@ -11,7 +11,9 @@ from toynet.workload import Workload
 def workload(case: Case) -> Workload:
     """The workload of a case, computed as its path says here; raises UsageError for a name that leads to none."""
     if cases.is_own(case.workload):
-        return imported.workload(case.workload)
+        from bench import keydata  # it loads JAX
+
+        return keydata.raw(imported.workload(case.workload))
     from toynet import train  # Flax and optax load only where a preset is trained
 
     if case.path == "plain":

@@ -11,9 +11,7 @@ from functools import partial
 from typing import Any
 
 from bench.calls import Calls, Kind, Start, rough, uncollected
-from bench.certificate import GRADIENT_TOLERANCE
-from bench.equality import unequal
-from bench.flops import product_dtype
+from bench.equality import coarse, unequal
 from bench.measured import Block, Cost
 from bench.report import inline
 from bench.rounds import A, B, alternating
@@ -21,9 +19,6 @@ from bench.stats import Estimate, over_restarts
 from bench.timing import Clock
 from bench.verdict import LOOKS, Rule, Trial, Verdict, judged, log_ratio
 from toynet.errors import UsageError
-
-# By how much of a leaf's largest entry results may be off where products are of a dtype coarser than float32.
-COARSE = {"bfloat16": GRADIENT_TOLERANCE["bfloat16"], "float16": 0.01}
 
 Function = Callable[..., Any]
 Pair = tuple[Calls, Calls]
@@ -220,9 +215,8 @@ class Pairing:
 
     def _unlike(self, calls: Pair) -> str:
         tolerance = self._plan.tolerance
-        if tolerance is None:  # what products are rounded to doesn't show in the results' own dtypes
-            products = [product_dtype(call.jaxpr) for call in calls if call.jaxpr is not None]
-            tolerance = max((COARSE[dtype] for dtype in products if dtype in COARSE), default=None)
+        if tolerance is None:
+            tolerance = coarse(*(call.jaxpr for call in calls))
         return unequal(calls[B].first, calls[A].first, tolerance)
 
     def _restarts(self, calls: Pair, end: float, *, anew: bool) -> str:

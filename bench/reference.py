@@ -36,10 +36,10 @@ class Reference:
     def _placed(self, state: Any) -> Any:
         return jax.device_put(state, self._program.state_sharding)
 
-    def initial(self, seed: int) -> Any:
-        """The state before the first step, of a member with that seed; all cases of a run ask for the same."""
+    def initial(self, seed: int) -> dict[str, np.ndarray]:
+        """The state before the first step, `named`, of a member with that seed; all cases of a run ask for the same."""
         key = jax.random.PRNGKey(seed)
-        return self._memo(f"{self._name}/initial-{seed}", lambda: self._program.members(self._program.init(key)))
+        return self._memo(f"{self._name}/initial-{seed}", lambda: named(self._program.members(self._program.init(key))))
 
     def gradients(self, state: Any, batch: Any) -> Any:
         """Raw gradients at a state."""
@@ -65,6 +65,12 @@ class Reference:
             state, metrics = self._program.step(state, self._program.place(batch))
             losses.append(np.array(loss(metrics)))
         return np.stack(losses)
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """A tree's leaves by their paths. What else it holds, such as functions, may differ wherever it is made anew, and
+    can't be kept in a file."""
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
 def unstacked(batches: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from bench import environment, nvml
-from bench.cases import Case, Selection, taken
+from bench.cases import Case, Selection, is_own, taken
 from bench.choosing import chosen
 from bench.conductor import Conductor
 from bench.environment import Backend
@@ -82,7 +82,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         command=plan.command,
         schedule=plan.schedule,
-        host=environment.host(ROOT),
+        host=environment.host(tree(cases)),
         backend=backend,
         load_at_start=environment.load_average(),
         load_at_end=environment.load_average(),
@@ -105,6 +105,12 @@ def measure(plan: Plan, watch: Watch) -> Record:
     record = msgspec.structs.replace(_now(record, began), complete=True)
     keep(record, plan.out)
     return record
+
+
+def tree(cases: Sequence[Case]) -> Path:
+    """The folder whose commit a record names: that which the workers import what they train from."""
+    own = Path("toynet", "__init__.py").exists() or all(is_own(case.workload) for case in cases)
+    return Path() if own else ROOT
 
 
 def keep(record: msgspec.Struct, out: Path) -> None:
