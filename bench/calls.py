@@ -86,7 +86,7 @@ class Calls:
         self.start = Start(*seconds, cached, first_s)
         self.jaxpr = getattr(traced, "jaxpr", None)
         self.cost = cost.of(getattr(program, "compiled", program), self.jaxpr)
-        self.first = jax.tree.map(_copy, outputs) if keep else None
+        self.first: Any = jax.tree.map(_copy, outputs) if keep else None
         self.donated = tuple(i for i, arg in enumerate(current) if _is_deleted(arg))
         self.devices = max([1, *(len(leaf.sharding.device_set) for leaf in _arrays((current, outputs)))])
         self._only = _like(outputs, self._masters[:1])

@@ -106,18 +106,13 @@ def measured(
     anew = clock() - began <= COMPILING_SHARE * budget_s
     steps = _calibrated(calls)
     restarts: list[dict[Kind, list[Block]]] = []
-    restart_s = 0.0
-    while len(restarts) < RESTARTS:
-        if len(restarts) >= FEWEST_RESTARTS and clock() - began + restart_s > budget_s:
-            break
-        this_began = clock()
+    while len(restarts) < FEWEST_RESTARTS or (len(restarts) < RESTARTS and clock() < began + budget_s):
         if restarts and anew:
             calls = begin(function, args, carry=carry, clock=clock)
         else:
             calls.renew()
         restarts.append(_blocks(calls, steps, clock, until_s=began + budget_s * (len(restarts) + 1) / RESTARTS))
         found |= _findings(calls)
-        restart_s = clock() - this_began
     return Measured(
         name=inline.names([function], ["a function"])[0],
         start=start,
