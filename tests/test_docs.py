@@ -41,8 +41,6 @@ MEASURED = {
     "python -m bench run --workload two_functions.py --modes single,data_parallel --devices 1,2 --budget 20": (
         ["--modes", "data_parallel", "--devices", "2"]
     ),
-    "JAX_ENABLE_X64=1 python -m bench run --workloads tutorial --modes single,data_parallel --devices 1,2 "
-    "--dtype float64 --budget 12": ["--modes", "single", "--paths", "plain"],
 }
 # What isn't run, and why: its flags are understood all the same, and its cases listed.
 MINUTES = "it takes minutes; the README's tests run its like"
@@ -60,6 +58,8 @@ NOT_RUN = {
     "python -m bench run --workload own_step.py --devices 1,2 --budget 30": "the README's tests run own_step.py",
     "python -m bench ab rev=HEAD . --workload own_step.py --threshold 20%": "the README's tests run ab",
     "python -m bench doctor --noise --workloads tutorial": "it takes minutes; tests/test_doctor.py runs its like",
+    "JAX_ENABLE_X64=1 python -m bench run --workloads tutorial --modes single,data_parallel --devices 1,2 "
+    "--dtype float64 --budget 12": "tests/test_agreement.py computes in float64",
     "JAX_DEFAULT_MATMUL_PRECISION=highest python -m bench run --workloads tutorial --modes single --budget 12": (
         "on a CPU it is what is measured anyway"
     ),
