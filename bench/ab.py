@@ -21,7 +21,17 @@ from bench.environment import Backend
 from bench.live import PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
 from bench.measured import Kind
 from bench.room import Room
-from bench.run import ROOT, available, check_dtype, check_seconds, check_seed, check_writable, keep, room
+from bench.run import (
+    ROOT,
+    available,
+    check_dtype,
+    check_seconds,
+    check_seed,
+    check_tolerance,
+    check_writable,
+    keep,
+    room,
+)
 from bench.sides import Side, Tree, checked_out, launch
 from bench.verdict import LOOKS, Rule, judged
 from bench.workers import LIMIT_S
@@ -52,6 +62,8 @@ class Plan:
     noise: Path | None
     """Noise floors, as `doctor --noise` leaves them; where there are any, the threshold is held against them."""
     limit_s: float = LIMIT_S
+    tolerance: float | None = None
+    """Of what is compared with `single`, relative to a leaf's largest entry; None: as is usual in its dtypes."""
     allow_different: bool = False
     all_restarts: bool = False
     """Whether to go on when verdicts are clear; none is said then."""
@@ -66,6 +78,7 @@ class Plan:
         if not LOOKS[0] <= self.pace.restarts <= LOOKS[-1]:
             raise UsageError(f"restarts must be from {LOOKS[0]} to {LOOKS[-1]}, got {self.pace.restarts}.")
         check_seed(self.pace.seed)
+        check_tolerance(self.tolerance)
         check_seconds({"budget": self.pace.budget_s, "time limit": self.limit_s, "time for rounds": self.pace.rounds_s})
 
 
@@ -163,7 +176,8 @@ class _Sides:
         return a, b
 
     def _nursery(self, side: int) -> contextlib.AbstractContextManager[Callable[[], LiveWorker]]:
-        return nursery(self._plan.limit_s, self._shared[side], self._preload, self._launches[side])
+        plan = self._plan
+        return nursery(plan.limit_s, self._shared[side], self._preload, self._launches[side], plan.tolerance)
 
     def look(self) -> tuple[tuple[Backend, Backend], tuple[Looked, Looked]]:
         """Each side's backend, and what it has of each workload.

@@ -14,6 +14,7 @@ import numpy as np
 from bench.measured import Certificate, Check, Collective
 from bench.reference import Reference, unstacked
 from toynet import modes
+from toynet.errors import UsageError
 from toynet.program import Program
 from toynet.workload import Workload, loss
 
@@ -30,6 +31,7 @@ CHECKED_MEMBERS = 4
 # 3.9e-3 and a step by up to 1.3e-2 in results/baseline-h100.json. Of the tutorial's batch of 245 over 2 devices, means
 # of uneven means (1.1e-3), a forgotten mask (5.3e-3) and a factor of 1.005 (5.0e-3) can't be told from it.
 # What shows all of them is float32 with JAX_DEFAULT_MATMUL_PRECISION=highest.
+INITIAL_TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 GRADIENT_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.06, "tensorfloat32": 0.0075}
 STEP_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.3, "tensorfloat32": 0.04}
 # Where the terms of a whole leaf nearly cancel, as in an output bias, its roundings are still those of its
@@ -40,6 +42,10 @@ GRADIENT_FLOOR = {"float32": 0.01, "float64": 0.01, "bfloat16": 1.0, "tensorfloa
 # sign, so roundings grow over an epoch: enough to tell another curve, not to tell another rounding (up to
 # 0.004 in bfloat16, 8.1e-4 in TF32, which has the tolerance of float32, for that is what Adam needs).
 CURVE_TOLERANCE = {"float32": 1e-2, "float64": 1e-7, "bfloat16": 0.03, "tensorfloat32": 1e-2}
+
+
+# What is written behind a tolerance that is the user's own.
+ASKED = " (--tolerance)"
 
 
 class TraceCount:
@@ -79,6 +85,7 @@ def certify(
     seed: int,
     dtype: str,
     products: str | None = None,
+    tolerance: float | None = None,
     traces: TraceCount,
     found: Sequence[Collective],
 ) -> tuple[Certificate, Any]:
@@ -89,12 +96,19 @@ def certify(
     donated; the state after all checks is given back. `batches` has shape (steps, batch, ...) and isn't
     placed. With `fused` an epoch is run as one program; else, since steps are long, its first is the one
     that was run, and its last the one that is compared. `found` are the collectives of the compiled step.
-    `products` is what the layers' products are rounded to (None: the dtype of the state).
+    `products` is what the layers' products are rounded to (None: the dtype of the state), `tolerance` what is allowed
+    of the initial state, of gradients and of steps (None: what is usual in these dtypes).
+
+    Raises UsageError for dtypes of which that isn't known.
     """
     members = checked_members(program)
     products = products or dtype
-    tolerances = STEP_TOLERANCE[dtype], *(of[products] for of in (GRADIENT_TOLERANCE, STEP_TOLERANCE, CURVE_TOLERANCE))
-    begun, raw, steps, curves = (Comparison(program.mode.ensemble, members, allowed) for allowed in tolerances)
+    comparison = functools.partial(Comparison, program.mode.ensemble, members)
+    begun, raw, steps = (
+        comparison(usual if tolerance is None else tolerance, asked=tolerance is not None)
+        for usual in _usual(dtype, products, tolerance)
+    )
+    curves = comparison(CURVE_TOLERANCE.get(products, tolerance or 0.0))
     checks = [begun.check("initial state", initial, [reference.initial(seed + i) for i in members])]
 
     first, *others = unstacked(batches)
@@ -103,7 +117,7 @@ def certify(
     if program.gradients is not None:
         grads = program.members(program.gradients(state, program.place(last)), members)
         expected = [reference.gradients(s, last) for s in start]
-        checks.append(raw.check("raw gradients", grads, expected, GRADIENT_FLOOR[products]))
+        checks.append(raw.check("raw gradients", grads, expected, GRADIENT_FLOOR.get(products, 1.0)))
 
     if fused:
         state, metrics = program.epoch(state, program.place_stacked(batches), 1)
@@ -124,6 +138,19 @@ def certify(
     checks += [_placed(program, state), _shares(program, state, program.place(last))]
     curve = np.ravel(steps.each(np.stack(losses, axis=-1))[0])
     return Certificate(tuple(checks), members, tuple(curve.tolist()), products), state
+
+
+def _usual(dtype: str, products: str, asked: float | None) -> tuple[float, float, float]:
+    """What is allowed of the initial state, of gradients and of steps, unless a tolerance was asked for."""
+    for name in (dtype, products):
+        if name not in GRADIENT_TOLERANCE and asked is None:
+            raise UsageError(
+                f"it computes in {name}, of which it isn't known how far right results are from each other; say what "
+                "is allowed by --tolerance."
+            )
+    of = (INITIAL_TOLERANCE, dtype), (GRADIENT_TOLERANCE, products), (STEP_TOLERANCE, products)
+    begun, raw, steps = (table.get(name, 0.0) for table, name in of)
+    return begun, raw, steps
 
 
 def _steps(
@@ -151,6 +178,8 @@ class Comparison:
     ensemble: bool
     members: tuple[int, ...]
     tolerance: float
+    asked: bool = False
+    """Whether the tolerance is the user's own."""
 
     def each(self, tree: Any) -> list[Any]:
         """The checked members one by one, of a tree whose leaves lead with them if it is an ensemble's."""
@@ -168,7 +197,8 @@ class Comparison:
         worst = float(np.max(deviations))
         if not np.isfinite(worst):
             return Check(name, False, "not finite", "finite numbers")
-        return Check(name, worst <= self.tolerance, f"off by {worst:.1e}", f"{self.tolerance:.0e} of a leaf's largest")
+        allowed = f"{self.tolerance:g}{ASKED}" if self.asked else f"{self.tolerance:.0e}"
+        return Check(name, worst <= self.tolerance, f"off by {worst:.1e}", f"{allowed} of a leaf's largest")
 
 
 def deviation(found: Any, expected: Any, floor: float = 0.0) -> float:

@@ -81,6 +81,11 @@ def product_dtype(jaxpr: Any) -> str | None:
     return found.most_common(1)[0][0] if found else None
 
 
+def factor_dtypes(jaxpr: Any) -> set[str]:
+    """What products have as factors."""
+    return {str(factor.aval.dtype) for eqn in _all_of(jaxpr) if _products(eqn) for factor in eqn.invars}
+
+
 def _all_of(jaxpr: Any) -> Iterator[Any]:
     """Every equation of a jaxpr, those within others too."""
     for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
