@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from bench import environment, lookup, noise, nvml
-from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand
+from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, divided, expand, is_own
 from bench.comparison import Comparison, PairResult, SideResult, absorb
 from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
@@ -79,7 +80,20 @@ class Plan:
             raise UsageError(f"restarts must be from {LOOKS[0]} to {LOOKS[-1]}, got {self.pace.restarts}.")
         check_seed(self.pace.seed)
         check_tolerance(self.tolerance)
+        self._check_names()
         check_seconds({"budget": self.pace.budget_s, "time limit": self.limit_s, "time for rounds": self.pace.rounds_s})
+
+    def _check_names(self) -> None:
+        """Raises UsageError for a file that would be the same on two sides that have files of their own."""
+        if (self.a.path.absolute(), self.a.rev) == (self.b.path.absolute(), self.b.rev):
+            return
+        for name in self.selection.workloads:
+            file = divided(name)[0]
+            if is_own(name) and Path(file).is_absolute():
+                raise UsageError(
+                    f"{name!r} is the same file on both sides; name it as it is called within their trees, such as "
+                    f"{os.path.relpath(file)}."
+                )
 
 
 def compare(plan: Plan, watch: Watch) -> Comparison:

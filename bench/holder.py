@@ -24,6 +24,7 @@ from bench.places import file_name
 from bench.reference import Reference, unstacked
 from bench.yardstick import Yardstick
 from toynet import modes
+from toynet.errors import UsageError
 from toynet.program import bind
 from toynet.workload import Workload, loss
 
@@ -215,8 +216,14 @@ class Holder:
 
 
 def epoch_of(workload: Workload, batch: int) -> Any:
-    """An epoch of batches on the host, (steps, batch, ...), each drawn from a key of its own."""
+    """An epoch of batches on the host, (steps, batch, ...), each drawn from a key of its own.
+
+    Raises UsageError for a workload that draws batches of another size.
+    """
     draw = jax.jit(workload.batch, static_argnums=1)
     keys = jax.random.split(jax.random.PRNGKey(SEED), min(workload.epoch_steps, EPOCH_STEPS_AT_MOST))
     drawn = [jax.tree.map(np.array, draw(key, batch)) for key in keys]
+    if sizes := {leaf.shape[:1] for leaf in jax.tree.leaves(drawn)} - {(batch,)}:
+        found = ", ".join(str(*size) for size in sorted(sizes))
+        raise UsageError(f"its batch gives {found or 'no'} examples where n = {batch} of them were asked for.")
     return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)

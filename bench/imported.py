@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from bench import foreign
+from bench.cases import divided
 from bench.sound import check_takes
 from toynet.errors import UsageError, unknown
 from toynet.modes import MODES
@@ -42,14 +43,6 @@ def workload(name: str, until: float | None = None) -> Workload:
         if not hasattr(module, attribute):
             raise unknown(f"attribute of {source!r}", attribute, _attributes(module))
         return _made(name, getattr(module, attribute), module)
-
-
-def divided(name: str) -> tuple[str, str]:
-    """A module or a file, and the attribute; empty: none is named."""
-    if name.endswith(".py"):
-        return name, ""
-    source, _, attribute = name.rpartition(":")
-    return source, attribute
 
 
 def _usual(name: str, module: ModuleType) -> str:
@@ -111,8 +104,8 @@ def _of_package(source: str, name: str, until: float | None) -> ModuleType:
             if error.name is None or not f"{source}.".startswith(f"{error.name}."):
                 raise  # the module is there, and fails to import what it needs
             raise UsageError(
-                f"{name!r}: there is no module {error.name!r} on the path; it is looked for here and in PYTHONPATH, and "
-                "a file is named as path/to/file.py."
+                f"{name!r}: there is no module {error.name!r} on the path; it is looked for here and in PYTHONPATH, "
+                "and a file is named as path/to/file.py."
             ) from None
 
 

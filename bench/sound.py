@@ -124,8 +124,8 @@ def _shapes(name: str, function: str, given: Any) -> Any:
             found = jax.eval_shape(lambda: leaf)
             return jax.ShapeDtypeStruct(found.shape, found.dtype)
         raise UsageError(
-            f"{name!r}: {_called(function, path)} is of type {type(leaf).__name__}, and arrays were expected; keep what "
-            "isn't trained or counted out of it: in a closure, or as a static field of its class."
+            f"{name!r}: {_called(function, path)} is of type {type(leaf).__name__}, and arrays were expected; keep "
+            "what isn't trained or counted out of it: in a closure, or as a static field of its class."
         )
 
     return jax.tree_util.tree_map_with_path(shape, given)
