@@ -11,8 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from bench.conditioning import moved
 from bench.measured import Certificate, Check, Collective
-from bench.reference import Reference, unstacked
+from bench.reference import Reference, named, unstacked
 from toynet import modes
 from toynet.errors import UsageError
 from toynet.program import Program
@@ -122,7 +123,7 @@ def certify(
         for usual in _usual(dtype, products, tolerance)
     )
     curves = comparison(CURVE_TOLERANCE.get(products, tolerance or 0.0))
-    checks = [begun.check("initial state", initial, [reference.initial(seed + i) for i in members])]
+    checks = [begun.check("initial state", named(initial), [reference.initial(seed + i) for i in members])]
 
     first, *others = unstacked(batches)
     last = others[-1] if others else first
@@ -146,7 +147,12 @@ def certify(
         losses = [first_losses, *losses, program.members(loss(metrics), members)]
     checks.append(curves.check("loss over an epoch", np.stack(losses, axis=-1), expected))
     after = program.members(state, members)
-    checks.append(steps.check("step from the same state", after, [reference.step(s, last) for s in same]))
+    stepped = functools.partial(reference.step, batch=last)
+
+    def movable(k: int) -> Sequence[float]:
+        return moved(stepped, same[k], products)
+
+    checks.append(steps.check("step from the same state", after, [stepped(s) for s in same], movable=movable))
     checks += [_not_retraced(again), _expected_collectives(program, found)]
     checks += [_placed(program, state), _shares(program, state, program.place(last))]
     curve = np.ravel(steps.each(np.stack(losses, axis=-1))[0])
@@ -209,31 +215,54 @@ class Comparison:
             return [tree]
         return [jax.tree.map(lambda leaf, k=k: leaf[k], tree) for k in range(len(self.members))]
 
-    def check(self, name: str, found: Any, expected: Sequence[Any], floor: float = 0.0) -> Check:
-        """Each checked member of `found` against what is expected of it; `floor` as in `deviation`."""
-        deviations = []
-        for mine, theirs in zip(self.each(found), expected, strict=True):
+    def check(
+        self,
+        name: str,
+        found: Any,
+        expected: Sequence[Any],
+        floor: float = 0.0,
+        movable: Callable[[int], Sequence[float]] | None = None,
+    ) -> Check:
+        """Each checked member of `found` against what is expected of it; `floor` as in `deviation`.
+
+        `movable` says of the k-th of them how far roundings may move each leaf, and is asked if that matters.
+        """
+        deviations, beyond = [], ""
+        for k, (mine, theirs) in enumerate(zip(self.each(found), expected, strict=True)):
             if unlike := _unlike(mine, theirs):
                 return Check(name, False, unlike, "the same tree, shapes and dtypes")
-            deviations.append(deviation(mine, theirs, floor))
+            off = deviation(mine, theirs, floor)
+            if off > self.tolerance and movable:
+                off, beyond = deviation(mine, theirs, floor, movable(k)), " beyond what roundings may do"
+            deviations.append(off)
         worst = float(np.max(deviations))
         if not np.isfinite(worst):
             return Check(name, False, "not finite", "finite numbers")
         allowed = f"{self.tolerance:g}{ASKED}" if self.asked else f"{self.tolerance:.0e}"
-        return Check(name, worst <= self.tolerance, f"off by {worst:.1e}", f"{allowed} of a leaf's largest")
+        return Check(name, worst <= self.tolerance, f"off by {worst:.1e}{beyond}", f"{allowed} of a leaf's largest")
 
 
-def deviation(found: Any, expected: Any, floor: float = 0.0) -> float:
+def deviation(found: Any, expected: Any, floor: float = 0.0, movable: Sequence[float] | None = None) -> float:
     """The largest difference of any leaf, relative to its largest expected entry; NaN if one isn't a number.
 
-    A leaf's entries count as no smaller than `floor` times the largest entry of all leaves.
+    A leaf's entries count as no smaller than `floor` times the largest entry of all leaves. Infinite ones that are
+    expected count as 0, and differences that are no larger than what is `movable` of their leaf.
     """
-    mine, theirs = jax.tree.leaves(found), jax.tree.leaves(expected)
-    sizes = [_largest(leaf) for leaf in theirs]
+    pairs = [_comparable(*pair) for pair in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)]
+    sizes = [_largest(theirs) for _, theirs in pairs]
     least = floor * max(sizes, default=0.0)
-    differences = [_largest(a - b) for a, b in zip(mine, theirs, strict=True)]
+    differences = [_largest(mine - theirs) for mine, theirs in pairs]
+    if movable is not None:
+        differences = [0.0 if size <= far else size for size, far in zip(differences, movable, strict=True)]
     relative = [difference / (max(size, least) or 1.0) for difference, size in zip(differences, sizes, strict=True)]
     return float(np.max(relative, initial=0.0))
+
+
+def _comparable(*leaves: np.ndarray) -> list[np.ndarray]:
+    """Two leaves of any dtype in floating point: booleans can't be subtracted, and unsigned integers wrap around."""
+    mine, theirs = (leaf.astype(np.result_type(leaf.dtype, np.float32), copy=False) for leaf in leaves)
+    agree = np.isinf(theirs) & (mine == theirs)
+    return [np.where(agree, 0, leaf) for leaf in (mine, theirs)] if agree.any() else [mine, theirs]
 
 
 def _largest(leaf: np.ndarray) -> float:
@@ -241,7 +270,7 @@ def _largest(leaf: np.ndarray) -> float:
 
 
 def _unlike(found: Any, expected: Any) -> str:
-    if jax.tree.structure(found) != jax.tree.structure(expected):
+    if list(named(found)) != list(named(expected)):
         return f"{jax.tree.structure(found)} instead of {jax.tree.structure(expected)}"
     for mine, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         if (mine.shape, mine.dtype) != (theirs.shape, theirs.dtype):

@@ -65,7 +65,9 @@ class Holder:
         self._use_cache("shared")
         self._memo = memo
         self._plain = None if plain is workload else plain
-        self._host_batches = memo(f"{self._what()}/batches", lambda: epoch_of(workload, case.batch))
+        self._host_batches = memo(
+            f"{self._what()}/batches", lambda: epoch_of(workload, case.batch, jit=not is_own(case.workload))
+        )
         self._batches = [self._program.place(batch) for batch in unstacked(self._host_batches)]
         self._stacked = self._program.place_stacked(self._host_batches)
         self._state = jax.block_until_ready(self._program.init(self._program.keys(SEED)))
@@ -215,12 +217,13 @@ class Holder:
             jax.config.update("jax_compilation_cache_dir", str(self._cache / name))
 
 
-def epoch_of(workload: Workload, batch: int) -> Any:
+def epoch_of(workload: Workload, batch: int, *, jit: bool = True) -> Any:
     """An epoch of batches on the host, (steps, batch, ...), each drawn from a key of its own.
 
-    Raises UsageError for a workload that draws batches of another size.
+    A workload of the user's own may draw them by NumPy, which can't be traced, and so they are drawn without `jit`.
+    Raises UsageError for one that draws batches of another size.
     """
-    draw = jax.jit(workload.batch, static_argnums=1)
+    draw = jax.jit(workload.batch, static_argnums=1) if jit else workload.batch
     keys = jax.random.split(jax.random.PRNGKey(SEED), min(workload.epoch_steps, EPOCH_STEPS_AT_MOST))
     drawn = [jax.tree.map(np.array, draw(key, batch)) for key in keys]
     if sizes := {leaf.shape[:1] for leaf in jax.tree.leaves(drawn)} - {(batch,)}:

@@ -12,9 +12,9 @@ def workload(case: Case, until: float | None = None) -> Workload:
     """The workload of a case, computed as its path says here; raises UsageError for a name that leads to none, or not
     by `until` on the monotonic clock."""
     if cases.is_own(case.workload):
-        from bench import imported
+        from bench import imported, keydata  # they load JAX
 
-        return imported.workload(case.workload, until)
+        return keydata.raw(imported.workload(case.workload, until))
     from toynet import train  # Flax and optax load only where a preset is trained
 
     if case.path == "plain":
