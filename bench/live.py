@@ -23,7 +23,7 @@ import msgspec
 from bench import wire
 from bench.cases import Case, Own
 from bench.environment import Backend
-from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts
+from bench.measured import KINDS, Block, Certificate, Compiled, Finding, Kind, Parts
 from toynet.errors import UsageError
 
 # A GPU's memory is shared by the workers that are alive at once, so none may take all of it at start.
@@ -260,6 +260,11 @@ class LiveWorker:
             raise UsageError(
                 f"{workload!r} can't be loaded: {error}; what it runs as it is imported and traced has to come back."
             ) from None
+
+    def lint(self, workload: str, examples: int | None = None) -> tuple[Finding, ...]:
+        """What is found in a workload with batches of so many examples (None: its own size)."""
+        self.ask({"ask": "lint", "workload": workload, "examples": examples})
+        return msgspec.convert(self.answer(), tuple[Finding, ...])
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
         """Lets the worker import, pin itself and initialise the case."""

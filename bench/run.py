@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import environment, nvml
+from bench import environment, linting, nvml
 from bench.cases import Case, Selection, taken
 from bench.choosing import chosen
 from bench.conductor import Conductor
@@ -52,6 +52,8 @@ class Plan:
     tolerance: float | None = None
     """Of what is compared with `single`, relative to a leaf's largest entry; None: as is usual in its dtypes."""
     command: tuple[str, ...] = ()
+    lint: bool = True
+    """Whether workloads of the user's own are looked over before."""
     traces: Path | None = None
     """Where each case gets a folder with a profiler trace; None: nothing is traced."""
 
@@ -80,6 +82,8 @@ def measure(plan: Plan, watch: Watch) -> Record:
     library = nvml.library() if gpus else None
     free = room(backend, nvml.free_bytes(library, gpus), parts=plan.schedule.parts)
     turns = Turns(cases, free, exclusive=backend.exclusive)
+    findings = linting.of_cases(cases, plan.limit_s) if plan.lint else {}
+    linting.check(findings, dict.fromkeys(case.workload for case in cases))
     began = time.monotonic()
     record = Record(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -92,6 +96,7 @@ def measure(plan: Plan, watch: Watch) -> Record:
         seconds=0.0,
         pinned=environment.CAN_PIN,
         alternation="restarts" if backend.exclusive else "rounds",
+        findings=dict(findings),
         cases=tuple(CaseResult(case) for case in cases),
     )
     pinned = backend.simulated and environment.CAN_PIN

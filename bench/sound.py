@@ -25,7 +25,12 @@ TAKEN = {
     "gradients": ("state", "batch", "axis_name"),
 }
 # What is raised where a function wants to know a number that isn't there yet.
-_UNKNOWN_YET = ("ConcretizationTypeError", "TracerArrayConversionError", "TracerIntegerConversionError")
+UNKNOWN_YET = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+TRACED = "it is traced, so what depends on its arguments has no value yet; compute that with jax.numpy, jax.lax and jax.random"
 
 
 @dataclass(frozen=True)
@@ -92,16 +97,14 @@ def _given(name: str, function: str, call: Callable[[Any], Any], handed: dict[st
         kept.append((_shapes(name, function, given), _changed(before, of) if lasting else ""))
         return ()
 
-    try:
-        with foreign.running(f"{name!r}: its {function}", until):
+    with foreign.running(f"{name!r}: its {function}", until):
+        try:
             jax.eval_shape(keeping, handed)
-    except UsageError as error:
-        if any(kind in str(error) for kind in _UNKNOWN_YET):
-            raise UsageError(
-                f"{str(error).rstrip('.')}; it is traced, so that what depends on its arguments has no value yet: "
-                "compute that with jax.numpy and jax.random."
-            ) from None
-        raise
+        except UNKNOWN_YET as error:
+            if function != "batch":
+                error.args = (TRACED,)
+                raise
+            keeping({"key": jax.random.PRNGKey(0)})  # it draws by NumPy, which can't be traced
     given, changed = kept[0]
     if changed:
         raise UsageError(

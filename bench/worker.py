@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environment, foreign, lookup, wire
-from bench.cases import Case
+from bench.cases import PRESET_BATCH, Case
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.holder import Holder
+    from bench.measured import Finding
 
 
 def prepare(case: Case, cores: list[int], shared: str | None, within_s: float | None = None) -> Holder:
@@ -41,6 +42,14 @@ def prepare(case: Case, cores: list[int], shared: str | None, within_s: float | 
         return Holder(case, workload, plain)
     own_cache = "JAX_COMPILATION_CACHE_DIR" in os.environ  # the user's, which is to be measured
     return Holder(case, workload, plain, Memo(Path(shared, "memo")), None if own_cache else Path(shared, "compiled"))
+
+
+def lint(name: str, examples: int | None) -> tuple[Finding, ...]:
+    """What is found in a workload with batches of so many examples (None: its own size)."""
+    from bench.lint.checks import findings
+
+    case = Case(workload=name, mode="single", batch=examples or PRESET_BATCH.get(name, 1))
+    return findings(lookup.workload(case), examples)
 
 
 def serve(pipe: socket.socket) -> None:
@@ -75,6 +84,8 @@ def _answered(holder: Holder | None, request: dict[str, Any]) -> tuple[Holder | 
             return holder, dataclasses.asdict(environment.backend())
         case "lookup":
             return holder, dataclasses.asdict(lookup.own(request["workload"], _until(request["within_s"])))
+        case "lint":
+            return holder, [dataclasses.asdict(one) for one in lint(request["workload"], request["examples"])]
         case "prepare":
             return prepare(Case(**request.pop("case")), **request), None
         case "rough" | "traces" | "profile" as name if holder:

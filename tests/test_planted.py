@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("compiled_before")
 
 def run(out: Path, workloads: str, *flags: str) -> tuple[int, Record]:
     names = ",".join(f"planted:{name}" for name in workloads.split(","))
-    short = ["--restarts", "2", "--rounds", "1", "--budget", "30", "--quiet", "--out", str(out)]
+    short = ["--restarts", "2", "--rounds", "1", "--budget", "30", "--quiet", "--no-lint", "--out", str(out)]
     return cli.main(["run", "--workloads", names, *short, *flags]), read(out)
 
 

@@ -114,6 +114,8 @@ class Run(Cases):
     """Seconds after which a worker that doesn't answer is broken."""
     tolerance: Tolerance = None
     """How far results may be from those of single, relative to each leaf's largest entry: gradients, steps, states."""
+    no_lint: Switch = False
+    """Don't look workloads of your own over before they are measured, as 'lint' does."""
     parts: Switch = False
     """Measure where the time of a step goes, too, as --scaling does."""
     trace: Annotated[Folder, own("none")] = None
@@ -143,6 +145,7 @@ class Run(Cases):
             out=self.out,
             limit_s=self.time_limit,
             tolerance=self.tolerance,
+            lint=not self.no_lint,
             traces=self.trace,
             command=("python", "-m", "bench", *sys.argv[1:]),
         )

@@ -11,6 +11,7 @@ from bench.growth import Growth
 from bench.measured import Certificate, Kind
 from bench.record import Record
 from bench.report import accelerators, names, quantity
+from bench.report.findings import finding_sentences
 from bench.report.growth import growth_sentences
 from bench.report.paths import path_sentences
 from bench.report.scaling import not_apart_sentences, parts_sentences, scaling_sentences
@@ -81,6 +82,7 @@ def sentences(
     said += [
         f"{s.case.name} is broken: {(s.result.why or '').rstrip('.')}." for s in cases if s.result.status == "broken"
     ]
+    said += finding_sentences(record)
     said += _unreferenced(cases)
     said += trace_sentences(record.cases)
     said += _unfinished(record, cases)
