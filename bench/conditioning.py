@@ -26,10 +26,10 @@ def moved(step: Callable[[Any], Any], state: Any, products: str) -> list[float]:
     That is TIMES as far as they move at most when every number of `state` moves by a unit of `products`, or less.
     """
     expected = [_floating(leaf) for leaf in jax.tree.leaves(step(state))]
-    farthest = np.zeros(len(expected))
+    farthest, unit = np.zeros(len(expected)), UNIT.get(products, UNIT["bfloat16"])  # what is coarser counts as that
     for seed in range(DRAWS):
         random = np.random.default_rng(seed)
-        nudged = jax.tree.map(lambda leaf, random=random: _nudged(leaf, UNIT[products], random), state)
+        nudged = jax.tree.map(lambda leaf, random=random: _nudged(leaf, unit, random), state)
         after = jax.tree.leaves(step(nudged))
         differences = [
             np.max(np.abs(_floating(mine) - theirs), initial=0.0) for mine, theirs in zip(after, expected, strict=True)

@@ -88,6 +88,11 @@ def product_dtype(jaxpr: Any) -> str | None:
     return found.most_common(1)[0][0] if found else None
 
 
+def factor_dtypes(jaxpr: Any) -> set[str]:
+    """What products have as factors."""
+    return {str(factor.aval.dtype) for eqn in equations(jaxpr) if _products(eqn) for factor in eqn.invars}
+
+
 def _within(eqn: Any) -> Iterator[Any]:
     """Every equation within one."""
     for value in eqn.params.values():
