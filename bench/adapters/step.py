@@ -58,7 +58,9 @@ def workload(
     told = name or getattr(step, "__name__", "step")
     own = "only its step is known"
     refused = {mode.name: f"{own}, not how one is begun from a key" for mode in MODES.values() if mode.ensemble}
-    refused |= {mode.name: f"{own}, not how it takes means over devices" for mode in MODES.values() if mode.shards_batch}
+    refused |= {
+        mode.name: f"{own}, not how it takes means over devices" for mode in MODES.values() if mode.shards_batch
+    }
     return Workload(
         name=told, init=init, batch=draw, step=stepped, batch_size=size or 1, epoch_steps=1, refused=refused
     )
@@ -82,7 +84,9 @@ def _fixed(state: Any, step: Callable[..., Any]) -> State:
 
 def _whole(state: State) -> Any:
     return jax.tree.map(
-        lambda leaf: leaf.value if isinstance(leaf, Fixed) else leaf, state, is_leaf=lambda leaf: isinstance(leaf, Fixed)
+        lambda leaf: leaf.value if isinstance(leaf, Fixed) else leaf,
+        state,
+        is_leaf=lambda leaf: isinstance(leaf, Fixed),
     )
 
 
