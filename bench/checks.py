@@ -1,4 +1,4 @@
-"""What a test asks of a function beside its time: one compilation, the expected results; and what it is told of it."""
+"""What a test asks of a function besides its time: one compilation, the expected results; and facts to keep."""
 
 from __future__ import annotations
 
@@ -14,25 +14,30 @@ from bench.calls import Calls
 from bench.equality import coarse, unequal
 from bench.signature import changed
 
-FIX = "give the state back with the shapes, the dtypes and the weak types that it came with"
+FIX = "A state must come back with the shapes, dtypes, weak types and placement that it was handed over with."
 
 
-def wrong(calls: Calls, args: Sequence[Any], *, equals: Any = None, tolerance: float | None = None) -> str:
-    """What is wrong with a function's calls, a sentence without its subject; empty if nothing is.
+def recompiled(calls: Calls, args: Sequence[Any], carry: bool | None) -> str:
+    """Why calls after the first are compiled anew, or would be in a loop; a sentence without its subject, or nothing.
 
-    `calls` has kept what the first of them gave. `equals` is what that must be: a function of the same arguments, which
-    may run on the host, or a tree. `tolerance` as in `unequal`; None allows for products of a coarse dtype, too.
+    `carry` is what was said of the first argument: where it isn't a state, what comes out may be anything.
     """
     if calls.found:
-        return f"is compiled more than once. {' '.join(calls.found)} Expected: one program for all calls; {FIX}."
-    if unlike := _unlike_state(calls, args):
-        return f"gives its state back otherwise than it came, so that a loop of it compiles again: {unlike}; {FIX}."
-    if equals is None:
-        return ""
-    expected = equals(*calls.copies()) if callable(equals) else equals
-    if unlike := unequal(calls.first, expected, coarse(calls.jaxpr) if tolerance is None else tolerance):
-        return f"doesn't give what is expected: {unlike}."
+        return f"is compiled more than once. {' '.join(calls.found)} {FIX}"
+    if carry is None and (unlike := _unlike_state(calls, args)):
+        return f"gives its state back otherwise than it came, so that a loop of it compiles again: {unlike}. {FIX}"
     return ""
+
+
+def wrong(calls: Calls, equals: Any, tolerance: float | None) -> str:
+    """How what the first call gave isn't what is expected; a sentence without its subject, or nothing.
+
+    `calls` has kept it. `equals` is a function of the same arguments, which may run on the host, or a tree. `tolerance`
+    as in `unequal`; None allows for products of a coarse dtype, too.
+    """
+    expected = equals(*calls.copies()) if callable(equals) else equals
+    unlike = unequal(calls.first, expected, coarse(calls.jaxpr) if tolerance is None else tolerance)
+    return f"doesn't give what is expected: {unlike}." if unlike else ""
 
 
 def _unlike_state(calls: Calls, args: Sequence[Any]) -> str:
@@ -83,6 +88,6 @@ def _dtype(args: Sequence[Any]) -> str:
     sizes: dict[str, int] = {}
     for leaf in jax.tree.leaves(tuple(args)):
         if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating):
-            name = jax.dtypes.canonicalize_dtype(leaf.dtype).name
+            name = jax.typeof(leaf).dtype.name
             sizes[name] = sizes.get(name, 0) + leaf.size
     return max(sizes, key=lambda name: sizes[name], default="")

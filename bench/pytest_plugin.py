@@ -115,15 +115,18 @@ class StepBenchmark:
             calls = Calls(step, args, carry=carry, keep=True)
         except UsageError as error:
             pytest.fail(f"step_benchmark({name}): {error}", pytrace=False)
-        if wrong := checks.wrong(calls, args, equals=equals, tolerance=tolerance):
-            pytest.fail(f"{name} {wrong}", pytrace=False)
+        why = checks.recompiled(calls, args, carry)
+        if not why and equals is not None:
+            why = checks.wrong(calls, equals, tolerance)
+        if why:
+            pytest.fail(f"{name} {why}", pytrace=False)
         if self._budget.timed and (workers := parallel_workers()):
             pytest.skip(f"{refusal(workers)} Its results were checked.")
         self.benchmark.extra_info.update(checks.facts(calls, args, samples))
         with compilations() as compiled:
             self._time(calls)
         if compiled:
-            self.benchmark.has_error = True  # so that its time is in no file
+            self._forget()
             pytest.fail(f"{name} was compiled again while it was timed, {len(compiled)} times.", pytrace=False)
         return calls.first
 
@@ -136,6 +139,12 @@ class StepBenchmark:
     def _hand_on(self, function: Callable[..., Any], **options: Any) -> None:
         self._handed_on = True
         self.benchmark.pedantic(function, **options)
+
+    def _forget(self) -> None:
+        """Leaves its time out of pytest-benchmark's files and its table."""
+        self.benchmark.has_error = True
+        if self.benchmark.stats is not None:
+            self.benchmark.stats.stats.data.clear()
 
     def end(self) -> None:
         """Uses pytest-benchmark's fixture where a check has failed before: it would warn that it wasn't."""

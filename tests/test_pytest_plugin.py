@@ -152,7 +152,7 @@ def test_step(step_benchmark):
 """,
     )
     done.assert_outcomes(failed=1)
-    said = f"<lambda> gives its state back otherwise than it came, so that a loop of it compiles again: {said}; give"
+    said = f"<lambda> gives its state back otherwise than it came, so that a loop of it compiles again: {said}."
     assert said in done.stdout.str()
 
 
@@ -168,6 +168,40 @@ def test_step(step_benchmark):
     done.assert_outcomes(failed=1)
     assert "<lambda> is compiled more than once. Call 2 was compiled anew:" in done.stdout.str()
     assert "args[0]['w'] was float32[] of weak type and is float32[]" in done.stdout.str()
+
+
+def test_an_argument_that_is_no_state_may_come_back_otherwise(pytester: pytest.Pytester) -> None:
+    done = ran(
+        pytester,
+        """
+def test_sums(step_benchmark):
+    step_benchmark(lambda tree: (jax.tree.map(jnp.sum, tree), 1.0), STATE, carry=False)
+""",
+    )
+    done.assert_outcomes(passed=1)
+
+
+def test_a_step_that_is_compiled_again_while_it_is_timed_fails_and_has_no_time(pytester: pytest.Pytester) -> None:
+    done = ran(
+        pytester,
+        """
+class Aging:
+    lower = jax.jit(jnp.sum).lower
+    calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return x.sum() if self.calls < 4 else jax.jit(lambda x: x.sum() + self.calls)(x)
+
+def test_step(step_benchmark):
+    step_benchmark(Aging(), BATCH)
+""",
+        "--benchmark-json=saved.json",
+    )
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["Aging was compiled again while it was timed, * times."])
+    done.stdout.no_fnmatch_line("*benchmark: 1 tests*")
+    assert json.loads((pytester.path / "saved.json").read_text())["benchmarks"] == []
 
 
 def test_a_step_that_computes_something_else_fails_with_the_leaf_and_has_no_time(pytester: pytest.Pytester) -> None:
