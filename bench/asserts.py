@@ -12,6 +12,7 @@ from bench.paired import BUDGET_S, Compared, Pairing, Plan
 from bench.verdict import Rule
 from toynet.errors import UsageError
 
+BY = 0.05
 Inconclusive = Literal["skip", "fail"]
 
 
@@ -23,7 +24,7 @@ def assert_not_slower(
     new: Callable[..., Any],
     *args: Any,
     than: Callable[..., Any],
-    by: float = 0.05,
+    by: float = BY,
     budget_s: float = BUDGET_S,
     inconclusive: Inconclusive = "skip",
     kind: Kind = "latency",

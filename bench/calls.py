@@ -259,6 +259,8 @@ def rough(block: Callable[[int], Block]) -> float:
 
 
 def _jitted(function: Callable[..., Any], args: tuple[Any, ...], *, anew: bool) -> Any:
+    if not callable(function):
+        raise UsageError(f"a function was expected, and then its arguments, got {function!r} as the function.")
     if hasattr(function, "lower"):
         forget = getattr(function, "clear_cache", None)
         if anew and forget is not None:

@@ -162,13 +162,15 @@ class Pairing:
     def run(self) -> Compared:
         """Restarts until the verdict is clear, or the next one would end beyond the budget."""
         began = self._clock()
-        calls = self._begun()
-        starts, costs, devices = (calls[A].start, calls[B].start), (calls[A].cost, calls[B].cost), calls[B].devices
+        self._calls = self._begun()
+        a, b = self._calls
+        starts, costs, devices = (a.start, b.start), (a.cost, b.cost), b.devices
         anew = self._clock() - began <= COMPILING_SHARE * self._plan.budget_s
-        unlike = self._unlike(calls)
+        unlike = self._unlike(a, b)
         why = f"their results differ: {unlike}" if unlike and self._plan.equal else ""
+        del a, b  # so that a restart's arrays are gone before the next one's are made
         if not why:
-            why = self._restarts(calls, began + self._plan.budget_s, anew=anew)
+            why = self._restarts(began + self._plan.budget_s, anew=anew)
         return Compared(
             names=self._names,
             verdict="broken" if why else self._trial.verdict or "inconclusive",
@@ -213,45 +215,48 @@ class Pairing:
     def _order(self) -> list[int]:
         return self._random.sample((A, B), 2)
 
-    def _unlike(self, calls: Pair) -> str:
+    def _unlike(self, a: Calls, b: Calls) -> str:
         tolerance = self._plan.tolerance
         if tolerance is None:
-            tolerance = coarse(*(call.jaxpr for call in calls))
-        return unequal(calls[B].first, calls[A].first, tolerance)
+            tolerance = coarse(a.jaxpr, b.jaxpr)
+        unlike = unequal(b.first, a.first, tolerance)
+        a.first = b.first = None
+        return unlike
 
-    def _restarts(self, calls: Pair, end: float, *, anew: bool) -> str:
+    def _restarts(self, end: float, *, anew: bool) -> str:
         """Adds log-ratios to the trial; gives what breaks it, if something does."""
-        steps = self._calibrated(calls)
+        steps = self._calibrated()
         restart_s = 0.0
         for restart in range(LOOKS[-1]):
             if self._trial.verdict or (restart and self._clock() + restart_s > end):
                 break
             began = self._clock()
             if restart and anew:
-                calls = self._started()
+                del self._calls
+                self._calls = self._started()
             else:
                 for side in self._order():
-                    calls[side].renew()
-            self._restart(calls, steps)
-            if why := self._recompiled(calls):
+                    self._calls[side].renew()
+            self._restart(steps)
+            if why := self._recompiled():
                 return why
             restart_s = self._clock() - began
         self._found |= dict.fromkeys(
             f"{name}: the state that is carried on doesn't stay finite, on which its time may depend."
-            for name, call in zip(self._names, calls, strict=True)
+            for name, call in zip(self._names, self._calls, strict=True)
             if not call.is_finite()
         )
         return ""
 
-    def _calibrated(self, calls: Pair) -> int:
+    def _calibrated(self) -> int:
         """Calls in a block, the same on both sides: as many as the quicker one makes in its time."""
         kind = self._plan.kind
-        call_s = min(rough(partial(call.block, kind)) for call in calls)
+        call_s = min(rough(partial(self._calls[side].block, kind)) for side in self._order())
         return max(1 if kind == "latency" else 2, round(BLOCK_S / call_s))
 
-    def _restart(self, calls: Pair, steps: int) -> None:
+    def _restart(self, steps: int) -> None:
         def ask(side: int) -> Block:
-            return calls[side].block(self._plan.kind, steps)
+            return self._calls[side].block(self._plan.kind, steps)
 
         first, *_ = order = self._order()
         with uncollected():
@@ -263,8 +268,8 @@ class Pairing:
         logs = (*self._trial.logs, log_ratio([one.log for one in rounds]))
         self._trial = judged({None: replace(self._trial, logs=logs)}, self._plan.rule)[None]
 
-    def _recompiled(self, calls: Pair) -> str:
-        for name, call in zip(self._names, calls, strict=True):
+    def _recompiled(self) -> str:
+        for name, call in zip(self._names, self._calls, strict=True):
             if call.recompiled:
                 return f"{name} was compiled {call.recompiled} more times while it was timed"
         return ""

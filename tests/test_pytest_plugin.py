@@ -271,10 +271,17 @@ def test_step(step_benchmark):
     done.stdout.fnmatch_lines(["step_benchmark was called twice, and a test has one time: parametrize the test."])
 
 
-def test_what_cannot_be_traced_is_said_in_a_sentence(pytester: pytest.Pytester) -> None:
-    done = ran(pytester, "def test_step(step_benchmark):\n    step_benchmark(lambda x, how: x, BATCH, 'fast')\n")
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("lambda x, how: x, BATCH, 'fast'", "step_benchmark(<lambda>): args[[]1[]] is a str, which jit can't trace*"),
+        ("7, BATCH", "step_benchmark(int): a function was expected, and then its arguments, got 7 as the function."),
+    ],
+)
+def test_what_cannot_be_traced_is_said_in_a_sentence(pytester: pytest.Pytester, call: str, said: str) -> None:
+    done = ran(pytester, f"def test_step(step_benchmark):\n    step_benchmark({call})\n")
     done.assert_outcomes(failed=1)
-    done.stdout.fnmatch_lines(["step_benchmark(<lambda>): args[[]1[]] is a str, which jit can't trace*"])
+    done.stdout.fnmatch_lines([said])
 
 
 def test_without_pytest_benchmark_it_says_what_to_install(pytester: pytest.Pytester) -> None:
