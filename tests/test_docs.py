@@ -89,12 +89,6 @@ EXAMPLES = {
     for block in blocks(page, "python")
     if page.name not in FRAGMENTS and (named := NAMED.match(block))
 }
-# What names no file is run as cells of a notebook are, in one go.
-CELLS = {
-    page.name: cells
-    for page in PAGES
-    if (cells := [block for block in blocks(page, "python") if not NAMED.match(block)]) and page.name not in FRAGMENTS
-}
 WORKLOADS = [name for page, name in EXAMPLES if page == "own-workload.md"]
 
 
@@ -198,18 +192,12 @@ def test_every_command_on_a_page_is_understood(page: Path) -> None:
             understood(command)
 
 
-def test_every_example_has_a_file_of_its_own_that_its_page_names() -> None:
+def test_every_example_has_a_file_of_its_own_and_a_test() -> None:
+    """tests/test_docs_library.py and test_docs_pytest.py run theirs."""
     names = [name for _, name in EXAMPLES]
-    assert len(set(names)) == len(names) > 0
-    for page, name in EXAMPLES:
-        assert f"`{name}`" in (ROOT / "docs" / page).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("page", CELLS)
-def test_the_cells_of_a_page_run(page: str, inside: Path) -> None:
-    names: dict[str, object] = {}
-    for cell in CELLS[page]:
-        exec(compile(cell, page, "exec"), names)
+    assert len(set(names)) == len(names)
+    assert len(names) == sum(len(blocks(page, "python")) for page in PAGES if page.name not in FRAGMENTS)
+    assert {page for page, _ in EXAMPLES} == {"own-workload.md", "library.md", "pytest.md"}
 
 
 @pytest.mark.usefixtures("compiled_once")
