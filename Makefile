@@ -3,6 +3,8 @@ PYTHON ?= python3
 EXTRAS ?= $(or $(shell cat .venv/extras 2>/dev/null),dev)
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
+# Its modules are compiled once, and not in each of the processes that a command starts.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup bench suite test gate lint format report lock
 
