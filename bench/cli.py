@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": "measuring:List",
     "run": "measuring:Run",
+    "lint": "linting:Lint",
     "ab": "comparing:Ab",
     "gate": "comparing:Gate",
     "compare": "contrasting:Compare",

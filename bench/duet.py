@@ -6,7 +6,6 @@ The schedule is that of duet benchmarking (Bulej et al. 2020) with interleaved t
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -16,13 +15,13 @@ from typing import TypeVar
 from bench.cases import Case
 from bench.live import WorkerFailed
 from bench.measured import Block, Certificate, Compiled, Kind
+from bench.rounds import A, B, Round, alternating
 from bench.verdict import LOOKS, Trial, log_ratio
 from bench.workers import STEPS_AT_LEAST, Worker, unlike_first
 from toynet.errors import UsageError
 
 T = TypeVar("T")
 Starts = tuple[Callable[[], Worker], Callable[[], Worker]]
-A, B = 0, 1
 NAMES = ("A", "B")
 
 
@@ -84,15 +83,11 @@ class Broke:
 
 
 @dataclass(frozen=True)
-class Played:
-    """One round: a block of each side, the one that came first, and the seconds from asking to answers."""
+class Played(Round):
+    """A round of a pair."""
 
     pair: Pair
     restart: int
-    first: int
-    """0: A, 1: B."""
-    blocks: tuple[Block, Block]
-    asked_s: float
 
 
 @dataclass(frozen=True)
@@ -111,8 +106,8 @@ Event = Agreed | Opened | Broke | Played | Judged
 FIRST_LOSS_TOLERANCE = 1e-4
 CURVE_TOLERANCE = 1e-3
 # The same where products are rounded more: bfloat16's by 0.004, and a curve was off by that after 25 steps; those of
-# TF32 by an eighth of that.
-COARSE_TOLERANCES = {"bfloat16": (0.004, 0.03), "tensorfloat32": (0.0005, 0.004)}
+# TF32 and float16 by an eighth of that.
+COARSE_TOLERANCES = {"bfloat16": (0.004, 0.03), **dict.fromkeys(("tensorfloat32", "float16"), (0.0005, 0.004))}
 
 
 Judge = Callable[[dict[Pair, Trial]], dict[Pair, Trial]]
@@ -215,8 +210,7 @@ class Duets:
                 if pair not in self._steps:
                     self._steps[pair] = self._calibrated(pair, workers)
                 for played in self._rounds(pair, restart, workers):
-                    a, b = played.blocks
-                    logs.append(math.log(b.seconds / b.steps) - math.log(a.seconds / a.steps))
+                    logs.append(played.log)
                     yield played
         trial = self._trials[pair]
         self._trials[pair] = replace(trial, logs=(*trial.logs, log_ratio(logs)))
@@ -262,24 +256,20 @@ class Duets:
         return max(STEPS_AT_LEAST[pair.kind], round(self._pace.block_s / step_s))
 
     def _rounds(self, pair: Pair, restart: int, workers: tuple[Worker, Worker]) -> Iterator[Played]:
-        """Rounds, an even number of them, in an order that is reversed each time: A B, B A, ..."""
+        """Rounds, the side that begins being drawn."""
+
+        def ask(side: int) -> Block:
+            return self._block(pair, side, workers)
+
         for side in (A, B):
-            self._block(pair, side, workers)  # the first after compiling; not counted
-        traces = self._traces(workers)
-        began, played, round_s = self._clock(), 0, 0.0
+            ask(side)  # the first after compiling; not counted
+        traces, pace = self._traces(workers), self._pace
         first = self._random.choice((A, B))
-        while played % 2 or played < self._pace.fewest_rounds or self._time_for_two(began, round_s):
-            asked = self._clock()
-            early, late = self._block(pair, first, workers), self._block(pair, 1 - first, workers)
-            round_s = self._clock() - asked
-            yield Played(pair, restart, first, (early, late) if first == A else (late, early), round_s)
-            first, played = 1 - first, played + 1
+        for one in alternating(ask, first, self._clock, fewest=pace.fewest_rounds, seconds=pace.rounds_s):
+            yield Played(one.first, one.blocks, one.asked_s, pair, restart)
         for side, before, after in zip(NAMES, traces, self._traces(workers), strict=True):
             if after > before:
                 raise _Broken(f"{side}: its step was traced {after - before} more times while it was timed")
-
-    def _time_for_two(self, began: float, round_s: float) -> bool:
-        return self._clock() - began + 2 * round_s < self._pace.rounds_s
 
     def _block(self, pair: Pair, side: int, workers: tuple[Worker, Worker]) -> Block:
         return _asked(NAMES[side], lambda: workers[side].block(pair.kind, self._steps[pair]))

@@ -122,6 +122,8 @@ class Certificate:
     """Of the first member, in each step of an epoch."""
     products: str = ""
     """What the factors of the layers' products may be rounded to (`bench.rounding`); empty in older records."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """The modes that its workload can't be run in, each with the reason: the end of a sentence."""
 
     @property
     def failures(self) -> str:
@@ -138,3 +140,24 @@ class Compiled:
     cost: Cost
     first_loss: float | None
     """Loss of the first step (of the first member), the same after every restart; None: not finite."""
+
+
+Severity = Literal["error", "warning", "note"]
+"""error: it can't be measured rightly; warning: it may be slower than it need be, or compute what isn't meant."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the lint found in a workload."""
+
+    kind: str
+    message: str
+    """What was found, with the leaf's path and both values: a sentence without its full stop."""
+    fix: str
+    """What to do about it, likewise; empty where nothing need be done."""
+    severity: Severity = "warning"
+
+    @property
+    def said(self) -> str:
+        """Both, without a full stop."""
+        return "; ".join(filter(None, [self.message, self.fix]))

@@ -5,6 +5,7 @@ Versions of the format:
   2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
   3  2026-11  a case's `path`
   4  2026-11  blocks of the kind `reference`, a case's `unreferenced`; its `trace`
+  5  2026-11  `findings` of the lint; the modes that a certificate's workload has `refused`
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from bench.events import (
     Traced,
     Unreferenced,
 )
-from bench.measured import PART_KINDS, Block, Certificate, Cost, Kind, Parts, Stages
+from bench.measured import PART_KINDS, Block, Certificate, Cost, Finding, Kind, Parts, Stages
 from bench.nvml import Reading
 from bench.plausible import fault_of_case, fault_of_cost, fault_of_date, fault_of_time
 from bench.reading import Fault, check, content_of, read_as
 from toynet.errors import UsageError
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +101,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """restarts: one process only may hold the devices, so the workers of a restart came one after another."""
     gpu_readings: tuple[Reading, ...] = ()
     """Of the GPUs in use, after each round; none without nvidia-ml-py."""
+    findings: dict[str, tuple[Finding, ...]] = {}
+    """Of the lint, by the workload that was looked over; one that isn't there wasn't."""
     cases: tuple[CaseResult, ...]
 
 
@@ -165,6 +168,8 @@ def _faults(record: Record) -> Iterator[Fault]:
         yield "cases", "there is no case"
     if not record.host.usable_cores or record.host.cores < 1:
         yield "host", "there is no core"
+    for name in record.findings.keys() - {result.case.workload for result in record.cases}:
+        yield "findings", f"{name} is the workload of no case"
     places: dict[str, int] = {}  # by name, for that is by what records are joined
     for i, result in enumerate(record.cases):
         place = f"cases[{i}]"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench import environment, nvml
-from bench.cases import Case, Selection, taken
+from bench import environment, linting, nvml
+from bench.cases import Case, Selection, is_own, taken
 from bench.choosing import chosen
 from bench.conductor import Conductor
 from bench.environment import Backend
@@ -49,7 +49,11 @@ class Plan:
     out: Path
     limit_s: float = LIMIT_S
     """A worker that doesn't answer within this time is broken."""
+    tolerance: float | None = None
+    """Of what is compared with `single`, relative to a leaf's largest entry; None: as is usual in its dtypes."""
     command: tuple[str, ...] = ()
+    lint: bool = True
+    """Whether workloads of the user's own are looked over before."""
     traces: Path | None = None
     """Where each case gets a folder with a profiler trace; None: nothing is traced."""
 
@@ -60,6 +64,7 @@ class Plan:
                 raise UsageError(f"{name} must be from 1 to 2**31 - 1, got {getattr(schedule, name)}.")
         check_seed(schedule.seed)
         check_seconds({"block": schedule.block_s, "budget": schedule.budget_s, "time limit": self.limit_s})
+        check_tolerance(self.tolerance)
 
 
 def measure(plan: Plan, watch: Watch) -> Record:
@@ -77,18 +82,21 @@ def measure(plan: Plan, watch: Watch) -> Record:
     library = nvml.library() if gpus else None
     free = room(backend, nvml.free_bytes(library, gpus), parts=plan.schedule.parts)
     turns = Turns(cases, free, exclusive=backend.exclusive)
+    findings = linting.of_cases(cases, plan.limit_s) if plan.lint else {}
+    linting.check(findings, dict.fromkeys(case.workload for case in cases))
     began = time.monotonic()
     record = Record(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         command=plan.command,
         schedule=plan.schedule,
-        host=environment.host(ROOT),
+        host=environment.host(tree(cases)),
         backend=backend,
         load_at_start=environment.load_average(),
         load_at_end=environment.load_average(),
         seconds=0.0,
         pinned=environment.CAN_PIN,
         alternation="restarts" if backend.exclusive else "rounds",
+        findings=dict(findings),
         cases=tuple(CaseResult(case) for case in cases),
     )
     pinned = backend.simulated and environment.CAN_PIN
@@ -105,6 +113,12 @@ def measure(plan: Plan, watch: Watch) -> Record:
     record = msgspec.structs.replace(_now(record, began), complete=True)
     keep(record, plan.out)
     return record
+
+
+def tree(cases: Sequence[Case]) -> Path:
+    """The folder whose commit a record names: that which the workers import what they train from."""
+    own = Path("toynet", "__init__.py").exists() or all(is_own(case.workload) for case in cases)
+    return Path() if own else ROOT
 
 
 def keep(record: msgspec.Struct, out: Path) -> None:
@@ -134,7 +148,7 @@ def conducting(
     preload = (*PRELOAD, "toynet.train") if presets else PRELOAD
     with tempfile.TemporaryDirectory(prefix="bench-") as shared:
         conductor = Conductor(
-            lambda: nursery(plan.limit_s, Path(shared), preload),
+            lambda: nursery(plan.limit_s, Path(shared), preload, tolerance=plan.tolerance),
             time.monotonic,
             plan.schedule,
             environment.usable_cores(),
@@ -197,6 +211,14 @@ def check_seconds(seconds: Mapping[str, float]) -> None:
     for name, value in seconds.items():
         if not 1e-6 <= value <= SECONDS_AT_MOST:
             raise UsageError(f"the {name} must be above 0 and at most {SECONDS_AT_MOST:g} s, got {value:g}.")
+
+
+def check_tolerance(tolerance: float | None) -> None:
+    """Raises UsageError for one that allows nothing, or anything."""
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise UsageError(
+            f"the tolerance, a share of a leaf's largest entry, must be above 0 and below 1, got {tolerance:g}."
+        )
 
 
 def check_writable(out: Path) -> None:

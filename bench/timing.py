@@ -26,8 +26,11 @@ def in_flight(devices: int) -> int:
     return IN_FLIGHT_ON_CPU_DEVICES if jax.default_backend() == "cpu" and devices > 1 else IN_FLIGHT
 
 
-def compiled(step: Any, state: Any, batch: Any, clock: Clock) -> tuple[Any, Any, tuple[float, float, float], bool]:
-    """A jitted step traced and compiled; the seconds of tracing, lowering, compiling; whether a cache answered."""
+def compiled(function: Any, args: Sequence[Any], clock: Clock) -> tuple[Any, Any, tuple[float, float, float], bool]:
+    """A jitted function traced and compiled; the seconds of tracing, lowering, compiling; whether a cache answered.
+
+    One that another library has jitted may offer `lower` only: then it is traced in that, and the first is None.
+    """
     hits: list[str] = []
 
     def listen(event: str, **_: Any) -> None:
@@ -35,9 +38,9 @@ def compiled(step: Any, state: Any, batch: Any, clock: Clock) -> tuple[Any, Any,
             hits.append(event)
 
     start = clock()
-    traced = step.trace(state, batch)
+    traced = function.trace(*args) if hasattr(function, "trace") else None
     after_trace = clock()
-    lowered = traced.lower()
+    lowered = function.lower(*args) if traced is None else traced.lower()
     after_lower = clock()
     jax.monitoring.register_event_listener(listen)
     try:

@@ -15,6 +15,7 @@ from bench.nvml import Gpu, Reading
 from bench.record import SCHEMA, CaseResult, Record, Sample, Start, absorb, read, write
 from bench.report import markdown, table
 from bench.summary import by_round
+from toynet.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
 
@@ -64,7 +65,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_the_file_is_json_for_people_and_ends_its_last_line(tmp_path: Path) -> None:
     write(happened(), tmp_path / "run.json")
     text = (tmp_path / "run.json").read_text(encoding="utf-8")
-    assert text.startswith('{\n "schema": 4,\n "created": "2026-11-25T08:00:00Z",\n')
+    assert text.startswith('{\n "schema": 5,\n "created": "2026-11-25T08:00:00Z",\n')
     assert text.endswith("}\n")
     assert json.loads(text)["cases"][1]["cost"]["collectives"] == [
         {"kind": "all-reduce", "count": 1, "bytes": 220, "group_size": 2}
@@ -188,6 +189,33 @@ def test_a_record_of_version_4_has_the_reference_workload_beside_single_and_link
     assert markdown.render(table.build(record)) == markdown.render(table.build(without))
     assert fast.trace == "traces/tutorial.single-1.m1.b32.fast/plugins/profile/steps/perfetto_trace.json.gz"
     assert "](traces/tutorial.single-1.m1.b32/plugins/" in markdown.render(table.build(record))
+
+
+def test_a_record_of_version_5_has_what_the_lint_found_and_the_report_says_it() -> None:
+    # A real run of 26 November 2026, of a step of somebody's own that prints its loss.
+    record = read(GOLDEN.parent / "record-5.json")
+    assert record.schema == 5
+    assert [(one.kind, one.severity) for one in record.findings["printing.py"]] == [
+        ("mode", "note"),
+        ("callback", "warning"),
+    ]
+    text = markdown.render(table.build(record))
+    assert (
+        "- printing.py: note: it isn't measured in data\\_parallel" in text or "- printing.py: note: it isn't" in text
+    )
+    assert "- printing.py: warning: the step calls the host by jax.debug.print (printing.py, line 18)" in text
+
+
+def test_findings_of_a_workload_that_is_not_in_the_record_are_refused(tmp_path: Path) -> None:
+    write(msgspec.structs.replace(empty(), findings={"another": ()}), tmp_path / "run.json")
+    with pytest.raises(UsageError, match=r"findings: another is the workload of no case"):
+        read(tmp_path / "run.json")
+
+
+def test_a_workload_in_which_the_lint_found_nothing_is_told_from_one_that_was_not_looked_over() -> None:
+    assert "lint" not in markdown.render(table.build(happened()))
+    clean = msgspec.structs.replace(happened(), findings={"tutorial": ()})
+    assert "- tutorial: the lint found nothing." in markdown.render(table.build(clean))
 
 
 def test_the_version_in_use_has_a_golden_record() -> None:

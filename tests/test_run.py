@@ -9,7 +9,7 @@ import pytest
 from test_nvml import Library
 
 from bench import environment, run
-from bench.cases import Selection
+from bench.cases import Case, Selection
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule, Started
@@ -87,3 +87,13 @@ def test_a_case_for_which_there_is_no_memory_is_refused_before_anything_is_writt
     with pytest.raises(UsageError, match=r"wide/ensemble-1/m64/b512 takes 1\.2 GB at least, .* 1\.0 GB of memory"):
         run.measure(run.Plan(selection=selection, schedule=Schedule(), out=tmp_path / "run.json"), lambda *_: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_record_names_the_commit_of_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, preset = (Case(workload=name, mode="single") for name in ("own_step.py", "tutorial"))
+    monkeypatch.chdir(tmp_path)
+    assert run.tree([own]) == Path()
+    assert run.tree([own, preset]) == run.tree([preset]) == run.ROOT
+    (tmp_path / "toynet").mkdir()
+    (tmp_path / "toynet" / "__init__.py").touch()  # whose presets it then trains
+    assert run.tree([preset]) == Path()

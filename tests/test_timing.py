@@ -157,19 +157,19 @@ class Stage:
 def test_tracing_lowering_and_compiling_are_timed_apart() -> None:
     device = Device(now=100)
     stage = Stage(device, 0)
-    assert timing.compiled(stage, "state", "batch", device.clock) == (stage, "program", (1, 2, 4), False)
+    assert timing.compiled(stage, ("state", "batch"), device.clock) == (stage, "program", (1, 2, 4), False)
 
 
 def test_a_compilation_that_a_cache_answered_is_said_to_be_one_and_later_ones_are_not() -> None:
     device = Device()
-    assert timing.compiled(Stage(device, 1), "state", "batch", device.clock)[3] is True
+    assert timing.compiled(Stage(device, 1), ("state", "batch"), device.clock)[3] is True
     jax.monitoring.record_event("/jax/compilation_cache/cache_hits")  # of something else, between the two
-    assert timing.compiled(Stage(device, 0), "state", "batch", device.clock)[3] is False
+    assert timing.compiled(Stage(device, 0), ("state", "batch"), device.clock)[3] is False
 
 
 def test_a_compiled_step_is_one_that_runs() -> None:
     step = jax.jit(lambda state, batch: (state + batch, state))
-    traced, program, stages, cached = timing.compiled(step, jnp.zeros(3), jnp.ones(3), iter(range(10)).__next__)
+    traced, program, stages, cached = timing.compiled(step, (jnp.zeros(3), jnp.ones(3)), iter(range(10)).__next__)
     assert program(jnp.zeros(3), jnp.ones(3))[0].tolist() == [1, 1, 1]
     assert len(traced.jaxpr.eqns) == 1
     assert stages == (1, 1, 1)  # the clock is read at the four ends of three stages

@@ -23,7 +23,7 @@ def table(base: Held, contrast: Contrast) -> Table:
         (name, what, a, b)
         for name, match in contrast.matches.items()
         if (costs := _costs(contrast, match))
-        for (what, a), (_, b) in zip(_counted(costs[0]), _counted(costs[1]), strict=True)
+        for (what, a), (_, b) in zip(counted(costs[0]), counted(costs[1]), strict=True)
         if a != b and UNCOUNTED not in (a, b)
     ]
     return Table(f"Counts that changed from {base.name} to {contrast.other.name}", columns, tuple(rows))
@@ -42,7 +42,8 @@ def _costs(contrast: Contrast, match: Match) -> tuple[Cost, Cost] | None:
     return (a, b) if a and b and contrast.relation == "versions" and not match.unlike else None
 
 
-def _counted(cost: Cost) -> list[tuple[str, str]]:
+def counted(cost: Cost) -> list[tuple[str, str]]:
+    """What each count is of, and the count."""
     return [
         ("FLOPs of a step", _grouped(cost.flops)),
         ("FLOPs of its products", _grouped(cost.product_flops) if cost.product_flops else UNCOUNTED),

@@ -8,39 +8,32 @@ from __future__ import annotations
 
 import gc
 
+import numpy as np
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import lookup
 from bench.cases import Case, Selection, expand
-from bench.holder import Holder
-
-# Seconds that the rounds of a case may take together; a slow step still has two rounds.
-CASE_S = 0.3
-ROUNDS = (2, 200)
+from bench.holder import SEED, epoch_of
+from bench.pytest_plugin import StepBenchmark
+from bench.reference import unstacked
+from toynet import modes
+from toynet.program import bind
+from toynet.workload import loss
 
 CASES = expand(Selection())
 
 
+# Seconds that the rounds of a case may take together; a slow step still has two rounds.
+@pytest.mark.benchmark(max_time=0.3, min_rounds=2)
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_step(benchmark: BenchmarkFixture, case: Case) -> None:
-    holder = Holder(case, lookup.workload(case))
-    compiled = holder.compile()
-    assert compiled.first_loss is not None, "the loss of the first step isn't a finite number"
-    rough_s = holder.block("latency", 1).seconds
-    benchmark.group = case.workload
-    benchmark.extra_info.update(
-        mode=case.mode,
-        devices=case.devices,
-        mesh=case.mesh,
-        members=case.members,
-        batch=case.batch,
-        dtype=case.dtype,
-        compile_s=compiled.stages.compile_s,
-        samples=case.batch * case.members,
-    )
-    rounds = min(max(int(CASE_S / rough_s), ROUNDS[0]), ROUNDS[1])
-    block = benchmark.pedantic(holder.block, ("latency", 1), rounds=rounds)
-    assert block.steps == 1
-    del holder  # a large ensemble's state, before the next one is made
+def test_step(step_benchmark: StepBenchmark, case: Case) -> None:
+    workload = lookup.workload(case)
+    program = bind(workload, modes.by_name(case.mode), case.layout)
+    state = program.init(program.keys(SEED))
+    batch = program.place(unstacked(epoch_of(workload, case.batch))[0])
+    step_benchmark.benchmark.group = case.workload
+    step_benchmark.benchmark.extra_info.update(mode=case.mode, mesh=case.mesh, members=case.members, batch=case.batch)
+    _, metrics = step_benchmark(program.step, state, batch, samples=case.batch * case.members)
+    assert np.isfinite(loss(metrics)).all(), "the loss of the first step isn't a finite number"
+    del state  # a large ensemble's, before the next one is made
     gc.collect()

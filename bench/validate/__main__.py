@@ -13,7 +13,7 @@ from typing import Annotated
 
 import tyro
 
-from bench.arguments import Command, Names
+from bench.arguments import Command, Names, Switch
 from bench.commands.reporting import finished
 from toynet.arguments import parsed
 from toynet.config import preset
@@ -173,6 +173,36 @@ class History:
         return reports.written(found, histories.report(found), self.out)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asserts:
+    """Run `assert_not_slower` on functions against themselves, and against some that do less.
+
+    The machine should be idle. Goes on where an earlier call stopped.
+    Example: python -m bench.validate asserts --same 1000
+    """
+
+    same: int = 1000
+    """Runs of functions against themselves."""
+    minutes: float = 60.0
+    """When to stop, with what there is by then."""
+    loaded: Switch = False
+    """With another process that comes and goes."""
+    out: Path = FOLDER / "asserts.json"
+    """What was found; its report (.md) is written beside it."""
+
+    def execute(self) -> int:
+        from bench.validate import asserts, reports
+
+        found = asserts.extended(
+            self.out,
+            asserts.begun(command()),
+            asserts.wanted(self.same, loaded=self.loaded),
+            until_s=60 * self.minutes,
+            say=lambda line: print(line, flush=True),
+        )
+        return reports.written(found, asserts.report(found), self.out)
+
+
 def command() -> tuple[str, ...]:
     """What was typed, without where Python is."""
     return ("python", "-m", "bench.validate", *sys.argv[1:])
@@ -184,6 +214,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "scaling": Scaling,
     "start": Start,
     "history": History,
+    "asserts": Asserts,
 }
 
 

@@ -1,0 +1,101 @@
+"""That one function isn't slower than another, asserted: in a test, or anywhere."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, NoReturn
+
+from bench.calls import Kind
+from bench.paired import BUDGET_S, Compared, Pairing, Plan
+from bench.verdict import Rule
+from toynet.errors import UsageError
+
+BY = 0.05
+Inconclusive = Literal["skip", "fail"]
+
+
+class InconclusiveWarning(UserWarning):
+    """Whether a function is slower wasn't clear within the budget."""
+
+
+def assert_not_slower(
+    new: Callable[..., Any],
+    *args: Any,
+    than: Callable[..., Any],
+    by: float = BY,
+    budget_s: float = BUDGET_S,
+    inconclusive: Inconclusive = "skip",
+    kind: Kind = "latency",
+    carry: bool | None = None,
+    equal: bool = True,
+    tolerance: float | None = None,
+    seed: int | None = None,
+) -> Compared | None:
+    """Raises AssertionError where `new(*args)` takes longer than `than(*args)` by more than `by` (0.05: 5%).
+
+    Both are asked in turn, as `bench.compare` does it, whose parameters the others are; where both take as long, that
+    is clear in about a second for a small function, and a false failure is as rare as a false verdict of `bench ab`.
+    Results that differ are an AssertionError, too.
+
+    Where it isn't clear within `budget_s` seconds, it neither passes nor fails: a test is skipped, with what it would
+    take; outside of pytest there is an InconclusiveWarning. With `inconclusive="fail"` it is an AssertionError.
+    Beside other workers of pytest-xdist nothing is measured, since they take its cores: the test is skipped. Gives the
+    comparison; None if it wasn't made, outside of a test.
+    """
+    __tracebackhide__ = True
+    if inconclusive not in ("skip", "fail"):
+        raise UsageError(f"inconclusive='skip' or 'fail' was expected, got {inconclusive!r}.")
+    plan = Plan(
+        rule=Rule(threshold=by, only_slower=True),
+        kind=kind,
+        budget_s=budget_s,
+        carry=carry,
+        equal=equal,
+        tolerance=tolerance,
+        seed=seed,
+    )
+    if workers := parallel_workers():
+        _not_clear(refusal(workers))
+        return None
+    compared = Pairing((than, new), args, plan, names=("old", "new")).run()
+    settle(compared, inconclusive)
+    return compared
+
+
+def settle(compared: Compared, inconclusive: Inconclusive) -> None:
+    """Raises, skips or warns as the comparison says, or does nothing."""
+    __tracebackhide__ = True
+    if compared.verdict in ("slower", "broken") or (compared.verdict == "inconclusive" and inconclusive == "fail"):
+        raise AssertionError(str(compared))
+    if compared.verdict == "inconclusive":
+        _not_clear(str(compared))
+
+
+def parallel_workers() -> int:
+    """How many workers of pytest-xdist run beside each other, this one among them; 0 if it is alone."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return workers if "PYTEST_XDIST_WORKER" in os.environ and workers > 1 else 0
+
+
+def refusal(workers: int) -> str:
+    """Why nothing is measured beside others."""
+    return (
+        f"not measured: {workers} workers of pytest-xdist run beside each other and take each other's cores; "
+        "run it with `-n 0`."
+    )
+
+
+def _not_clear(said: str) -> None:
+    __tracebackhide__ = True
+    if "PYTEST_CURRENT_TEST" in os.environ:
+        _skip(said)
+    warnings.warn(said, InconclusiveWarning, stacklevel=4)
+
+
+def _skip(said: str) -> NoReturn:
+    __tracebackhide__ = True
+    import pytest
+
+    pytest.skip(said)

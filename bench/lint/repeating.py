@@ -1,0 +1,93 @@
+"""Whether a workload is the same a second time: traced again, run again, with batches of another key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from bench.lint import leaves
+from bench.lint.jaxprs import constants
+from bench.lint.subject import Subject, Traced
+from bench.measured import Finding
+
+# Of functions that stand in a jaxpr.
+_ADDRESS = re.compile(r" at 0x[0-9a-fX]+")
+_DRAWN = (
+    "draw it with jax.random from a key that is an argument or in the state: what np.random, the time or the order of "
+    "a set give is read once, while it is traced"
+)
+
+
+def other_traces(subject: Subject) -> Iterator[Finding]:
+    """What a function is traced to differs from one time to the next, and so from process to process."""
+    for name, first in subject.first.items():
+        if leaves.changes(first.out, subject.again[name].out, name):
+            continue  # which `batches` tells of, or follows from what it tells
+        if what := _other(first, subject.again[name]):
+            yield Finding(
+                "not the same twice",
+                f"{name} isn't the same when it is traced again: {what}, so two processes measure two workloads",
+                _DRAWN,
+                "error",
+            )
+
+
+def _other(first: Traced, again: Traced) -> str:
+    mine, theirs = list(constants(first.jaxpr)), list(constants(again.jaxpr))
+    for was, now in zip(mine, theirs, strict=False):
+        if (was.shape, was.dtype) == (now.shape, now.dtype) and not _equal(was, now):
+            return f"a constant of {leaves.described(was)} in it is another one"
+    if len(mine) != len(theirs):
+        return f"it has {len(mine)} constants first and {len(theirs)} then"
+    return _other_lines(_text(first), _text(again))
+
+
+def _equal(was: Any, now: Any) -> bool:
+    return was is now or leaves.on_host(was).tobytes() == leaves.on_host(now).tobytes()
+
+
+def _text(traced: Traced) -> list[str]:
+    return _ADDRESS.sub("", str(traced.jaxpr)).splitlines()
+
+
+def _other_lines(first: list[str], again: list[str]) -> str:
+    if first == again:
+        return ""
+    was, now = next(((a, b) for a, b in zip(first, again, strict=False) if a != b), ("", ""))
+    return f"`{was.strip()}` has become `{now.strip()}`" if was else "it has other operations"
+
+
+def other_runs(subject: Subject) -> Iterator[Finding]:
+    """The same program, run again on the same arguments, gives other bits."""
+    for what, paths in (("init", subject.ran.unlike_init), ("the first step", subject.ran.unlike_step)):
+        if paths:
+            yield Finding(
+                "not the same twice",
+                f"{what} gives other bits for {leaves.listed(paths)} when it is run again, with the same key and state",
+                "look for a callback that keeps something of its own; on a GPU for sums in no fixed order, which "
+                "XLA_FLAGS=--xla_gpu_deterministic_ops=true gives one",
+            )
+
+
+def batches(subject: Subject) -> Iterator[Finding]:
+    """Batches that aren't alike, from the first to the second, or haven't as many examples as were asked for."""
+    changes = leaves.changes(subject.drawn, subject.again["batch"].out, "batch")
+    if changes:
+        one = changes[0]
+        yield Finding(
+            "batches",
+            f"{one.path} is {one.was} in the first batch and {one.now} in the second: the step is compiled anew for it",
+            "give every batch the shape that n says, and pad a short one; what an iterator holds isn't there a second "
+            "time",
+            "error",
+        )
+    for path, leaf in leaves.by_path(subject.drawn, "batch").items():
+        if leaf.shape[:1] != (subject.examples,):
+            yield Finding(
+                "batches",
+                f"{path} is {leaves.described(leaf)} in a batch of {subject.examples} examples, and its first axis was "
+                f"expected to have {subject.examples} entries",
+                "let batch(key, n) give n examples along the first axis of every leaf",
+                "error",
+            )
