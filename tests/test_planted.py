@@ -52,7 +52,7 @@ def test_cases_that_raise_die_or_hang_are_broken_and_the_others_measured(tmp_pat
     assert record.complete
     assert found["right"].status == "measured"
     assert {sample.restart for sample in found["right"].samples} == {0, 1}
-    assert "ValueError: planted" in (found["raises"].why or "")
+    assert "planted: the step raises" in (found["raises"].why or "")
     assert "SIGKILL" in (found["killed"].why or "")
     assert "no answer within 6 s" in (found["hangs"].why or "")
     assert "before the restart" in (found["restless"].why or "")
