@@ -11,8 +11,8 @@ from jax.experimental.compilation_cache import compilation_cache
 
 # Where the tests run in a job of GitHub Actions, its summary isn't for what they compare.
 os.environ.pop("GITHUB_STEP_SUMMARY", None)
-# What a test starts, a pytest of its own among it, is no worker of pytest-xdist, even if this process is one; nor does it
-# print on a terminal, whose width such a worker is given.
+# What a test starts, a pytest of its own among it, is no worker of pytest-xdist, even if this process is one; nor does
+# it print on a terminal, whose width such a worker is given.
 for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
