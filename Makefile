@@ -3,6 +3,8 @@ PYTHON ?= python3
 EXTRAS ?= $(or $(shell cat .venv/extras 2>/dev/null),dev)
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
+# Its modules are compiled once, and not in each of the processes that a command starts.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup bench suite test gate lint format report lock
 
@@ -26,8 +28,10 @@ bench: setup
 suite: setup
 	$(BIN)/python -m pytest bench/suite --benchmark-autosave $(SUITE)
 
+# On all cores, but by 4 processes at most: each takes up to 1 GB with the workers that it starts. With TESTS='-n 0' by
+# one, with TESTS=-x or any other option of pytest.
 test: setup
-	$(BIN)/python -m pytest tests $(TESTS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal tests $(TESTS)
 
 # Fails if a case is slower than BASE by more than SLOWER, or if that isn't clear. make exits with 2 for either: a CI
 # that tells them apart calls `python -m bench gate` itself.

@@ -11,6 +11,10 @@ from jax.experimental.compilation_cache import compilation_cache
 
 # Where the tests run in a job of GitHub Actions, its summary isn't for what they compare.
 os.environ.pop("GITHUB_STEP_SUMMARY", None)
+# What a test starts, a pytest of its own among it, is no worker of pytest-xdist, even if this process is one; nor does
+# it print on a terminal, whose width such a worker is given.
+for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
@@ -18,18 +22,32 @@ jax.config.update("jax_num_cpu_devices", 8)
 # its companion, doesn't get through optax's adam; a test of the gradients turns it on.)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Started now: a command that a test calls in this process asks for fewer devices and must find eight.
-assert jax.device_count() == 8
+# Eight devices on few cores, with other tests beside them, may wait for each other longer than the 40 s after which
+# XLA would end this process. It reads its flags when JAX starts; what a test starts has its own.
+ENDLESS = "--xla_cpu_collective_call_terminate_timeout_seconds=3600"
+with pytest.MonkeyPatch.context() as started:
+    started.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {ENDLESS}".lstrip())
+    # Started now: a command that a test calls in this process asks for fewer devices and must find eight.
+    assert jax.device_count() == 8
 
 # The same examples every time, and no time limit on each: the first of them compiles.
 hypothesis.settings.register_profile("toynet", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("toynet")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A program of the cache that another process is still writing is compiled here, too, after JAX has warned."""
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry:UserWarning")
+
+
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A compilation cache for all tests that don't ask what compiling takes: compiling is most of their time."""
-    return tmp_path_factory.mktemp("compiled")
+def compiled(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A compilation cache for all tests that don't ask what compiling takes: compiling is most of their time.
+
+    Workers of pytest-xdist share it: each has a folder of its own in that of the whole run.
+    """
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if hasattr(request.config, "workerinput") else own) / "compiled"
 
 
 @pytest.fixture

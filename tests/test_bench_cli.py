@@ -262,10 +262,10 @@ def test_a_folder_for_traces_that_cannot_be_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "Expected one of {list, run, ab, gate, compare, report, history, project, doctor}; see python -m bench"),
+        ([], "Expected one of {list, run, lint, ab, gate, compare, report, history, project, doctor}; see python"),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
         (["hist"], "no command is called 'hist'; did you mean 'history'?"),
-        (["frob"], "no command is called 'frob'; there are: ab, compare, doctor, gate, history, list, project, report"),
+        (["frob"], "no command is called 'frob'; there are: ab, compare, doctor, gate, history, lint, list, project,"),
         (["ab", "."], "B (what it is, such as the working tree, `.`) is missing; see python -m bench ab --help."),
         (["ab"], "A (what it was, such as rev=main) and B (what it is, such as the working tree, `.`) are missing;"),
         (["project"], "PATH (a file that `run` wrote, of cases on one device and on more; --scaling strong,weak has"),
@@ -292,7 +292,7 @@ def test_the_sentence_is_the_same_whatever_the_locale_can_draw(encoding: str) ->
         env={**os.environ, "PYTHONIOENCODING": encoding},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (run.returncode, run.stdout) == (2, "")
@@ -351,7 +351,7 @@ def test_a_workload_that_is_not_there_is_refused_and_nothing_is_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     argv = [*TINY, "--workloads", "no_such_module:step", "--out", str(tmp_path / "new" / "run.json")]
-    assert refused(capsys, argv) == "'no_such_module:step': there is no module 'no_such_module' on the path."
+    assert refused(capsys, argv).startswith("'no_such_module:step': there is no module 'no_such_module' on the path; ")
     assert not list(tmp_path.iterdir())
 
 
@@ -445,7 +445,7 @@ def test_a_pipe_keeps_the_exit_status() -> None:
     done = ["list", "--modes", "single"]
     for argv, status in ((done, 0), ([*done, "--devices", "0"], 2), (["report", str(GOLDEN), "no.json"], 2)):
         with subprocess.Popen([*COMMAND, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-            run.communicate(timeout=60)
+            run.communicate(timeout=300)
         assert run.returncode == status
 
 
@@ -460,7 +460,7 @@ def test_a_reader_that_leaves_changes_no_status_and_sees_no_traceback(
         assert run.stderr
         run.stdout.close()  # before anything is printed: Python takes longer than this to start
         complaint = run.stderr.read()
-        assert run.wait(timeout=60) == status
+        assert run.wait(timeout=300) == status
     assert complaint.startswith("error: no.json: ") if status else complaint == ""
     assert "Traceback" not in complaint
 
@@ -468,7 +468,7 @@ def test_a_reader_that_leaves_changes_no_status_and_sees_no_traceback(
 @pytest.mark.parametrize(("record", "status"), [(GOLDEN, 0), ("no.json", 2)])
 def test_a_closed_output_changes_no_status(record: object, status: int) -> None:
     argv = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "report", str(record)]
-    run = subprocess.run(argv, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    run = subprocess.run(argv, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
     assert run.returncode == status
     assert run.stderr.count("\n") == bool(status)
 
@@ -479,7 +479,7 @@ def test_a_locale_without_a_plus_minus_sign_gets_it_spelled() -> None:
         env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, "")
@@ -494,10 +494,10 @@ def test_an_interrupt_exits_130_without_a_traceback_and_ends_the_workers(tmp_pat
         assert run.stderr
         worker = first_child(run)
         run.send_signal(sent)
-        _, complaint = run.communicate(timeout=60)
+        _, complaint = run.communicate(timeout=300)
     assert run.returncode == 130
     assert complaint == "interrupted; nothing had been written by then\n"
-    assert select.select([worker], [], [], 60)[0]  # readable once it has ended
+    assert select.select([worker], [], [], 300)[0]  # readable once it has ended
     os.close(worker)
 
 

@@ -212,7 +212,7 @@ def test_a_loss_that_is_not_finite_is_found() -> None:
     assert "not finite" in made.failures
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(
     batch=st.integers(1, 17),
     member_shards=st.sampled_from([1, 2]),

@@ -150,7 +150,7 @@ def test_go_s_own_tools_read_it(tool: str, export: Any, tmp_path: Path) -> None:
     old, new = tmp_path / "old.txt", tmp_path / "new.txt"
     old.write_text(export("gobench", of_cases(measured(case("single"), [[8e-5] * 8]))))
     new.write_text(export("gobench", of_cases(measured(case("single"), [[1.2e-4] * 8]))))
-    done = subprocess.run([tool, old, new], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([tool, old, new], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert re.search(r"Step/workload=tutorial/mode=single\S+-1 .*\+50\.00%", done.stdout)
 
@@ -230,7 +230,7 @@ def test_bencher_gets_its_own_units_and_intervals_the_right_way_round(export: An
 
 def compared(*argv: str, folder: Path) -> str:
     command = [sys.executable, "-m", "pytest_benchmark", "compare", *argv]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -235,7 +235,7 @@ print(len(told[0][1]), len(told[0][2]))
         cwd=pytestconfig.rootpath,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (ran.stdout, ran.stderr) == ("8 1\n", "")

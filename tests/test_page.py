@@ -40,7 +40,7 @@ FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
-AT_MOST_S = 30
+AT_MOST_S = 120
 
 
 @pytest.fixture(scope="module")

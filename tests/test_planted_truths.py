@@ -35,7 +35,7 @@ from toynet.mesh import make_mesh
 from toynet.workload import Workload
 
 CASE = Case(workload="planted:right", mode="single", batch=8)
-LIMIT_S = 60.0
+LIMIT_S = 300.0
 
 
 @dataclass

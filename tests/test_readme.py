@@ -17,7 +17,8 @@ from bench.validate.planted import write_tree
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+BLOCKS = [block.splitlines() for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)]
+MAKE = ["make bench", "make test"]
 WHO = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
 BRIEF = ["--restarts", "1", "--rounds", "1", "--budget", "5"]
 QUICK = ["--modes", "single", "--workloads", "tutorial", *BRIEF]
@@ -27,13 +28,13 @@ ONE_RESTART = ["--rounds-s", "0.1", "--budget", "0.1"]
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     python = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands run, one after another as a reader would; it has the records and the suite."""
-    made = tmp_path_factory.mktemp("readme")
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the commands of a block run, one after another as a reader would; it has the records and the suite."""
+    made = tmp_path / "readme"
     shutil.copytree(ROOT / "results", made / "results")
     (own_step,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (made / "own_step.py").write_text(own_step, encoding="utf-8")
@@ -47,8 +48,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("compiled_before")
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python ")])
-def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block != MAKE], ids=lambda block: block[0])
+def test_the_commands_of_a_block_of_the_readme_work(block: list[str], folder: Path) -> None:
+    for command in block:
+        works(command, folder)
+
+
+def works(command: str, folder: Path) -> None:
+    """Asserts it."""
     compares = re.search(r"bench (ab|gate) ", command) is not None
     short = ONE_RESTART if compares else BRIEF if " bench run " in command else []
     done = run([*shlex.split(command), *short], folder)
@@ -61,7 +68,7 @@ def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
 
 
 def test_the_readme_has_the_commands_that_are_known_here() -> None:
-    assert {c for c in COMMANDS if not c.startswith("python ")} == {"make bench", "make test"}
+    assert [block for block in BLOCKS if not all(command.startswith("python ") for command in block)] == [MAKE]
 
 
 def make_would_set_up() -> bool:
@@ -89,7 +96,8 @@ def test_make_bench_leaves_a_record_a_report_and_a_picture(tmp_path: Path) -> No
 def test_make_test_runs_the_tests() -> None:
     done = run(["make", "--dry-run", "test"], ROOT)
     assert done.returncode == 0, done.stderr
-    assert any(line.strip().endswith("python -m pytest tests") for line in done.stdout.splitlines())
+    (line,) = [line for line in done.stdout.splitlines() if "python -m pytest " in line]
+    assert line.split("#")[0].strip().endswith(" tests")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def loaded(root: Path, module: str, *argv: str) -> tuple[set[str], str]:
     """The modules that a command line of that module's `main` has loaded at its end, and what it printed."""
     script = SCRIPT.format(module=module, argv=argv)
     run = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=300, check=False
     )
     assert run.returncode == 0, run.stderr
     modules = set(run.stderr.split())
