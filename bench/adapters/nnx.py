@@ -103,7 +103,8 @@ def _module(make: Callable[..., nnx.Module], key: jax.Array, axis_name: str | No
 
 def _split(module: nnx.Module) -> Split:
     """What a module is, its parameters of floating point, its random streams, and what else it keeps."""
-    return nnx.split(module, _is_trained, nnx.RngState, ...)
+    graph, params, streams, *rest = nnx.split(module, _is_trained, nnx.RngState, ...)
+    return graph, params, streams, rest[0]
 
 
 def _is_trained(_: Any, variable: Any) -> bool:
