@@ -114,13 +114,16 @@ def test_a_state_of_all_dtypes_is_trained_as_in_single_where_it_is_divided() -> 
 
 
 def test_typed_keys_are_handed_out_as_numbers_and_given_back_as_keys() -> None:
-    workload = keydata.raw(NOISY)
-    state = workload.init(jax.random.PRNGKey(3))
-    assert state.key.implementation == "threefry2x32"
-    np.testing.assert_array_equal(state.key.data, jax.random.key_data(jax.random.key(3)))
-    after, _ = workload.step(state, workload.batch(jax.random.PRNGKey(0), 4))
+    def split(state: Any, batch: Any, axis_name: str | None = None) -> tuple[Any, Any]:
+        return {"key": jax.random.split(state["key"])[0]}, {}
+
+    keys: Any = lambda key: {"key": jax.random.key(3)}  # noqa: E731
+    workload = keydata.raw(Workload(name="keys", init=keys, batch=batch, step=split))
+    state = workload.init(jax.random.PRNGKey(0))
+    assert state["key"].implementation == "threefry2x32"
+    np.testing.assert_array_equal(state["key"].data, jax.random.key_data(jax.random.key(3)))
     expected = jax.random.key_data(jax.random.split(jax.random.key(3))[0])
-    np.testing.assert_array_equal(after.key.data, expected)
+    np.testing.assert_array_equal(workload.step(state, None)[0]["key"].data, expected)
 
 
 def test_keys_of_members_in_the_last_axis_are_theirs() -> None:
