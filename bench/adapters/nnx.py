@@ -14,7 +14,7 @@ from flax import nnx
 
 from bench.adapters import supervised
 from bench.adapters.made import check, made
-from bench.adapters.supervised import Loss, Model
+from bench.adapters.supervised import Loss, Model, named_inputs
 from toynet.errors import UsageError
 from toynet.workload import Params, Workload
 
@@ -27,7 +27,7 @@ def workload(
     optimizer: optax.GradientTransformation,
     examples: Any,
     *,
-    inputs: Callable[[Any], Any] = lambda batch: batch["inputs"],
+    inputs: Callable[[Any], Any] = named_inputs,
     name: str,
     batch_size: int = 32,
     epoch_steps: int = 8,
