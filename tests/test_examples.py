@@ -8,8 +8,10 @@ import pytest
 
 from bench import imported
 from bench.cases import Case
+from bench.cli import main
 from bench.holder import Holder
 from bench.memo import Memo
+from bench.record import read
 from toynet.workload import Workload
 
 EXAMPLES = sorted(Path("examples").glob("*.py"))
@@ -45,3 +47,19 @@ def test_an_example_computes_the_same_on_one_device_and_on_two(
     holder.compile()
     assert not holder.check(fused=False).failures
     assert holder.block("latency", 2).seconds > 0
+
+
+@pytest.mark.usefixtures("compiled_before")
+def test_an_example_is_run_as_its_docstring_says(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (path,) = (path for path in EXAMPLES if path.stem == "tutorial_net")
+    (command,) = (line for line in path.read_text().splitlines() if line.startswith("    python -m bench "))
+    quickly = ["--restarts", "1", "--rounds", "1", "--budget", "5", "--out", str(tmp_path / "run.json")]
+    assert main([*command.split()[3:], *quickly]) == 0
+    assert capsys.readouterr().err == ""
+    cases = read(tmp_path / "run.json").cases
+    assert [(result.case.mode, result.case.devices) for result in cases] == [
+        ("single", 1),
+        ("data_parallel", 1),
+        ("data_parallel", 2),
+    ]
+    assert all(result.certificate and not result.certificate.failures for result in cases)

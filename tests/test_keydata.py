@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from own import BATCH, off, program
 
 from bench import keydata
 from bench.cases import Case
 from bench.certificate import deviation
 from bench.holder import Holder, epoch_of
 from bench.memo import Memo
+from toynet.errors import UsageError
 from toynet.workload import Lanes, Parts, Workload
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -98,29 +100,30 @@ NOISY = Workload(
     parts=Parts(params=lambda state: state.weights, sums=sums, means=means, update=update),
     epoch_steps=2,
 )
-CASES = [
-    Case(workload="noisy.py", mode="single", batch=8),
-    Case(workload="noisy.py", mode="ensemble_data", batch=8, members=3, member_shards=2, data_shards=2),
-    Case(workload="noisy.py", mode="zero1", batch=8, data_shards=2),
-]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.mode)
-def test_a_state_of_all_dtypes_is_trained_as_in_single(case: Case) -> None:
+def test_a_state_of_all_dtypes_is_certified_with_members_and_batch_divided() -> None:
+    case = Case(workload="noisy.py", mode="ensemble_data", batch=BATCH, members=3, member_shards=2, data_shards=2)
     holder = Holder(case, keydata.raw(NOISY))
     holder.compile()
-    certificate = holder.check()
-    assert [check for check in certificate.checks if not check.passed] == []
+    assert [check for check in holder.check().checks if not check.passed] == []
+
+
+def test_a_state_of_all_dtypes_is_trained_as_in_single_where_it_is_divided() -> None:
+    assert off(program(NOISY), "zero1", mesh=(1, 2)) < 1e-6
 
 
 def test_typed_keys_are_handed_out_as_numbers_and_given_back_as_keys() -> None:
-    workload = keydata.raw(NOISY)
-    state = workload.init(jax.random.PRNGKey(3))
-    assert state.key.implementation == "threefry2x32"
-    np.testing.assert_array_equal(state.key.data, jax.random.key_data(jax.random.key(3)))
-    after, _ = workload.step(state, workload.batch(jax.random.PRNGKey(0), 4))
+    def split(state: Any, batch: Any, axis_name: str | None = None) -> tuple[Any, Any]:
+        return {"key": jax.random.split(state["key"])[0]}, {}
+
+    keys: Any = lambda key: {"key": jax.random.key(3)}  # noqa: E731
+    workload = keydata.raw(Workload(name="keys", init=keys, batch=batch, step=split))
+    state = workload.init(jax.random.PRNGKey(0))
+    assert state["key"].implementation == "threefry2x32"
+    np.testing.assert_array_equal(state["key"].data, jax.random.key_data(jax.random.key(3)))
     expected = jax.random.key_data(jax.random.split(jax.random.key(3))[0])
-    np.testing.assert_array_equal(after.key.data, expected)
+    np.testing.assert_array_equal(workload.step(state, None)[0]["key"].data, expected)
 
 
 def test_keys_of_members_in_the_last_axis_are_theirs() -> None:
@@ -158,14 +161,22 @@ def test_a_batch_with_keys_is_kept_for_other_workers(tmp_path: Any) -> None:
     ("found", "expected", "off"),
     [
         (np.array([True, False]), np.array([True, True]), 1.0),
-        (np.uint8([1]), np.uint8([2]), 0.5),  # and not 255 / 2
-        (np.int8([127]), np.int8([-128]), 255 / 128),
+        (np.array([1], np.uint8), np.array([2], np.uint8), 0.5),  # and not 255 / 2
+        (np.array([127], np.int8), np.array([-128], np.int8), 255 / 128),
         (np.array([1.5], jnp.bfloat16), np.array([1.0], jnp.bfloat16), 0.5),
-        (np.float32([np.inf, 2]), np.float32([np.inf, 4]), 0.5),
-        (np.float32([1]), np.float32([np.inf]), np.nan),
-        (np.float32([np.nan, 1]), np.float32([np.nan, 1]), np.nan),
+        (np.array([np.inf, 2], np.float32), np.array([np.inf, 4], np.float32), 0.5),
+        (np.array([1], np.float32), np.array([np.inf], np.float32), np.nan),
+        (np.array([np.nan, 1], np.float32), np.array([np.nan, 1], np.float32), np.nan),
     ],
     ids=["bool", "unsigned", "signed", "bfloat16", "infinite", "not infinite", "NaN"],
 )
 def test_leaves_of_any_dtype_are_compared(found: np.ndarray, expected: np.ndarray, off: float) -> None:
     np.testing.assert_equal(deviation([found], [expected]), off)
+
+
+def test_a_batch_that_cant_be_kept_in_a_file_is_refused(tmp_path: Any) -> None:
+    class Local(NamedTuple):
+        inputs: np.ndarray
+
+    with pytest.raises(UsageError, match="classes at the top of a module"):
+        Memo(tmp_path)("batches", lambda: Local(np.ones(2)))

@@ -10,7 +10,8 @@ import optax
 from flax import linen as nn
 
 from bench.adapters import supervised
-from bench.adapters.supervised import Loss, Model
+from bench.adapters.supervised import Loss, Model, named_inputs
+from toynet.errors import UsageError
 from toynet.workload import Params, Workload
 
 
@@ -20,7 +21,7 @@ def workload(
     optimizer: optax.GradientTransformation,
     examples: Any,
     *,
-    inputs: Callable[[Any], Any] = lambda batch: batch["inputs"],
+    inputs: Callable[[Any], Any] = named_inputs,
     name: str,
     batch_size: int = 32,
     epoch_steps: int = 8,
@@ -36,6 +37,11 @@ def workload(
     """
     told = not isinstance(module, nn.Module)
     make = (lambda _: module) if isinstance(module, nn.Module) else module
+    if isinstance(module, type) or not callable(make) or not isinstance(make(None), nn.Module):
+        raise UsageError(
+            "a linen module was expected, or a function that makes one of an axis's name, "
+            f"`lambda axis_name: CNN(axis_name=axis_name)`; got {_told(module)}."
+        )
 
     def streams(key: jax.Array) -> dict[str, jax.Array]:
         return {stream: jax.random.fold_in(key, i) for i, stream in enumerate(rngs)}
@@ -67,6 +73,12 @@ def workload(
     return supervised.workload(
         model, loss, optimizer, examples, name=name, batch_size=batch_size, epoch_steps=epoch_steps
     )
+
+
+def _told(module: Any) -> str:
+    if isinstance(module, type):
+        return f"the class {module.__name__} itself"
+    return f"a {type(module).__name__}" + (" that makes none" if callable(module) else "")
 
 
 def _undivided(collections: Sequence[str], told: bool, random: bool) -> str:

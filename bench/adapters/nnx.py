@@ -14,7 +14,7 @@ from flax import nnx
 
 from bench.adapters import supervised
 from bench.adapters.made import check, made
-from bench.adapters.supervised import Loss, Model
+from bench.adapters.supervised import Loss, Model, named_inputs
 from toynet.errors import UsageError
 from toynet.workload import Params, Workload
 
@@ -27,7 +27,7 @@ def workload(
     optimizer: optax.GradientTransformation,
     examples: Any,
     *,
-    inputs: Callable[[Any], Any] = lambda batch: batch["inputs"],
+    inputs: Callable[[Any], Any] = named_inputs,
     name: str,
     batch_size: int = 32,
     epoch_steps: int = 8,
@@ -40,7 +40,7 @@ def workload(
     applied to each example alone, with the example's own keys, so that what is drawn doesn't depend on how many
     devices there are. For the loss and the examples see `supervised`.
     """
-    check(make, optimizer)
+    check(make, nnx.Module, optimizer)
 
     @functools.cache
     def described(axis_name: str | None) -> Split:
@@ -103,7 +103,8 @@ def _module(make: Callable[..., nnx.Module], key: jax.Array, axis_name: str | No
 
 def _split(module: nnx.Module) -> Split:
     """What a module is, its parameters of floating point, its random streams, and what else it keeps."""
-    return nnx.split(module, _is_trained, nnx.RngState, ...)
+    graph, params, streams, *rest = nnx.split(module, _is_trained, nnx.RngState, ...)
+    return graph, params, streams, rest[0]
 
 
 def _is_trained(_: Any, variable: Any) -> bool:

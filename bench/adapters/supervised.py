@@ -194,6 +194,16 @@ class _Training:
         return all(shape == (n,) for shape in shapes.values())
 
 
+def named_inputs(batch: Any) -> Any:
+    """What a module is called with unless the user says otherwise; raises UsageError if the examples don't name it."""
+    if isinstance(batch, Mapping) and "inputs" in batch:
+        return batch["inputs"]
+    raise UsageError(
+        "a module is called with batch['inputs'], which these examples don't have; say what else it takes of them by "
+        "`inputs=lambda batch: ...`."
+    )
+
+
 def _size(examples: Any) -> int:
     """How many examples a tree of arrays holds; raises UsageError if its arrays don't agree."""
     sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(examples)}
