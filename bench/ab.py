@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,14 +15,24 @@ from pathlib import Path
 import msgspec
 
 from bench import environment, lookup, noise, nvml
-from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand
+from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, divided, expand, is_own
 from bench.comparison import Comparison, PairResult, SideResult, absorb
 from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
 from bench.live import PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
 from bench.measured import Kind
 from bench.room import Room
-from bench.run import ROOT, available, check_dtype, check_seconds, check_seed, check_writable, keep, room
+from bench.run import (
+    ROOT,
+    available,
+    check_dtype,
+    check_seconds,
+    check_seed,
+    check_tolerance,
+    check_writable,
+    keep,
+    room,
+)
 from bench.sides import Side, Tree, checked_out, launch
 from bench.verdict import LOOKS, Rule, judged
 from bench.workers import LIMIT_S
@@ -52,6 +63,8 @@ class Plan:
     noise: Path | None
     """Noise floors, as `doctor --noise` leaves them; where there are any, the threshold is held against them."""
     limit_s: float = LIMIT_S
+    tolerance: float | None = None
+    """Of what is compared with `single`, relative to a leaf's largest entry; None: as is usual in its dtypes."""
     allow_different: bool = False
     all_restarts: bool = False
     """Whether to go on when verdicts are clear; none is said then."""
@@ -66,7 +79,21 @@ class Plan:
         if not LOOKS[0] <= self.pace.restarts <= LOOKS[-1]:
             raise UsageError(f"restarts must be from {LOOKS[0]} to {LOOKS[-1]}, got {self.pace.restarts}.")
         check_seed(self.pace.seed)
+        check_tolerance(self.tolerance)
+        self._check_names()
         check_seconds({"budget": self.pace.budget_s, "time limit": self.limit_s, "time for rounds": self.pace.rounds_s})
+
+    def _check_names(self) -> None:
+        """Raises UsageError for a file that would be the same on two sides that have files of their own."""
+        if (self.a.path.absolute(), self.a.rev) == (self.b.path.absolute(), self.b.rev):
+            return
+        for name in self.selection.workloads:
+            file = divided(name)[0]
+            if is_own(name) and Path(file).is_absolute():
+                raise UsageError(
+                    f"{name!r} is the same file on both sides; name it as it is called within their trees, such as "
+                    f"{os.path.relpath(file)}."
+                )
 
 
 def compare(plan: Plan, watch: Watch) -> Comparison:
@@ -163,7 +190,8 @@ class _Sides:
         return a, b
 
     def _nursery(self, side: int) -> contextlib.AbstractContextManager[Callable[[], LiveWorker]]:
-        return nursery(self._plan.limit_s, self._shared[side], self._preload, self._launches[side])
+        plan = self._plan
+        return nursery(plan.limit_s, self._shared[side], self._preload, self._launches[side], plan.tolerance)
 
     def look(self) -> tuple[tuple[Backend, Backend], tuple[Looked, Looked]]:
         """Each side's backend, and what it has of each workload.

@@ -133,3 +133,6 @@ def own(what: str, metavar: str | None = None) -> Any:
 
 
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+Tolerance = Annotated[float | None, own("by what a workload computes in", "SHARE")]
+"""A share of a leaf's largest entry, or what is usual."""

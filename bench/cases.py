@@ -161,6 +161,14 @@ def is_own(workload: str) -> bool:
     return ":" in workload or workload.endswith(".py")
 
 
+def divided(name: str) -> tuple[str, str]:
+    """Of an own workload's name: a module or a file, and the attribute; empty: none is named."""
+    if name.endswith(".py"):
+        return name, ""
+    source, _, attribute = name.rpartition(":")
+    return source, attribute
+
+
 def expand(
     selection: Selection,
     own_batch: Mapping[str, int] = PRESET_BATCH,

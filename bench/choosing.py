@@ -27,4 +27,4 @@ def _own(name: str, limit_s: float) -> Own:
         with nursery(limit_s, None, ()) as start, contextlib.closing(start()) as worker:
             return worker.own(name)
     except WorkerFailed as error:
-        raise UsageError(f"{name!r} can't be loaded: {error}.") from None
+        raise UsageError(f"{name!r} can't be loaded: no worker starts: {error}.") from None

@@ -26,6 +26,7 @@ from bench.events import (
 )
 from bench.live import WorkerFailed
 from bench.measured import KINDS, REFERENCE, Certificate, Compiled, Kind, Parts
+from bench.places import file_name
 from bench.workers import STEPS_AT_LEAST, PartsWorker, Worker, reference_bearer, unlike_first
 from toynet.errors import UsageError
 
@@ -275,7 +276,7 @@ class Conductor:
         for case in [case for case in self._workers if case not in self._traced]:
             self._traced.add(case)
             try:
-                yield Traced(case, self._workers[case].profile(folder / case.name.replace("/", ".")))
+                yield Traced(case, self._workers[case].profile(folder / file_name(case.name)))
             except (WorkerFailed, UsageError) as error:
                 self._workers.pop(case).close()
                 yield Traced(case, None, str(error).rstrip("."))

@@ -66,6 +66,7 @@ def measure_noise(
     pace: Pace,
     out: Path,
     limit_s: float,
+    tolerance: float | None = None,
     command: Sequence[str],
     watch: Watch,
 ) -> Comparison:
@@ -86,6 +87,7 @@ def measure_noise(
         out=out.with_name(f"{out.stem}-samples.json"),
         noise=None,
         limit_s=limit_s,
+        tolerance=tolerance,
         all_restarts=True,
         command=tuple(command),
     )

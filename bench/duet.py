@@ -111,8 +111,8 @@ Event = Agreed | Opened | Broke | Played | Judged
 FIRST_LOSS_TOLERANCE = 1e-4
 CURVE_TOLERANCE = 1e-3
 # The same where products are rounded more: bfloat16's by 0.004, and a curve was off by that after 25 steps; those of
-# TF32 by an eighth of that.
-COARSE_TOLERANCES = {"bfloat16": (0.004, 0.03), "tensorfloat32": (0.0005, 0.004)}
+# TF32 and float16 by an eighth of that.
+COARSE_TOLERANCES = {"bfloat16": (0.004, 0.03), **dict.fromkeys(("tensorfloat32", "float16"), (0.0005, 0.004))}
 
 
 Judge = Callable[[dict[Pair, Trial]], dict[Pair, Trial]]

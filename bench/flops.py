@@ -64,36 +64,41 @@ def counted(jaxpr: Any, *, loops: bool) -> Flops:
     return _body(jaxpr, loops, None)
 
 
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """Every equation of a jaxpr, those within others too."""
+    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        yield eqn
+        yield from _within(eqn)
+
+
 def loops_with_collectives(jaxpr: Any) -> bool:
     """Whether devices communicate in the body of a loop: the compiled program names such collectives once."""
     return any(
-        eqn.primitive.name in ("scan", "while") and any(inner.primitive.name in _COLLECTIVES for inner in _all(eqn))
-        for eqn in _all_of(jaxpr)
+        eqn.primitive.name in ("scan", "while") and any(inner.primitive.name in _COLLECTIVES for inner in _within(eqn))
+        for eqn in equations(jaxpr)
     )
 
 
 def product_dtype(jaxpr: Any) -> str | None:
     """What most of the products' operations are on; None: there are no products."""
     found: Counter[str] = Counter()
-    for eqn in _all_of(jaxpr):
+    for eqn in equations(jaxpr):
         if products := _products(eqn):
             found[str(eqn.invars[0].aval.dtype)] += products
     return found.most_common(1)[0][0] if found else None
 
 
-def _all_of(jaxpr: Any) -> Iterator[Any]:
-    """Every equation of a jaxpr, those within others too."""
-    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-        yield eqn
-        yield from _all(eqn)
+def factor_dtypes(jaxpr: Any) -> set[str]:
+    """What products have as factors."""
+    return {str(factor.aval.dtype) for eqn in equations(jaxpr) if _products(eqn) for factor in eqn.invars}
 
 
-def _all(eqn: Any) -> Iterator[Any]:
+def _within(eqn: Any) -> Iterator[Any]:
     """Every equation within one."""
     for value in eqn.params.values():
         for inner in value if isinstance(value, (tuple, list)) else (value,):
             if hasattr(inner, "eqns") or hasattr(inner, "jaxpr"):
-                yield from _all_of(inner)
+                yield from equations(inner)
 
 
 def _body(jaxpr: Any, loops: bool, used: Sequence[bool] | None) -> Flops:

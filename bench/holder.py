@@ -15,14 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
-from bench import cost, parts, rounding, timing, tracing
-from bench.cases import Case
+from bench import cost, flops, parts, rounding, timing, tracing
+from bench.cases import Case, is_own
 from bench.certificate import TraceCount, certify, checked_members
 from bench.measured import KINDS, PART_KINDS, REFERENCE, Block, Certificate, Compiled, Kind, Parts, Stages
 from bench.memo import Memo
+from bench.places import file_name
 from bench.reference import Reference, unstacked
 from bench.yardstick import Yardstick
 from toynet import modes
+from toynet.errors import UsageError
 from toynet.program import bind
 from toynet.workload import Workload, loss
 
@@ -63,7 +65,9 @@ class Holder:
         self._use_cache("shared")
         self._memo = memo
         self._plain = None if plain is workload else plain
-        self._host_batches = memo(f"{self._what()}/batches", lambda: epoch_of(workload, case.batch))
+        self._host_batches = memo(
+            f"{self._what()}/batches", lambda: epoch_of(workload, case.batch, jit=not is_own(case.workload))
+        )
         self._batches = [self._program.place(batch) for batch in unstacked(self._host_batches)]
         self._stacked = self._program.place_stacked(self._host_batches)
         self._state = jax.block_until_ready(self._program.init(self._program.keys(SEED)))
@@ -71,7 +75,7 @@ class Holder:
 
     def compile(self) -> Compiled:
         """The step compiled in its stages, and its first run."""
-        self._use_cache(self.case.name.replace("/", "."))
+        self._use_cache(file_name(self.case.name))
         batch, sharding = self._program.padded(unstacked(self._host_batches)[0]), self._program.batch_sharding
         _, transfer_s = timing.timed(lambda: jax.device_put(batch, sharding), self._clock)
         traced, program, seconds, cached = timing.compiled(
@@ -96,9 +100,11 @@ class Holder:
             return self._rough("latency") > LONG_FIRST_STEP_S
         return long
 
-    def check(self, fused: bool | None = None) -> Certificate:
+    def check(self, fused: bool | None = None, tolerance: float | None = None) -> Certificate:
         """Compares the case with `single`; it must have been compiled. `fused`: whether an epoch is run as one
-        program (None: unless its steps are long)."""
+        program (None: unless its steps are long); `tolerance`: of the initial state, gradients and steps (None: what
+        is usual where they are computed)."""
+        dtype, products = self._computed_in()
         certificate, self._state = certify(
             self._program,
             Reference(self._program, self._memo, self._what(), self._plain),
@@ -108,12 +114,21 @@ class Holder:
             self._host_batches,
             fused=not self._long if fused is None else fused,
             seed=SEED,
-            dtype=self.case.dtype,
-            products=rounding.of(self.case.products, jax.default_backend(), rounding.precision_setting()),
+            dtype=dtype,
+            products=rounding.of(products, jax.default_backend(), rounding.precision_setting()),
+            tolerance=tolerance,
             traces=self._traces,
             found=self._cost.collectives,
         )
         return certificate
+
+    def _computed_in(self) -> tuple[str, str]:
+        """The dtypes of the state and of the factors of its products: a preset's are those of its case."""
+        if not is_own(self.case.workload):
+            return self.case.dtype, self.case.products
+        return rounding.computed_in(
+            [str(leaf.dtype) for leaf in jax.tree.leaves(self._state)], flops.factor_dtypes(self._jaxpr)
+        )
 
     def take_apart(self, *, peaks: bool) -> Parts:
         """Makes programs of the step's parts, for `block`; with `peaks`, of what its devices can do at most, too."""
@@ -202,9 +217,16 @@ class Holder:
             jax.config.update("jax_compilation_cache_dir", str(self._cache / name))
 
 
-def epoch_of(workload: Workload, batch: int) -> Any:
-    """An epoch of batches on the host, (steps, batch, ...), each drawn from a key of its own."""
-    draw = jax.jit(workload.batch, static_argnums=1)
+def epoch_of(workload: Workload, batch: int, *, jit: bool = True) -> Any:
+    """An epoch of batches on the host, (steps, batch, ...), each drawn from a key of its own.
+
+    A workload of the user's own may draw them by NumPy, which can't be traced, and so they are drawn without `jit`.
+    Raises UsageError for one that draws batches of another size.
+    """
+    draw = jax.jit(workload.batch, static_argnums=1) if jit else workload.batch
     keys = jax.random.split(jax.random.PRNGKey(SEED), min(workload.epoch_steps, EPOCH_STEPS_AT_MOST))
     drawn = [jax.tree.map(np.array, draw(key, batch)) for key in keys]
+    if sizes := {leaf.shape[:1] for leaf in jax.tree.leaves(drawn)} - {(batch,)}:
+        found = ", ".join(str(*size) for size in sorted(sizes))
+        raise UsageError(f"its batch gives {found or 'no'} examples where n = {batch} of them were asked for.")
     return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)

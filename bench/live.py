@@ -34,7 +34,13 @@ ENVIRONMENT = {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
 LAST_LINES = 4
+LINE = 400
 ENDING_S = 5.0
+# What a process prints is looked at that often while its answer is awaited, and kept as far as it isn't too much.
+LOOK_S = 1.0
+PRINTED_BYTES = 2**20
+# Of the time limit, what a user's module may take to be imported: it is to be ended while it can still be said where.
+IMPORT_SHARE = 0.9
 PRELOAD = ("bench.holder",)
 BENCH = Path(__file__).resolve().parent
 
@@ -75,11 +81,14 @@ class Nursery:
         shared: Path | None = None,
         preload: Sequence[str] = PRELOAD,
         launch: Launch = Launch(),
+        tolerance: float | None = None,
     ) -> None:
-        """Starts the process, which imports `preload`; workers keep in the folder `shared` what others can use.
+        """Starts the process, which imports `preload`; workers keep in the folder `shared` what others can use, and
+        check by that tolerance (None: as is usual where their cases compute).
 
         Raises UsageError if there is no such interpreter.
         """
+        self._tolerance = tolerance
         self._limit_s = limit_s
         self._shared = shared
         self._printed = Printed()
@@ -113,7 +122,7 @@ class Nursery:
                 pid = self._ask("spawn", theirs.fileno(), printed.file.fileno())
             assert pid is not None
             undone.pop_all()
-        return LiveWorker(self, pid, ours, printed, self._limit_s, self._shared)
+        return LiveWorker(self, pid, ours, printed, self._limit_s, self._shared, self._tolerance)
 
     def status(self, pid: int) -> int | None:
         """The exit code of a worker that has ended (below 0: the signal that ended it); None if it hasn't."""
@@ -153,33 +162,54 @@ class Nursery:
 
 
 class Printed:
-    """What a process prints, kept in a file that has no name."""
+    """What a process prints, kept in a file that has no name; it shares its place in the file with the process."""
 
     def __init__(self) -> None:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the process
+        self._forgotten = 0
+
+    def bound(self) -> None:
+        """Forgets what was printed if it is too much, lest it fill a disk."""
+        if (size := os.fstat(self.file.fileno()).st_size) > PRINTED_BYTES:
+            self._forgotten += size
+            self.file.seek(0)
+            self.file.truncate()
 
     def after(self, how: str) -> str:
         """How the process ended, and the last lines of what it printed before."""
         size = self.file.seek(0, os.SEEK_END)
         self.file.seek(max(0, size - 16384))
         printed = [line.strip() for line in self.file.read().decode(errors="replace").splitlines()]
-        lines = [line for line in printed if line and not line.startswith("@ ")]  # XLA's stack, an address a line
-        return f"{how}; it last printed: {' | '.join(lines[-LAST_LINES:])}" if lines else f"{how}, and printed nothing"
+        lines = [
+            line[:LINE] for line in printed if line and not line.startswith("@ ")
+        ]  # XLA's stack: an address a line
+        much = f" (of {total / 1e6:.0f} MB)" if (total := size + self._forgotten) > PRINTED_BYTES else ""
+        if not lines:
+            return f"{how}, and printed nothing" + much
+        return f"{how}; it last printed{much}: {' | '.join(lines[-LAST_LINES:])}"
 
 
 class LiveWorker:
     """One worker process and the pipe to it."""
 
     def __init__(
-        self, nursery: Nursery, pid: int, pipe: socket.socket, printed: Printed, limit_s: float, shared: Path | None
+        self,
+        nursery: Nursery,
+        pid: int,
+        pipe: socket.socket,
+        printed: Printed,
+        limit_s: float,
+        shared: Path | None,
+        tolerance: float | None,
     ) -> None:
         self.pid = pid
         self._nursery = nursery
         self._pipe = pipe
         # The system's own time limit, for Python's would ask in a call of its own whether there is something to read.
-        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(limit_s))
+        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(min(LOOK_S, limit_s)))
         self._printed = printed
         self._limit_s = limit_s
+        self._tolerance = tolerance
         self._shared = None if shared is None else str(shared)
         self._status: int | None = None
 
@@ -198,12 +228,23 @@ class LiveWorker:
         return _understood(self._awaited())
 
     def _awaited(self) -> bytes:
+        until = time.monotonic() + self._limit_s
+        try:
+            while (message := self._received()) is None:
+                if time.monotonic() > until:
+                    raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s"))
+            return message
+        except (EOFError, OSError):  # the latter where it died in the middle of an answer
+            raise WorkerFailed(self._printed.after(self._ending())) from None
+
+    def _received(self) -> bytes | None:
+        """An answer; None if none has come before what was printed is to be looked at."""
         try:
             return wire.receive(self._pipe)
         except BlockingIOError:
-            raise WorkerFailed(self._printed.after(f"no answer within {self._limit_s:g} s")) from None
-        except (EOFError, OSError):  # the latter where it died in the middle of an answer
-            raise WorkerFailed(self._printed.after(self._ending())) from None
+            return None
+        finally:
+            self._printed.bound()
 
     def backend(self) -> Backend:
         """What JAX runs on there; starts JAX in the worker."""
@@ -211,9 +252,14 @@ class LiveWorker:
         return msgspec.convert(self.answer(), Backend)
 
     def own(self, workload: str) -> Own:
-        """What a workload says of itself; raises UsageError if the name leads to none."""
-        self.ask({"ask": "lookup", "workload": workload})
-        return msgspec.convert(self.answer(), Own)
+        """What a workload says of itself; raises UsageError if the name leads to none that can be measured."""
+        self.ask({"ask": "lookup", "workload": workload, "within_s": IMPORT_SHARE * self._limit_s})
+        try:
+            return msgspec.convert(self.answer(), Own)
+        except WorkerFailed as error:
+            raise UsageError(
+                f"{workload!r} can't be loaded: {error}; what it runs as it is imported and traced has to come back."
+            ) from None
 
     def lint(self, workload: str, examples: int | None = None) -> tuple[Finding, ...]:
         """What is found in a workload with batches of so many examples (None: its own size)."""
@@ -222,7 +268,8 @@ class LiveWorker:
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
         """Lets the worker import, pin itself and initialise the case."""
-        self.ask({"ask": "prepare", "case": dataclasses.asdict(case), "cores": list(cores), "shared": self._shared})
+        within = {"shared": self._shared, "within_s": IMPORT_SHARE * self._limit_s}
+        self.ask({"ask": "prepare", "case": dataclasses.asdict(case), "cores": list(cores), **within})
 
     def end_prepare(self) -> None:
         """Waits until the case is prepared."""
@@ -238,7 +285,7 @@ class LiveWorker:
 
     def begin_check(self, fused: bool | None = None) -> None:
         """Lets the worker compare the case with `single`; as in `Holder.check`."""
-        self.ask({"ask": "check", "fused": fused})
+        self.ask({"ask": "check", "fused": fused, "tolerance": self._tolerance})
 
     def end_check(self) -> Certificate:
         """Waits for what the comparison found."""
@@ -301,6 +348,8 @@ def _understood(message: bytes) -> Any:
     reply = msgspec.json.decode(message)
     if "unusable" in reply:
         raise UsageError(reply["unusable"])
+    if "failed" in reply:
+        raise WorkerFailed(reply["failed"])
     return reply["answer"]
 
 
@@ -315,9 +364,10 @@ def nursery(
     shared: Path | None,
     preload: Sequence[str],
     launch: Launch = Launch(),
+    tolerance: float | None = None,
 ) -> Iterator[Callable[[], LiveWorker]]:
     """What starts workers, until the block ends."""
-    made = Nursery(limit_s, shared, preload, launch)
+    made = Nursery(limit_s, shared, preload, launch, tolerance)
     try:
         yield made.worker
     finally:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from bench import cases, imported
+from bench import cases
 from bench.cases import Case, Own
 from toynet.config import PRESETS, preset
 from toynet.workload import Workload
 
 
-def workload(case: Case) -> Workload:
-    """The workload of a case, computed as its path says here; raises UsageError for a name that leads to none."""
+def workload(case: Case, until: float | None = None) -> Workload:
+    """The workload of a case, computed as its path says here; raises UsageError for a name that leads to none, or not
+    by `until` on the monotonic clock."""
     if cases.is_own(case.workload):
-        return imported.workload(case.workload)
+        from bench import imported, keydata  # they load JAX
+
+        return keydata.raw(imported.workload(case.workload, until))
     from toynet import train  # Flax and optax load only where a preset is trained
 
     if case.path == "plain":
@@ -26,11 +29,15 @@ def shapes(case: Case) -> tuple[tuple[int, ...], ...] | None:
     return cases.config(case).shapes if case.workload in PRESETS else None
 
 
-def own(name: str) -> Own:
-    """What a workload says of itself; raises UsageError for a name that leads to none."""
+def own(name: str, until: float | None = None) -> Own:
+    """What a workload says of itself; raises UsageError for a name that leads to none, for one whose functions don't
+    take or give what they should, and for what isn't known by `until` on the monotonic clock."""
     if not cases.is_own(name):
         return Own(name=name, batch_size=preset(name).batch_size, masked=True, virtual_shards=0, has_parts=True)
-    found = imported.workload(name)
+    from bench import imported, sound
+
+    found = imported.workload(name, until)
+    sound.check(found, name, until)
     return Own(
         name=found.name,
         batch_size=found.batch_size,

@@ -122,6 +122,8 @@ class Certificate:
     """Of the first member, in each step of an epoch."""
     products: str = ""
     """What the factors of the layers' products may be rounded to (`bench.rounding`); empty in older records."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """The modes that its workload can't be run in, each with the reason: the end of a sentence."""
 
     @property
     def failures(self) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from bench.places import file_name
+
 T = TypeVar("T")
 
 
@@ -23,7 +25,7 @@ class Memo:
         """What was kept under that name, or else what `compute` gives, kept from now on."""
         if self.folder is None:
             return compute()
-        path = self.folder / name.replace("/", ".")
+        path = self.folder / file_name(name)
         if path.exists():
             return pickle.loads(path.read_bytes())
         value = compute()

@@ -5,7 +5,7 @@ Versions of the format:
   2  2026-11  a case's `parts` and blocks of their kinds, its network's size, `product_flops`; GPUs and their readings
   3  2026-11  a case's `path`
   4  2026-11  blocks of the kind `reference`, a case's `unreferenced`; its `trace`
-  5  2026-11  `findings` of the lint
+  5  2026-11  `findings` of the lint; the modes that a certificate's workload has `refused`
 """
 
 from __future__ import annotations

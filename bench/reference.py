@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -36,10 +37,10 @@ class Reference:
     def _placed(self, state: Any) -> Any:
         return jax.device_put(state, self._program.state_sharding)
 
-    def initial(self, seed: int) -> Any:
-        """The state before the first step, of a member with that seed; all cases of a run ask for the same."""
+    def initial(self, seed: int) -> dict[str, np.ndarray]:
+        """The state before the first step, `named`, of a member with that seed; all cases of a run ask for the same."""
         key = jax.random.PRNGKey(seed)
-        return self._memo(f"{self._name}/initial-{seed}", lambda: self._program.members(self._program.init(key)))
+        return self._memo(f"{self._name}/initial-{seed}", lambda: named(self._program.members(self._program.init(key))))
 
     def gradients(self, state: Any, batch: Any) -> Any:
         """Raw gradients at a state."""
@@ -55,8 +56,11 @@ class Reference:
         if self._program.gradients is None:
             with jax.disable_jit():
                 return self._program.members(self._program.step(*placed)[0])
-        unoptimised = jax.jit(self._program.workload.step, compiler_options={"xla_backend_optimization_level": 0})
-        return self._program.members(unoptimised(*placed)[0])
+        return self._program.members(self._unoptimised(*placed)[0])
+
+    @functools.cached_property
+    def _unoptimised(self) -> Callable[[Any, Any], Any]:
+        return jax.jit(self._program.workload.step, compiler_options={"xla_backend_optimization_level": 0})
 
     def curve(self, state: Any, batches: Sequence[Any]) -> np.ndarray:
         """The loss of each step over `batches`, taken one by one from a state; shape (steps,)."""
@@ -65,6 +69,12 @@ class Reference:
             state, metrics = self._program.step(state, self._program.place(batch))
             losses.append(np.array(loss(metrics)))
         return np.stack(losses)
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """A tree's leaves by their paths. What else it holds, such as functions, may differ wherever it is made anew, and
+    can't be kept in a file."""
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
 def unstacked(batches: Any) -> list[Any]:

@@ -1,6 +1,8 @@
-"""What a device rounds the factors of matrix products to, where JAX lets it round them more than their dtype."""
+"""What a step's numbers are rounded to: by their dtypes, and by a device that rounds factors of products more."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 # What `jax_default_matmul_precision` may say, where it isn't the platform's own way: TF32 on a GPU, which keeps 11
 # bits, and on a TPU bfloat16, multiplied several times for more bits.
@@ -21,6 +23,22 @@ def of(products: str, platform: str, precision: str | None) -> str:
     if products != "float32" or platform not in _USUAL:
         return products
     return _NAMED.get(precision or "", _USUAL[platform])
+
+
+def computed_in(state: Sequence[str], factors: Iterable[str]) -> tuple[str, str]:
+    """The coarsest dtype of a state, and of it and its products, from the names of all; float32 where none is floating.
+
+    `factors` are the dtypes of what a step multiplies.
+    """
+    return _coarsest(state), _coarsest([*state, *factors])
+
+
+def _coarsest(dtypes: Iterable[str]) -> str:
+    """The floating one with the fewest bits."""
+    import jax.numpy as jnp
+
+    floating = [name for name in dtypes if name in jnp.__dict__ and jnp.issubdtype(jnp.dtype(name), jnp.floating)]
+    return min(floating, key=lambda name: (jnp.finfo(name).nmant, name), default="float32")
 
 
 def precision_setting() -> str | None:

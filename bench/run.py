@@ -49,6 +49,8 @@ class Plan:
     out: Path
     limit_s: float = LIMIT_S
     """A worker that doesn't answer within this time is broken."""
+    tolerance: float | None = None
+    """Of what is compared with `single`, relative to a leaf's largest entry; None: as is usual in its dtypes."""
     command: tuple[str, ...] = ()
     lint: bool = True
     """Whether workloads of the user's own are looked over before."""
@@ -62,6 +64,7 @@ class Plan:
                 raise UsageError(f"{name} must be from 1 to 2**31 - 1, got {getattr(schedule, name)}.")
         check_seed(schedule.seed)
         check_seconds({"block": schedule.block_s, "budget": schedule.budget_s, "time limit": self.limit_s})
+        check_tolerance(self.tolerance)
 
 
 def measure(plan: Plan, watch: Watch) -> Record:
@@ -139,7 +142,7 @@ def conducting(
     preload = (*PRELOAD, "toynet.train") if presets else PRELOAD
     with tempfile.TemporaryDirectory(prefix="bench-") as shared:
         conductor = Conductor(
-            lambda: nursery(plan.limit_s, Path(shared), preload),
+            lambda: nursery(plan.limit_s, Path(shared), preload, tolerance=plan.tolerance),
             time.monotonic,
             plan.schedule,
             environment.usable_cores(),
@@ -202,6 +205,14 @@ def check_seconds(seconds: Mapping[str, float]) -> None:
     for name, value in seconds.items():
         if not 1e-6 <= value <= SECONDS_AT_MOST:
             raise UsageError(f"the {name} must be above 0 and at most {SECONDS_AT_MOST:g} s, got {value:g}.")
+
+
+def check_tolerance(tolerance: float | None) -> None:
+    """Raises UsageError for one that allows nothing, or anything."""
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise UsageError(
+            f"the tolerance, a share of a leaf's largest entry, must be above 0 and below 1, got {tolerance:g}."
+        )
 
 
 def check_writable(out: Path) -> None:

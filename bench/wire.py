@@ -25,11 +25,17 @@ def send(to: socket.socket, message: bytes) -> None:
 
 
 def receive(of: socket.socket) -> bytes:
-    """Waits for a message, the only one under way; raises EOFError if nobody is left to write one."""
+    """Waits for a message, the only one under way; raises EOFError if nobody is left to write one.
+
+    Where the socket has a time limit: BlockingIOError if none has begun by then, and TimeoutError if it doesn't go on.
+    """
     data = _read(of)
     (length,) = _LENGTH.unpack_from(data)
     while len(data) < _LENGTH.size + length:
-        data += _read(of)
+        try:
+            data += _read(of)
+        except BlockingIOError:
+            raise TimeoutError from None
     return data[_LENGTH.size :]
 
 

@@ -1,8 +1,8 @@
 """A process that holds one case and answers requests over a pipe of its own; `bench.nursery` forks it.
 
-Standard output and error are left to JAX, XLA and Gloo. An error in the user's step ends the process
-with its traceback, whose last line the conductor reports. Needs only the standard library, JAX and
-what the workload needs.
+Standard output and error are left to JAX, XLA and Gloo. An error in the user's step is answered with its
+line; whoever asked ends the process then. Needs only the standard library, JAX and what the workload
+needs.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import dataclasses
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import environment, lookup, wire
+from bench import environment, foreign, lookup, wire
 from bench.cases import PRESET_BATCH, Case
 from toynet.errors import UsageError
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from bench.measured import Finding
 
 
-def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
+def prepare(case: Case, cores: list[int], shared: str | None, within_s: float | None = None) -> Holder:
     """The case on those cores: pinned before JAX has a backend, whose threads inherit it.
 
-    In the folder `shared` the workers of a run keep what others can use.
+    In the folder `shared` the workers of a run keep what others can use. Within so many seconds a user's module must
+    be imported.
     """
     from bench.holder import Holder
     from bench.memo import Memo
@@ -34,7 +36,7 @@ def prepare(case: Case, cores: list[int], shared: str | None) -> Holder:
 
     environment.pin(cores)
     mesh.simulate(case.devices)
-    workload = lookup.workload(case)  # a user's module may start JAX as it is imported
+    workload = lookup.workload(case, _until(within_s))  # a user's module may start JAX as it is imported
     plain = workload if case.path == "plain" else lookup.workload(dataclasses.replace(case, path="plain"))
     if shared is None:
         return Holder(case, workload, plain)
@@ -66,7 +68,13 @@ def serve(pipe: socket.socket) -> None:
                 reply = json.dumps({"answer": answer}, allow_nan=False).encode()
         except UsageError as error:
             reply = json.dumps({"unusable": str(error)}).encode()
+        except BaseException as error:  # noqa: BLE001, sys.exit in a step, too
+            reply = json.dumps({"failed": foreign.raised(error)}).encode()
         wire.send(pipe, reply)
+
+
+def _until(within_s: float | None) -> float | None:
+    return None if within_s is None else time.monotonic() + within_s
 
 
 def _answered(holder: Holder | None, request: dict[str, Any]) -> tuple[Holder | None, Any]:
@@ -75,7 +83,7 @@ def _answered(holder: Holder | None, request: dict[str, Any]) -> tuple[Holder | 
         case "backend":
             return holder, dataclasses.asdict(environment.backend())
         case "lookup":
-            return holder, dataclasses.asdict(lookup.own(request["workload"]))
+            return holder, dataclasses.asdict(lookup.own(request["workload"], _until(request["within_s"])))
         case "lint":
             return holder, [dataclasses.asdict(one) for one in lint(request["workload"], request["examples"])]
         case "prepare":

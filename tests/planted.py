@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -119,16 +120,19 @@ forgotten_mask = _with(_forgotten_mask, "forgotten_mask")
 unreduced = _with(_unreduced, "unreduced")
 
 
-def _raises(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
+def _beyond(wrong: Callable[[], Any]) -> Any:
+    """A step that goes wrong where a batch is larger than its own, so that a look at it finds nothing."""
+
+    def beyond(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[Any, dict[str, jax.Array]]:
+        if len(batch.mask) > right.batch_size:
+            wrong()
+        return step(state, batch, axis_name)
+
+    return beyond
+
+
+def _raise() -> Any:
     raise ValueError("planted: the step raises")
-
-
-def _killed(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _hangs(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
-    time.sleep(3600)
 
 
 def _deadlocks(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
@@ -145,9 +149,9 @@ def _deadlocks(state: Any, batch: Batch, axis_name: str | None = None) -> Any:
     return after, {"loss": metrics["loss"] + 0 * lax.pmean(waited, axis_name)}
 
 
-raises = dataclasses.replace(right, name="raises", step=_raises)
-killed = dataclasses.replace(right, name="killed", step=_killed)
-hangs = dataclasses.replace(right, name="hangs", step=_hangs)
+raises = dataclasses.replace(right, name="raises", step=_beyond(_raise))
+killed = dataclasses.replace(right, name="killed", step=_beyond(lambda: os.kill(os.getpid(), signal.SIGKILL)))
+hangs = dataclasses.replace(right, name="hangs", step=_beyond(lambda: time.sleep(3600)))
 deadlocks = dataclasses.replace(right, name="deadlocks", step=_deadlocks)
 chatty = dataclasses.replace(right, name="chatty", step=lambda *a, **k: (print("to standard output"), step(*a, **k))[1])
 restless = dataclasses.replace(

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("compiled_before")
 def run(out: Path, workloads: str, *flags: str) -> tuple[int, Record]:
     names = ",".join(f"planted:{name}" for name in workloads.split(","))
     short = ["--restarts", "2", "--rounds", "1", "--budget", "30", "--quiet", "--no-lint", "--out", str(out)]
-    return cli.main(["run", "--workloads", names, "--batch", "8", *short, *flags]), read(out)
+    return cli.main(["run", "--workloads", names, *short, *flags]), read(out)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,8 @@ def _planted_workloads_are_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_cases_that_raise_die_or_hang_are_broken_and_the_others_measured(tmp_path: Path) -> None:
     workloads = "raises,killed,hangs,restless,right"
-    status, record = run(tmp_path / "r.json", workloads, "--modes", "single", "--devices", "1", "--time-limit", "6")
+    flags = ["--modes", "single", "--devices", "1", "--batch", "16", "--time-limit", "6"]
+    status, record = run(tmp_path / "r.json", workloads, *flags)
     found = {result.case.workload.partition(":")[2]: result for result in record.cases}
     assert status == 4
     assert record.complete

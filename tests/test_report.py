@@ -372,8 +372,8 @@ def test_only_the_checks_that_were_made_are_claimed() -> None:
     certificate = Certificate((Check("initial state", True, "off by 0", "1e-5"), Check("traces", True, "", "")), (0,))
     without = msgspec.structs.replace(measured(case("single"), [[1.0]]), certificate=certificate)
     assert (
-        "The case computes what single does (initial state, traces): checked before anything was timed. A factor that "
-        "the optimizer hides can't be seen without `gradients`."
+        "The case computes what single does (initial state, traces): checked before anything was timed.\n"
+        "tutorial: a factor in the gradient that the optimizer hides can't be seen without `gradients`."
     ) in said(record(without))
 
 

@@ -52,6 +52,8 @@ class Divided:
     def _means(self, state: State, batch: Batch) -> tuple[Params, Metrics]:
         params = self.parts.params(state)
         used = self._gathered(params, to="varying") if self.gathers_first else self.exchange.varying(params)
+        if self.parts.keyed:
+            batch = self.parts.keyed(state, batch, DATA)
         return self.parts.means(*self._reduced(*self.parts.sums(used, batch)))
 
     def _gathered(self, params: Params, to: Any) -> Params:

@@ -50,6 +50,9 @@ class Parts:
     """What the optimizer is fed, and the metrics, from both sums over the global batch; elementwise in the former."""
     update: Callable[[State, Any], State]
     """The next state, from what the optimizer is fed."""
+    keyed: Callable[[State, Batch, str | None], Batch] | None = None
+    """Of a state, a device's part of the batch, and the axis: that part with what else `sums` needs, as random keys
+    of its examples. Counters and keys are whole in the state, other leaves may be divided. None: it needs no more."""
 
 
 @dataclass(frozen=True, kw_only=True)

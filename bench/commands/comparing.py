@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from bench.arguments import Counts, Names, Percent, Switch, own
+from bench.arguments import Counts, Names, Percent, Switch, Tolerance, own
 from bench.commands.measuring import NOISE, Cases
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE, INCONCLUSIVE, SLOWER
@@ -46,6 +46,8 @@ class Comparing(Cases):
     """Noise floors of this machine, as `doctor --noise` leaves them; a threshold below one is refused."""
     time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
+    tolerance: Tolerance = None
+    """How far results may be from those of single, relative to each leaf's largest entry: gradients, steps, states."""
     allow_different_results: Switch = False
     """Compare times although the sides' losses differ."""
     seed: int = 0
@@ -73,6 +75,7 @@ class Comparing(Cases):
             out=self.out,
             noise=self.noise,
             limit_s=self.time_limit,
+            tolerance=self.tolerance,
             allow_different=self.allow_different_results,
             command=("python", "-m", "bench", *sys.argv[1:]),
         )

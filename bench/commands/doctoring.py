@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.arguments import Counts, Names, Switch
+from bench.arguments import Counts, Names, Switch, Tolerance
 from bench.commands.measuring import NOISE, Cases
 from bench.commands.reporting import while_read
 from bench.commands.status import BROKEN, DONE
@@ -39,6 +39,8 @@ class Doctor(Cases):
     """Seconds to spend at most, about."""
     time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
+    tolerance: Tolerance = None
+    """How far results may be from those of single, relative to each leaf's largest entry: gradients, steps, states."""
     out: Path = NOISE
     """Where the floors are kept for `ab` and `gate`."""
     quiet: Switch = False
@@ -67,6 +69,7 @@ class Doctor(Cases):
                 pace=Pace(rounds_s=self.rounds_s, restarts=self.restarts, budget_s=self.budget),
                 out=self.out,
                 limit_s=self.time_limit,
+                tolerance=self.tolerance,
                 command=("python", "-m", "bench", *sys.argv[1:]),
                 watch=watch,
             )

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from bench.arguments import Counts, Folder, Meshes, Names, Switch, own
+from bench.arguments import Counts, Folder, Meshes, Names, Switch, Tolerance, own
 from bench.cases import DEFAULT_MODES, Case, Selection, path_of
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
@@ -112,6 +112,8 @@ class Run(Cases):
     """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
     time_limit: float = LIMIT_S
     """Seconds after which a worker that doesn't answer is broken."""
+    tolerance: Tolerance = None
+    """How far results may be from those of single, relative to each leaf's largest entry: gradients, steps, states."""
     no_lint: Switch = False
     """Don't look workloads of your own over before they are measured, as 'lint' does."""
     parts: Switch = False
@@ -142,6 +144,7 @@ class Run(Cases):
             ),
             out=self.out,
             limit_s=self.time_limit,
+            tolerance=self.tolerance,
             lint=not self.no_lint,
             traces=self.trace,
             command=("python", "-m", "bench", *sys.argv[1:]),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import noise
+from bench.cases import Case
 from bench.comparison import Comparison, PairResult, SideResult, shares_cores
-from bench.measured import Collective
+from bench.measured import Certificate, Collective
 from bench.report import quantity
 from bench.report.document import Column, Report, Table
+from bench.report.unchecked import unchecked_sentences
 from bench.report.words import host_line
 from bench.verdict import LOOKS, need
 
@@ -90,6 +92,7 @@ def _sentences(comparison: Comparison) -> tuple[str, ...]:
         f"{pair.name}: results differ, which was allowed: {pair.unlike}." for pair in comparison.pairs if pair.unlike
     ]
     said += _counts(comparison.pairs)
+    said += unchecked_sentences(_certified(comparison.pairs))
     said += _caches(comparison.pairs)
     for name, side in (("A", comparison.a), ("B", comparison.b)):
         if side.dirty:
@@ -157,6 +160,12 @@ def collectives(found: Sequence[Collective]) -> str:
     """In words."""
     said = [f"{c.count} {c.kind} of {c.bytes:,} B over {c.group_size}" for c in found]
     return ", ".join(said) or "none"
+
+
+def _certified(pairs: Sequence[PairResult]) -> list[tuple[Case, Certificate]]:
+    """The cases that were found right, of both sides."""
+    certified = [(pair, pair.certificates) for pair in pairs if pair.certificates]
+    return [both for pair, (a, b) in certified for both in ((pair.a, a), (pair.b, b)) if both[0]]
 
 
 def _caches(pairs: Sequence[PairResult]) -> list[str]:

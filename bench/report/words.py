@@ -16,6 +16,7 @@ from bench.report.growth import growth_sentences
 from bench.report.paths import path_sentences
 from bench.report.scaling import not_apart_sentences, parts_sentences, scaling_sentences
 from bench.report.traces import trace_sentences
+from bench.report.unchecked import unchecked_sentences
 from bench.scaling import Series
 from bench.stats import Estimate
 from bench.summary import Summary, in_turns, ratio
@@ -77,6 +78,7 @@ def sentences(
     said += [] if scaled else _without_single(cases)
     said += _oversubscribed(record, cases)
     said += _checked(cases)
+    said += unchecked_sentences([(s.case, c) for s in cases if (c := s.result.certificate) and not c.failures])
     said += [
         f"{s.case.name} is broken: {(s.result.why or '').rstrip('.')}." for s in cases if s.result.status == "broken"
     ]
@@ -226,8 +228,7 @@ def _checked(cases: Sequence[Summary]) -> list[str]:
     n = len(cases)
     checked = f"{len(passed)} of {n} cases compute" if len(passed) < n else f"All {n} cases compute"
     checked = "The case computes" if n == len(passed) == 1 else checked
-    lacks = "" if "raw gradients" in checks else " A factor that the optimizer hides can't be seen without `gradients`."
-    return [f"{checked} what single does ({', '.join(checks)}): checked before anything was timed.{lacks}"]
+    return [f"{checked} what single does ({', '.join(checks)}): checked before anything was timed."]
 
 
 def _in_order(certificates: Sequence[Certificate]) -> list[str]:

@@ -1,0 +1,29 @@
+"""What the adapters have in common whose modules are made by a function of the user's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import optax
+
+from toynet.errors import UsageError
+
+
+def made(make: Callable[..., Any], name: str, value: Any, **more: Any) -> Any:
+    """What `make` gives for one argument, handed over by name where it has it, and those of `more` that it has."""
+    taken = inspect.signature(make).parameters
+    given = {key: each for key, each in {name: value, **more}.items() if key in taken}
+    return make(**given) if name in given else make(value, **given)
+
+
+def check(make: Any, optimizer: Any) -> None:
+    """Raises UsageError if what should make a module can't be called, or the optimizer isn't one of optax."""
+    if not callable(make):
+        raise UsageError(f"a function that makes the module was expected, got a {type(make).__name__}.")
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise UsageError(
+            "the optimizer must be an optax transformation, as `optax.adam(1e-3)`, for each member has a state of its "
+            f"own; got a {type(optimizer).__name__}."
+        )
