@@ -19,7 +19,7 @@ from jax.experimental import io_callback
 
 from bench import imported, lookup
 from bench.cases import Case
-from bench.lint import checks
+from bench.lint import checks, subject
 from bench.lint.subject import Subject
 from bench.measured import Finding
 from toynet.workload import Workload
@@ -64,8 +64,8 @@ def holding(**more: Any) -> Callable[[jax.Array], Any]:
 
 def traced(of: Workload) -> list[Finding]:
     """What is found without running a step."""
-    subject = Subject(of, of.batch_size)
-    return [one for check in checks.TRACED for one in check(subject)]
+    looked_at = Subject(of, of.batch_size)
+    return [one for check in checks.TRACED for one in check(looked_at)]
 
 
 def the(found: list[Finding], kind: str, severity: str = "warning") -> str:
@@ -203,9 +203,9 @@ def test_metrics_as_large_as_the_state_are_large() -> None:
 
 
 def test_a_step_that_is_traced_again_for_no_reason_that_can_be_seen_is_told() -> None:
-    subject = Subject(workload(), N)
-    subject.__dict__["ran"] = dataclasses.replace(subject.ran, traces=3)
-    (found,) = checks.changing.traces(subject)
+    of = Subject(workload(), N)
+    of.__dict__["ran"] = dataclasses.replace(of.ran, traces=3)
+    (found,) = checks.changing.traces(of)
     assert found.message.startswith("the first 3 steps were traced 3 times")
 
 
@@ -375,9 +375,32 @@ def test_a_program_that_gives_other_bits_when_it_is_run_again_is_told() -> None:
 
 def test_a_first_batch_that_is_shorter_than_the_next_is_told() -> None:
     lengths = itertools.chain([N - 2], itertools.repeat(N))
-    found = traced(workload(batch=lambda key, n: {"x": jax.random.normal(key, (next(lengths), WIDTH))}))
-    said = the(found[:1], "batches", "error")
-    assert "batch['x'] is float32[4, 3] in the first batch and float32[6, 3] in the second" in said
+    found = traced(workload(batch=lambda key, n: batch(key, next(lengths))))
+    assert {(one.kind, one.severity) for one in found} == {("batches", "error"), ("not the same twice", "warning")}
+    assert "batch['x'] is float32[4, 3] in the first batch and float32[6, 3] in a later one" in found[0].said
+
+
+def test_a_batch_that_has_another_dtype_for_another_key_is_told() -> None:
+    def drawn(key: jax.Array, n: int) -> Any:
+        return {"x": np.ones((n, WIDTH), np.float32 if np.asarray(key)[0] % 2 else np.float16)}
+
+    parities = [int(np.asarray(key)[0]) % 2 for key in subject._keys()]
+    assert len(set(parities)) == 2  # of the keys that the lint draws with
+    assert "float16[6, 3]" in the(traced(workload(batch=drawn)), "batches", "error")
+
+
+def test_a_batch_of_an_iterator_is_another_one_when_its_key_comes_again() -> None:
+    numbers = itertools.count()
+    found = traced(workload(batch=lambda key, n: {"x": np.full((n, WIDTH), next(numbers), np.float32)}))
+    said = the(found, "not the same twice")
+    assert "batch gives other bits for batch['x'] when it is called again with the same key" in said
+
+
+def test_a_batch_that_numpy_draws_by_the_key_is_all_right() -> None:
+    def drawn(key: jax.Array, n: int) -> Any:
+        return {"x": np.random.default_rng(np.asarray(key)).standard_normal((n, WIDTH), np.float32)}
+
+    assert checks.findings(workload(batch=drawn)) == ()
 
 
 def test_a_batch_that_has_not_as_many_examples_as_were_asked_for_is_told() -> None:

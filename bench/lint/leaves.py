@@ -95,6 +95,22 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def shapes(tree: Any) -> Any:
+    """A tree of arrays, of NumPy's too, as JAX will take them: as shapes."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), as_jax_has_them(tree))
+
+
+def as_jax_has_them(tree: Any) -> Any:
+    """The same leaves as arrays with dtypes that JAX has here, none of them weakly typed."""
+
+    def converted(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array):
+            return leaf
+        return np.asarray(leaf, jax.dtypes.canonicalize_dtype(np.asarray(leaf).dtype))
+
+    return jax.tree.map(converted, tree)
+
+
 def on_host(tree: Any) -> Any:
     """A copy in NumPy; of random keys, their numbers."""
     return jax.tree.map(lambda leaf: np.array(jax.random.key_data(leaf) if is_key(leaf) else leaf), tree)
