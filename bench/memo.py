@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.places import file_name
+from toynet.errors import UsageError
 
 T = TypeVar("T")
 
@@ -29,9 +30,20 @@ class Memo:
         if path.exists():
             return pickle.loads(path.read_bytes())
         value = compute()
+        kept = _pickled(value)
         self.folder.mkdir(parents=True, exist_ok=True)
         handle, unfinished = tempfile.mkstemp(dir=self.folder)
         with os.fdopen(handle, "wb") as file:
-            pickle.dump(value, file)
+            file.write(kept)
         os.replace(unfinished, path)
         return value
+
+
+def _pickled(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"a batch is kept in a file for all workers of a run, and this one can't be ({error}); let it be of dicts "
+            "and tuples of arrays, or of classes at the top of a module."
+        ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
 import equinox as eqx
@@ -10,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from own import BATCH, batches, off, program
 
-from bench import keydata
 from bench.adapters import equinox as adapter
-from bench.cases import Case
-from bench.holder import Holder
+from bench.reference import named
 from toynet.errors import UsageError
 from toynet.modes import MODES
 from toynet.workload import Workload
@@ -65,26 +66,51 @@ def loss(outputs: jax.Array, batch: Any) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(outputs, batch["labels"])
 
 
-def workload(make: Any, **changes: Any) -> Workload:
-    arguments = {"loss": loss, "optimizer": optax.adam(0.01), "examples": EXAMPLES, "name": "net"}
-    return adapter.workload(make, **{**arguments, "batch_size": 8, "epoch_steps": 2, **changes})
+def workload(make: Any, optimizer: Any = optax.sgd(0.1)) -> Workload:  # noqa: B008, it is frozen
+    return adapter.workload(make, loss, optimizer, EXAMPLES, name="net", batch_size=BATCH, epoch_steps=2)
 
 
-def failed(workload: Workload, mode: str, **sizes: int) -> list[Any]:
-    """The checks that a mode doesn't pass."""
-    holder = Holder(Case(workload="net.py", mode=mode, batch=8, **sizes), keydata.raw(workload))
-    holder.compile()
-    return [check for check in holder.check().checks if not check.passed]
+def test_dropout_is_the_same_however_state_batch_and_members_are_divided() -> None:
+    single = program(workload(Net))
+    assert off(single, "fsdp", mesh=(1, 2)) < 1e-6
+    assert off(single, "ensemble_data", members=2, mesh=(2, 2)) < 1e-6
+
+
+def test_arrays_of_floating_point_are_trained_and_what_isnt_an_array_stays_out_of_the_state() -> None:
+    params = jax.eval_shape(workload(Net).init, jax.random.PRNGKey(0)).params
+    assert sorted(named(params)) == [".hidden.bias", ".hidden.weight", ".out.bias", ".out.weight"]
+
+
+def test_state_of_a_module_is_trained_in_an_ensemble_and_its_batch_is_not_divided() -> None:
+    single = program(workload(eqx.nn.make_with_state(NormedNet)))
+    assert off(single, "ensemble", members=2) < 1e-5
+    refused = single.workload.refused
+    assert set(refused) == {mode.name for mode in MODES.values() if mode.shards_batch}
+    assert all("takes none over that where devices hold parts of the batch" in why for why in refused.values())
+
+    state = single.init(jax.random.PRNGKey(0))
+    after, _ = single.step(state, single.place(batches(single)[0]))
+    counter, mean, _ = jax.tree.leaves(after.aux[1])
+    assert counter == 1
+    assert mean.all()
 
 
 @pytest.mark.parametrize(
-    ("make", "mode", "sizes"),
+    ("make", "optimizer", "said"),
     [
-        (Net, "single", {}),
-        (Net, "zero1", {"data_shards": 2}),
-        (Net, "ensemble_data", {"members": 2, "member_shards": 2, "data_shards": 2}),
-        (eqx.nn.make_with_state(NormedNet), "ensemble", {"members": 2}),
+        (Net, jnp.tanh, "must be an optax transformation, .* got a"),
+        (Net(jax.random.PRNGKey(0)), optax.sgd(0.1), "a function that makes the module was expected, .* got a Net"),
+        (NormedNet, optax.sgd(0.1), "make_with_state"),
+        (lambda key: jnp.tanh, optax.sgd(0.1), "makes an eqx.Module"),
     ],
 )
-def test_a_mode_computes_what_single_computes(make: Any, mode: str, sizes: dict[str, int]) -> None:
-    assert failed(workload(make), mode, **sizes) == []
+def test_what_isnt_a_module_or_an_optimizer_is_refused(make: Any, optimizer: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        workload(make, optimizer)
+
+
+def test_where_equinox_is_missing_a_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "bench.adapters.equinox")
+    monkeypatch.setitem(sys.modules, "equinox", None)
+    with pytest.raises(UsageError, match="pip install equinox"):
+        importlib.import_module("bench.adapters.equinox")

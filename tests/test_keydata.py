@@ -16,6 +16,7 @@ from bench.cases import Case
 from bench.certificate import deviation
 from bench.holder import Holder, epoch_of
 from bench.memo import Memo
+from toynet.errors import UsageError
 from toynet.workload import Lanes, Parts, Workload
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -169,3 +170,11 @@ def test_a_batch_with_keys_is_kept_for_other_workers(tmp_path: Any) -> None:
 )
 def test_leaves_of_any_dtype_are_compared(found: np.ndarray, expected: np.ndarray, off: float) -> None:
     np.testing.assert_equal(deviation([found], [expected]), off)
+
+
+def test_a_batch_that_cant_be_kept_in_a_file_is_refused(tmp_path: Any) -> None:
+    class Local(NamedTuple):
+        inputs: np.ndarray
+
+    with pytest.raises(UsageError, match="classes at the top of a module"):
+        Memo(tmp_path)("batches", lambda: Local(np.ones(2)))

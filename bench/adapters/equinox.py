@@ -46,7 +46,7 @@ def workload(
     there is one, and with a `key` if its call has one: the example's own, so that what is drawn doesn't depend on how
     many devices there are. For the loss and the examples see `supervised`.
     """
-    check(make, optimizer)
+    check(make, eqx.Module, optimizer)
 
     def parted(key: jax.Array) -> tuple[Params, Any, Any]:
         """Parameters, other arrays with the state, and what isn't an array."""
@@ -83,10 +83,20 @@ def workload(
 
 
 def _module_and_state(found: Any) -> tuple[Any, Any]:
+    """A module, and its state or None, of what a user's function made; raises UsageError for anything else."""
     module, state = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
-    if isinstance(module, eqx.Module) and callable(module) and isinstance(state, eqx.nn.State | None):
-        return module, state
-    raise UsageError(
-        "a function of `key` that makes an eqx.Module, or a module and its eqx.nn.State, was expected; got a "
-        f"{type(found).__name__}."
-    )
+    if not (isinstance(module, eqx.Module) and callable(module) and isinstance(state, eqx.nn.State | None)):
+        raise UsageError(
+            "a function of `key` that makes an eqx.Module, or a module and its eqx.nn.State, was expected; it made "
+            f"a {type(found).__name__}."
+        )
+    if state is None and any(map(_is_index, jax.tree.leaves(module, is_leaf=_is_index))):
+        raise UsageError(
+            f"a {type(module).__name__} has state, which must come with it; hand over "
+            f"`eqx.nn.make_with_state({type(module).__name__})`, a function that makes both."
+        )
+    return module, state
+
+
+def _is_index(leaf: Any) -> bool:
+    return isinstance(leaf, eqx.nn.StateIndex)

@@ -18,10 +18,13 @@ def made(make: Callable[..., Any], name: str, value: Any, **more: Any) -> Any:
     return make(**given) if name in given else make(value, **given)
 
 
-def check(make: Any, optimizer: Any) -> None:
-    """Raises UsageError if what should make a module can't be called, or the optimizer isn't one of optax."""
-    if not callable(make):
-        raise UsageError(f"a function that makes the module was expected, got a {type(make).__name__}.")
+def check(make: Any, module: type, optimizer: Any) -> None:
+    """Raises UsageError if what should make a module is one, or can't be called, or the optimizer isn't of optax."""
+    if isinstance(make, module) or not callable(make):
+        raise UsageError(
+            "a function that makes the module was expected, for each member has parameters of its own; got a "
+            f"{type(make).__name__}."
+        )
     if not isinstance(optimizer, optax.GradientTransformation):
         raise UsageError(
             "the optimizer must be an optax transformation, as `optax.adam(1e-3)`, for each member has a state of its "

@@ -40,7 +40,7 @@ def workload(
     applied to each example alone, with the example's own keys, so that what is drawn doesn't depend on how many
     devices there are. For the loss and the examples see `supervised`.
     """
-    check(make, optimizer)
+    check(make, nnx.Module, optimizer)
 
     @functools.cache
     def described(axis_name: str | None) -> Split:

@@ -48,7 +48,7 @@ def workload(
                 f"{told!r} has one batch, of {size or 1}, which is used as it is, and one of {n} was asked for; leave "
                 "the batch size out, or make a Workload whose `batch(key, n)` gives batches of any size."
             )
-        return jax.tree.map(np.asarray if size else lambda leaf: np.asarray(leaf)[None], found)
+        return found if size else jax.tree.map(_as_one, found)
 
     def stepped(state: State, batch: Batch, axis_name: str | None = None) -> tuple[State, dict[str, Any]]:
         given = batch if size else jax.tree.map(lambda leaf: leaf[0], batch)
@@ -57,7 +57,7 @@ def workload(
 
     told = name or getattr(step, "__name__", "step")
     own = "only its step is known"
-    refused = {mode.name: f"{own}, not how one is begun from a key" for mode in MODES.values() if mode.ensemble}
+    refused = {mode.name: f"{own}, not how a state is begun from a key" for mode in MODES.values() if mode.ensemble}
     refused |= {
         mode.name: f"{own}, not how it takes means over devices" for mode in MODES.values() if mode.shards_batch
     }
@@ -92,6 +92,11 @@ def _whole(state: State) -> Any:
 
 def _takes_any(function: Callable[..., Any]) -> bool:
     return bool(inspect.signature(function).parameters)
+
+
+def _as_one(leaf: Any) -> Any:
+    """A leaf of a batch that counts as one example."""
+    return leaf[None] if isinstance(leaf, jax.Array) else np.asarray(leaf)[None]
 
 
 def _size(batch: Batch) -> int | None:
