@@ -99,6 +99,10 @@ def test_nothing_is_found_in_a_preset(name: str) -> None:
     assert traced(lookup.workload(Case(workload=name, mode="single"))) == []
 
 
+def test_nothing_is_found_in_an_example_whose_dropout_has_keys_by_example() -> None:
+    assert traced(imported.workload("examples/transformer.py")) == []
+
+
 def test_a_mode_that_it_refuses_is_told_with_its_reason_and_needs_no_fix() -> None:
     found = traced(workload(refused={"data_parallel": "it sorts", "ensemble_data": "it sorts", "fsdp": "it must"}))
     assert the(found, "mode", "note") == "it isn't measured in data_parallel and ensemble_data: it sorts"
@@ -264,6 +268,7 @@ def test_a_jit_of_the_users_own_that_does_not_donate_the_state_is_told() -> None
     jitted = jax.jit(step, static_argnames="axis_name")
     said = the(traced(workload(step=lambda state, batch, axis_name=None: jitted(state, batch, axis_name))), "donation")
     assert "the step is jitted without donating state['w']" in said
+    assert "holds them twice (12 bytes more)" in said
     assert "donate_argnums=0" in said
 
 

@@ -63,7 +63,7 @@ def large_constants(subject: Subject) -> Iterator[Finding]:
     """Arrays that the step closes over."""
     found = {id(one): one for one in constants(subject.step.jaxpr) if leaves.size_bytes(one) >= LARGE_BYTES}
     for constant in found.values():
-        what = f"{leaves.described(constant)}, {leaves.size_bytes(constant) / 1e6:.1f} MB"
+        what = f"{leaves.described(constant)}, {leaves.in_words(leaves.size_bytes(constant))}"
         yield Finding(
             "constant",
             f"the step closes over an array of {what}, which is compiled into each of its programs",
@@ -87,6 +87,6 @@ def not_donated(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "donation",
             f"the step is jitted without donating {leaves.listed(kept)}: the harness donates them, a loop of your own "
-            f"holds them twice ({sum(kept.values()) / 1e6:.3g} MB more)",
+            f"holds them twice ({leaves.in_words(sum(kept.values()))} more)",
             "jit it with `jax.jit(step, donate_argnums=0)`",
         )

@@ -87,6 +87,11 @@ def size_bytes(leaf: Any) -> int:
     return leaf.size * leaf.dtype.itemsize
 
 
+def in_words(size: int) -> str:
+    """A number of bytes."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size:,} bytes"
+
+
 def listed(names: Iterable[str]) -> str:
     """The first of them, and how many there are more."""
     shown = list(names)
