@@ -242,6 +242,12 @@ def test_an_array_that_is_put_on_another_device_is_a_transfer() -> None:
     assert f"while it runs on {jax.devices()[0]}" in said
 
 
+def test_an_array_that_is_put_where_the_step_runs_is_all_right() -> None:
+    here = jax.devices()[0]
+    for place in (None, here, jax.sharding.SingleDeviceSharding(here)):
+        assert traced(workload(init=lambda key, place=place: jax.device_put(init(key), place))) == []
+
+
 def test_an_array_of_another_device_that_the_step_closes_over_is_a_transfer() -> None:
     scale = jax.device_put(jnp.ones(WIDTH), jax.devices()[1])
 

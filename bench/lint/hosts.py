@@ -41,12 +41,19 @@ def transfers(subject: Subject) -> Iterator[Finding]:
     for name, traced in {"init": subject.init, "step": subject.step}.items():
         for eqn, at in equations(traced.jaxpr):
             for target in eqn.params["devices"] if eqn.primitive.name == "device_put" else ():
-                if target not in (None, here):
+                if not _is_here(target, here):
                     yield _moved(name, f"moves {leaves.described(eqn.outvars[0].aval)} to {target}{at}", target)
         for constant in constants(traced.jaxpr):
             if isinstance(constant, jax.Array) and constant.devices() != {here}:
                 places = ", ".join(sorted(map(str, constant.devices())))
                 yield _moved(name, f"uses an array of {leaves.described(constant)} that lies on {places}", None)
+
+
+def _is_here(target: Any, here: Any) -> bool:
+    """Whether what is put there stays where it is: no place was named, or that of the step."""
+    if getattr(target, "device_set", None) == {here}:
+        return target.memory_kind in (None, here.default_memory().kind)
+    return target in (None, here)
 
 
 def _moved(name: str, what: str, target: Any) -> Finding:
