@@ -264,10 +264,16 @@ def test_a_folder_for_traces_that_cannot_be_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "Expected one of {list, run, ab, gate, compare, report, history, project, doctor}; see python -m bench"),
+        (
+            [],
+            "Expected one of {list, run, lint, ab, gate, compare, report, history, project, doctor}; see python -m bench",
+        ),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
         (["hist"], "no command is called 'hist'; did you mean 'history'?"),
-        (["frob"], "no command is called 'frob'; there are: ab, compare, doctor, gate, history, list, project, report"),
+        (
+            ["frob"],
+            "no command is called 'frob'; there are: ab, compare, doctor, gate, history, lint, list, project, report",
+        ),
         (["ab", "."], "B (what it is, such as the working tree, `.`) is missing; see python -m bench ab --help."),
         (["ab"], "A (what it was, such as rev=main) and B (what it is, such as the working tree, `.`) are missing;"),
         (["project"], "PATH (a file that `run` wrote, of cases on one device and on more; --scaling strong,weak has"),
