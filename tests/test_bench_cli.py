@@ -264,10 +264,7 @@ def test_a_folder_for_traces_that_cannot_be_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (
-            [],
-            "Expected one of {list, run, lint, ab, gate, compare, report, history, project, doctor}; see python -m bench",
-        ),
+        ([], "Expected one of {list, run, lint, ab, gate, compare, report, history, project, doctor}; see python -m"),
         (["lst"], "no command is called 'lst'; did you mean 'list'?"),
         (["hist"], "no command is called 'hist'; did you mean 'history'?"),
         (
