@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,14 @@ def divided(name: str) -> tuple[str, str]:
         return name, ""
     source, _, attribute = name.rpartition(":")
     return source, attribute
+
+
+def plainly(workload: str) -> str:
+    """A name with the path of its file in its shortest form, for cases are told apart by it."""
+    file, attribute = divided(workload)
+    if not is_own(workload) or not file.endswith(".py"):
+        return workload
+    return ":".join([os.path.normpath(file), *filter(None, [attribute])])
 
 
 def expand(

@@ -238,7 +238,7 @@ class Comparison:
         worst = float(np.max(deviations))
         if not np.isfinite(worst):
             return Check(name, False, "not finite", "finite numbers")
-        allowed = f"{self.tolerance:g}{ASKED}" if self.asked else f"{self.tolerance:.0e}"
+        allowed = f"{self.tolerance:g}{ASKED * self.asked}"
         return Check(name, worst <= self.tolerance, f"off by {worst:.1e}{beyond}", f"{allowed} of a leaf's largest")
 
 

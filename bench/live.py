@@ -263,7 +263,8 @@ class LiveWorker:
 
     def lint(self, workload: str, examples: int | None = None) -> tuple[Finding, ...]:
         """What is found in a workload with batches of so many examples (None: its own size)."""
-        self.ask({"ask": "lint", "workload": workload, "examples": examples})
+        within_s = IMPORT_SHARE * self._limit_s
+        self.ask({"ask": "lint", "workload": workload, "examples": examples, "within_s": within_s})
         return msgspec.convert(self.answer(), tuple[Finding, ...])
 
     def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from toynet.errors import UsageError
-
 from bench.places import file_name
+from toynet.errors import UsageError
 
 T = TypeVar("T")
 

@@ -30,7 +30,7 @@ UNKNOWN_YET = (
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )
-TRACED = "it is traced, so what depends on its arguments has no value yet; compute that with jax.numpy, jax.lax and jax.random"
+TRACED = "it is traced, so what depends on its arguments has no value yet; compute that with jax.numpy and jax.lax"
 
 
 @dataclass(frozen=True)

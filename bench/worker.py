@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environment, foreign, lookup, wire
-from bench.cases import PRESET_BATCH, Case
+from bench.cases import Case, is_own
+from toynet.config import preset
 from toynet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,12 +45,16 @@ def prepare(case: Case, cores: list[int], shared: str | None, within_s: float | 
     return Holder(case, workload, plain, Memo(Path(shared, "memo")), None if own_cache else Path(shared, "compiled"))
 
 
-def lint(name: str, examples: int | None) -> tuple[Finding, ...]:
+def lint(workload: str, examples: int | None, within_s: float) -> tuple[Finding, ...]:
     """What is found in a workload with batches of so many examples (None: its own size)."""
+    from bench import imported  # which loads JAX
     from bench.lint.checks import findings
 
-    case = Case(workload=name, mode="single", batch=examples or PRESET_BATCH.get(name, 1))
-    return findings(lookup.workload(case), examples)
+    if is_own(workload):
+        return findings(imported.workload(workload, _until(within_s)), examples)
+    return findings(
+        lookup.workload(Case(workload=workload, mode="single", batch=examples or preset(workload).batch_size))
+    )
 
 
 def serve(pipe: socket.socket) -> None:
@@ -85,7 +90,7 @@ def _answered(holder: Holder | None, request: dict[str, Any]) -> tuple[Holder | 
         case "lookup":
             return holder, dataclasses.asdict(lookup.own(request["workload"], _until(request["within_s"])))
         case "lint":
-            return holder, [dataclasses.asdict(one) for one in lint(request["workload"], request["examples"])]
+            return holder, [dataclasses.asdict(one) for one in lint(**request)]
         case "prepare":
             return prepare(Case(**request.pop("case")), **request), None
         case "rough" | "traces" | "profile" as name if holder:

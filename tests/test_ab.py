@@ -143,7 +143,17 @@ def test_a_gate_compares_a_revision_with_the_working_tree_and_says_if_that_is_di
 ) -> None:
     with (repository / "own_step.py").open("a") as module:
         module.write("# not committed\n")
-    gate = ["gate", "--workloads", "own_step:mine", "--slower-than", "50%", "--quiet", *ONE_RESTART, "--out", str(out)]
+    gate = [
+        "gate",
+        "--workloads",
+        "own_step.py:mine",
+        "--slower-than",
+        "50%",
+        "--quiet",
+        *ONE_RESTART,
+        "--out",
+        str(out),
+    ]
     assert cli.main([*gate, "--base", "HEAD~1"]) == 3
     found = read(out)
     assert found.rule == Rule(threshold=0.5, only_slower=True)
@@ -178,6 +188,11 @@ REFUSED = {
     "a threshold of too much": ([".", ".", "--threshold", "300%"], "the threshold must be from 0.1% to 100%, got 300%"),
     "a threshold without a sign": ([".", ".", "--threshold", "3"], "a percentage such as 3% was expected, got '3'"),
     "too few restarts": ([".", ".", "--restarts", "2"], "restarts must be from 3 to 60, got 2"),
+    "a tolerance of nothing": ([".", ".", "--tolerance", "0"], "must be above 0 and below 1, got 0."),
+    "one file on both sides": (
+        ["rev=HEAD~1", ".", "--workloads", str(Path(__file__).parent / "planted.py:right")],
+        "planted.py:right' is the same file on both sides; name it as it is called within their trees",
+    ),
     "a budget of nothing": ([".", ".", "--budget", "0"], "the budget must be above 0"),
     "a mode that isn't one": ([".", "mode=singel"], "no mode is called 'singel'; did you mean 'single'?"),
     "more devices than there can be": ([".", "devices=9999,mode=data_parallel"], "9999 devices asked for"),

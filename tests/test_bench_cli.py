@@ -209,6 +209,8 @@ def test_cases_that_cannot_be_are_refused_in_one_sentence_and_nothing_is_written
         (["--budget", "inf"], "the budget must be above 0 and at most 2e+06 s, got inf."),
         (["--budget", "long"], "--budget: a number was expected, got 'long'"),
         (["--time-limit", "0"], "the time limit must be above 0 and at most 2e+06 s, got 0."),
+        (["--tolerance", "1"], "the tolerance, a share of a leaf's largest entry, must be above 0 and below 1, got 1."),
+        (["--tolerance", "nan"], "must be above 0 and below 1, got nan."),
         (["--time-limit", "inf"], "the time limit must be above 0 and at most 2e+06 s, got inf."),
         (["--seed", str(2**53 + 1)], "seed must be from 0 to 2**53, got 9007199254740993."),
         (["--seed", "-1"], "seed must be from 0 to 2**53, got -1."),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cases import Case, Own, Selection, check_divides, config, expand, path_of, taken
+from bench.cases import Case, Own, Selection, check_divides, config, expand, path_of, plainly, taken
 from toynet.errors import UsageError
 from toynet.modes import MODES
 
@@ -320,3 +320,17 @@ def test_elsewhere_than_on_a_cpu_no_path_but_the_plain_one_is_measured() -> None
     assert path_of(cases[1], "gpu").plain
     with pytest.raises(UsageError, match="measured on CPUs only, and this is gpu"):
         taken(cases[1:], "gpu")
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("./net.py", "net.py"),
+        ("nets//a/../net.py:step", "nets/net.py:step"),
+        ("package.module:step", "package.module:step"),
+        ("tutorial", "tutorial"),
+        ("/a/net.py", "/a/net.py"),
+    ],
+)
+def test_a_file_is_called_the_same_however_its_path_is_written(written: str, plain: str) -> None:
+    assert plainly(written) == plain

@@ -17,7 +17,7 @@ from jax import lax
 from programs import first_batch, program
 
 from bench import cost
-from bench.flops import Flops, counted
+from bench.flops import Flops, counted, factor_dtypes
 from toynet.config import Config, preset
 
 WIDE = Config(
@@ -258,3 +258,14 @@ def test_a_cost_without_a_jaxpr_or_without_loops_is_xlas() -> None:
 def test_a_loop_of_unknown_length_is_in_the_cost() -> None:
     traced = jax.jit(lambda x: lax.while_loop(lambda y: y.sum() < 9, product, x)).trace(X)
     assert cost.of(traced.lower().compile(), traced.jaxpr).unknown_loops == 1
+
+
+def test_the_dtypes_of_factors_are_found_in_inner_programs_too() -> None:
+    def mixed(x: jax.Array) -> jax.Array:
+        def coarse(carry: jax.Array, _: None) -> tuple[jax.Array, None]:
+            return (carry.astype(jnp.bfloat16) @ W.astype(jnp.bfloat16)).astype(jnp.float32), None
+
+        return jax.lax.scan(coarse, x, length=2)[0] @ W + jnp.ones((), jnp.float16)
+
+    assert factor_dtypes(jax.jit(mixed).trace(X).jaxpr) == {"bfloat16", "float32"}
+    assert factor_dtypes(jax.jit(jnp.sin).trace(X).jaxpr) == set()

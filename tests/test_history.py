@@ -46,7 +46,7 @@ def check_as_in_full(path: Path, kind: Kind) -> None:
     measured = [result for result in full.cases if result.status == "measured"]
     reference = {at: value for result in measured for at, value in by_round(result, "reference").items()}
     assert {workload: over_restarts(values) for (workload, _), values in brief.reference_s.items()} == (
-        {"tutorial": over_restarts(medians(reference))} if reference else {}
+        {measured[0].case.workload: over_restarts(medians(reference))} if reference else {}
     )
     told = 0
     for result in measured:

@@ -19,7 +19,7 @@ from jax.experimental import io_callback
 
 from bench import imported, lookup
 from bench.cases import Case
-from bench.lint import checks
+from bench.lint import checks, subject
 from bench.lint.subject import Subject
 from bench.measured import Finding
 from toynet.workload import Workload
@@ -64,8 +64,8 @@ def holding(**more: Any) -> Callable[[jax.Array], Any]:
 
 def traced(of: Workload) -> list[Finding]:
     """What is found without running a step."""
-    subject = Subject(of, of.batch_size)
-    return [one for check in checks.TRACED for one in check(subject)]
+    looked_at = Subject(of, of.batch_size)
+    return [one for check in checks.TRACED for one in check(looked_at)]
 
 
 def the(found: list[Finding], kind: str, severity: str = "warning") -> str:
@@ -97,6 +97,10 @@ def test_nothing_is_found_in_the_step_of_the_readme(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["tutorial", "wide"])
 def test_nothing_is_found_in_a_preset(name: str) -> None:
     assert traced(lookup.workload(Case(workload=name, mode="single"))) == []
+
+
+def test_nothing_is_found_in_an_example_whose_dropout_has_keys_by_example() -> None:
+    assert traced(imported.workload("examples/transformer.py")) == []
 
 
 def test_a_mode_that_it_refuses_is_told_with_its_reason_and_needs_no_fix() -> None:
@@ -203,9 +207,9 @@ def test_metrics_as_large_as_the_state_are_large() -> None:
 
 
 def test_a_step_that_is_traced_again_for_no_reason_that_can_be_seen_is_told() -> None:
-    subject = Subject(workload(), N)
-    subject.__dict__["ran"] = dataclasses.replace(subject.ran, traces=3)
-    (found,) = checks.changing.traces(subject)
+    of = Subject(workload(), N)
+    of.__dict__["ran"] = dataclasses.replace(of.ran, traces=3)
+    (found,) = checks.changing.traces(of)
     assert found.message.startswith("the first 3 steps were traced 3 times")
 
 
@@ -238,6 +242,12 @@ def test_an_array_that_is_put_on_another_device_is_a_transfer() -> None:
     assert f"while it runs on {jax.devices()[0]}" in said
 
 
+def test_an_array_that_is_put_where_the_step_runs_is_all_right() -> None:
+    here = jax.devices()[0]
+    for place in (None, here, jax.sharding.SingleDeviceSharding(here)):
+        assert traced(workload(init=lambda key, place=place: jax.device_put(init(key), place))) == []
+
+
 def test_an_array_of_another_device_that_the_step_closes_over_is_a_transfer() -> None:
     scale = jax.device_put(jnp.ones(WIDTH), jax.devices()[1])
 
@@ -264,6 +274,7 @@ def test_a_jit_of_the_users_own_that_does_not_donate_the_state_is_told() -> None
     jitted = jax.jit(step, static_argnames="axis_name")
     said = the(traced(workload(step=lambda state, batch, axis_name=None: jitted(state, batch, axis_name))), "donation")
     assert "the step is jitted without donating state['w']" in said
+    assert "holds them twice (12 bytes more)" in said
     assert "donate_argnums=0" in said
 
 
@@ -375,9 +386,32 @@ def test_a_program_that_gives_other_bits_when_it_is_run_again_is_told() -> None:
 
 def test_a_first_batch_that_is_shorter_than_the_next_is_told() -> None:
     lengths = itertools.chain([N - 2], itertools.repeat(N))
-    found = traced(workload(batch=lambda key, n: {"x": jax.random.normal(key, (next(lengths), WIDTH))}))
-    said = the(found[:1], "batches", "error")
-    assert "batch['x'] is float32[4, 3] in the first batch and float32[6, 3] in the second" in said
+    found = traced(workload(batch=lambda key, n: batch(key, next(lengths))))
+    assert {(one.kind, one.severity) for one in found} == {("batches", "error"), ("not the same twice", "warning")}
+    assert "batch['x'] is float32[4, 3] in the first batch and float32[6, 3] in a later one" in found[0].said
+
+
+def test_a_batch_that_has_another_dtype_for_another_key_is_told() -> None:
+    def drawn(key: jax.Array, n: int) -> Any:
+        return {"x": np.ones((n, WIDTH), np.float32 if np.asarray(key)[0] % 2 else np.float16)}
+
+    parities = [int(np.asarray(key)[0]) % 2 for key in subject._keys()]
+    assert len(set(parities)) == 2  # of the keys that the lint draws with
+    assert "float16[6, 3]" in the(traced(workload(batch=drawn)), "batches", "error")
+
+
+def test_a_batch_of_an_iterator_is_another_one_when_its_key_comes_again() -> None:
+    numbers = itertools.count()
+    found = traced(workload(batch=lambda key, n: {"x": np.full((n, WIDTH), next(numbers), np.float32)}))
+    said = the(found, "not the same twice")
+    assert "batch gives other bits for batch['x'] when it is called again with the same key" in said
+
+
+def test_a_batch_that_numpy_draws_by_the_key_is_all_right() -> None:
+    def drawn(key: jax.Array, n: int) -> Any:
+        return {"x": np.random.default_rng(np.asarray(key)).standard_normal((n, WIDTH), np.float32)}
+
+    assert checks.findings(workload(batch=drawn)) == ()
 
 
 def test_a_batch_that_has_not_as_many_examples_as_were_asked_for_is_told() -> None:

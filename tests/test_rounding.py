@@ -31,3 +31,23 @@ def test_the_names_are_those_that_jax_takes() -> None:
     for precision in rounding._NAMED:
         with jax.default_matmul_precision(precision):
             assert rounding.precision_setting() == precision
+
+
+@pytest.mark.parametrize(
+    ("state", "factors", "found"),
+    [
+        (("float32", "int32"), (), ("float32", "float32")),
+        (("float32", "uint32"), ("bfloat16", "float32"), ("float32", "bfloat16")),
+        (("bfloat16", "float32"), ("bfloat16",), ("bfloat16", "bfloat16")),
+        (("float32",), ("float16",), ("float32", "float16")),
+        (("float16",), ("float32",), ("float16", "float16")),
+        (("float64",), ("float64",), ("float64", "float64")),
+        (("float64", "float32"), (), ("float32", "float32")),
+        (("float32",), ("float8_e4m3fn", "bfloat16"), ("float32", "float8_e4m3fn")),
+        (("int32", "key<fry>"), ("int8",), ("float32", "float32")),
+    ],
+)
+def test_a_workload_computes_in_the_coarsest_of_its_dtypes(
+    state: tuple[str, ...], factors: tuple[str, ...], found: tuple[str, str]
+) -> None:
+    assert rounding.computed_in(state, factors) == found

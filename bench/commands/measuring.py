@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from bench.arguments import Counts, Folder, Meshes, Names, Switch, Tolerance, own
-from bench.cases import DEFAULT_MODES, Case, Selection, path_of
+from bench.cases import DEFAULT_MODES, Case, Selection, path_of, plainly
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
 from bench.workers import LIMIT_S
@@ -56,7 +56,7 @@ class Cases:
 
     def selection(self) -> Selection:
         return Selection(
-            workloads=self.workloads,
+            workloads=tuple(map(plainly, self.workloads)),
             modes=self.modes or None,
             devices=self.devices or None,
             members=self.members or (MEMBERS_SCALED if self.scaling else MEMBERS),

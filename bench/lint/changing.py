@@ -66,7 +66,7 @@ def _grown(subject: Subject) -> list[Change]:
 def large_metrics(subject: Subject) -> Iterator[Finding]:
     """Metrics with an entry for each example, or as large as the state."""
     state_bytes = sum(map(leaves.size_bytes, leaves.by_path(subject.state, "").values()))
-    for path, leaf in leaves.by_path(subject.metrics, "metrics").items():
+    for path, leaf in leaves.by_path(subject.step.out[1], "metrics").items():
         size = leaves.size_bytes(leaf)
         per_example = leaf.shape[:1] == (subject.examples,) and subject.examples > 1
         if not per_example and size < max(state_bytes, SMALL_BYTES):

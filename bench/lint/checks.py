@@ -22,6 +22,7 @@ def refused_modes(subject: Subject) -> Iterator[Finding]:
 TRACED = (
     refused_modes,
     repeating.batches,
+    repeating.other_batches,
     changing.retraces,
     changing.growth,
     changing.large_metrics,

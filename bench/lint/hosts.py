@@ -25,7 +25,7 @@ _CALLBACKS = {
 
 def callbacks(subject: Subject) -> Iterator[Finding]:
     """Calls of Python from within the compiled step."""
-    calls = ((eqn.primitive.name, at) for eqn, at in equations(subject.first["step"].jaxpr))
+    calls = ((eqn.primitive.name, at) for eqn, at in equations(subject.step.jaxpr))
     for name, at in dict.fromkeys(call for call in calls if call[0] in _CALLBACKS):
         yield Finding(
             "callback",
@@ -38,15 +38,22 @@ def callbacks(subject: Subject) -> Iterator[Finding]:
 def transfers(subject: Subject) -> Iterator[Finding]:
     """Arrays that init, a batch or the step moves, or that lie on another device than the rest."""
     here = jax.devices()[0]
-    for name, traced in subject.first.items():
+    for name, traced in {"init": subject.init, "step": subject.step}.items():
         for eqn, at in equations(traced.jaxpr):
             for target in eqn.params["devices"] if eqn.primitive.name == "device_put" else ():
-                if target not in (None, here):
+                if not _is_here(target, here):
                     yield _moved(name, f"moves {leaves.described(eqn.outvars[0].aval)} to {target}{at}", target)
         for constant in constants(traced.jaxpr):
             if isinstance(constant, jax.Array) and constant.devices() != {here}:
                 places = ", ".join(sorted(map(str, constant.devices())))
                 yield _moved(name, f"uses an array of {leaves.described(constant)} that lies on {places}", None)
+
+
+def _is_here(target: Any, here: Any) -> bool:
+    """Whether what is put there stays where it is: no place was named, or that of the step."""
+    if getattr(target, "device_set", None) == {here}:
+        return target.memory_kind in (None, here.default_memory().kind)
+    return target in (None, here)
 
 
 def _moved(name: str, what: str, target: Any) -> Finding:
@@ -61,9 +68,9 @@ def _moved(name: str, what: str, target: Any) -> Finding:
 
 def large_constants(subject: Subject) -> Iterator[Finding]:
     """Arrays that the step closes over."""
-    found = {id(one): one for one in constants(subject.first["step"].jaxpr) if leaves.size_bytes(one) >= LARGE_BYTES}
+    found = {id(one): one for one in constants(subject.step.jaxpr) if leaves.size_bytes(one) >= LARGE_BYTES}
     for constant in found.values():
-        what = f"{leaves.described(constant)}, {leaves.size_bytes(constant) / 1e6:.1f} MB"
+        what = f"{leaves.described(constant)}, {leaves.in_words(leaves.size_bytes(constant))}"
         yield Finding(
             "constant",
             f"the step closes over an array of {what}, which is compiled into each of its programs",
@@ -73,7 +80,7 @@ def large_constants(subject: Subject) -> Iterator[Finding]:
 
 def not_donated(subject: Subject) -> Iterator[Finding]:
     """A jit of the user's own around the whole step, which keeps the old state beside the new one."""
-    jaxpr = subject.first["step"].jaxpr.jaxpr
+    jaxpr = subject.step.jaxpr.jaxpr
     if len(jaxpr.eqns) != 1 or "donated_invars" not in jaxpr.eqns[0].params:
         return
     donated = dict(zip(map(id, jaxpr.eqns[0].invars), jaxpr.eqns[0].params["donated_invars"], strict=True))
@@ -87,6 +94,6 @@ def not_donated(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "donation",
             f"the step is jitted without donating {leaves.listed(kept)}: the harness donates them, a loop of your own "
-            f"holds them twice ({sum(kept.values()) / 1e6:.3g} MB more)",
+            f"holds them twice ({leaves.in_words(sum(kept.values()))} more)",
             "jit it with `jax.jit(step, donate_argnums=0)`",
         )

@@ -87,12 +87,33 @@ def size_bytes(leaf: Any) -> int:
     return leaf.size * leaf.dtype.itemsize
 
 
+def in_words(size: int) -> str:
+    """A number of bytes."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size:,} bytes"
+
+
 def listed(names: Iterable[str]) -> str:
     """The first of them, and how many there are more."""
     shown = list(names)
     more = [f"{len(shown) - NAMED} more"] if len(shown) > NAMED else []
     *others, last = [*shown[:NAMED], *more]
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def shapes(tree: Any) -> Any:
+    """A tree of arrays, of NumPy's too, as JAX will take them: as shapes."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), as_jax_has_them(tree))
+
+
+def as_jax_has_them(tree: Any) -> Any:
+    """The same leaves as arrays with dtypes that JAX has here, none of them weakly typed."""
+
+    def converted(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array):
+            return leaf
+        return np.asarray(leaf, jax.dtypes.canonicalize_dtype(np.asarray(leaf).dtype))
+
+    return jax.tree.map(converted, tree)
 
 
 def on_host(tree: Any) -> Any:

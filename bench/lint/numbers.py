@@ -17,7 +17,6 @@ from bench.measured import Finding
 from toynet.workload import loss
 
 _WIDE = (np.dtype(np.float64), np.dtype(np.complex128))
-_ROOTS = {"init": ("state",), "batch": ("batch",), "step": ("state", "metrics")}
 
 
 def float64(subject: Subject) -> Iterator[Finding]:
@@ -35,7 +34,7 @@ def _wide(subject: Subject) -> Iterator[Finding]:
     wide = [path for path, leaf in floats.items() if _is_wide(leaf)]
     if floats and len(wide) == len(floats):
         return
-    batch = [path for path, leaf in leaves.by_path(subject.drawn, "batch").items() if _is_wide(leaf)]
+    batch = [path for path, leaf in leaves.by_path(subject.batch, "batch").items() if _is_wide(leaf)]
     if named := wide + batch:
         yield Finding(
             "float64",
@@ -44,7 +43,7 @@ def _wide(subject: Subject) -> Iterator[Finding]:
             "less: what they meet is computed in float64",
             "say `dtype=jnp.float32` where it is made",
         )
-    made = dict.fromkeys(_brings(eqn, at) for eqn, at in equations(subject.first["step"].jaxpr))
+    made = dict.fromkeys(_brings(eqn, at) for eqn, at in equations(subject.step.jaxpr))
     if places := [place for place in made if place]:
         yield Finding(
             "float64",
@@ -63,12 +62,13 @@ def _brings(eqn: Any, at: str) -> str:
 
 
 def _narrowed(subject: Subject) -> Iterator[Finding]:
-    for name, traced in subject.first.items():
-        trees = traced.given if name == "step" else (traced.given,)
-        for root, tree in zip(_ROOTS[name], trees, strict=True):
-            for path, leaf in leaves.by_path(tree, root).items():
-                yield from _cut(name, path, leaf)
-        for one in traced.warned:
+    init, batch, step = subject.init, subject.drawn, subject.step
+    given = {"init": init.given, "batch": batch.batches[0], "step": step.given[0]}
+    for name, tree in given.items():
+        for path, leaf in leaves.by_path(tree, "batch" if name == "batch" else "state").items():
+            yield from _cut(name, path, leaf)
+    for name, warned in {"init": init.warned, "batch": batch.warned, "step": step.warned}.items():
+        for one in warned:
             if found := re.match(r"Explicitly requested dtype (\w+)", one.message):
                 at = line_of(one.file, one.line) if is_users(one.file) else ""
                 yield _is_cut(f"{name} asks for {found[1]}{at}", found[1])

@@ -21,10 +21,8 @@ _DRAWN = (
 
 def other_traces(subject: Subject) -> Iterator[Finding]:
     """What a function is traced to differs from one time to the next, and so from process to process."""
-    for name, first in subject.first.items():
-        if leaves.changes(first.out, subject.again[name].out, name):
-            continue  # which `batches` tells of, or follows from what it tells
-        if what := _other(first, subject.again[name]):
+    for name, both in subject.again.items():
+        if what := _other(*both):
             yield Finding(
                 "not the same twice",
                 f"{name} isn't the same when it is traced again: {what}, so two processes measure two workloads",
@@ -58,6 +56,25 @@ def _other_lines(first: list[str], again: list[str]) -> str:
     return f"`{was.strip()}` has become `{now.strip()}`" if was else "it has other operations"
 
 
+def other_batches(subject: Subject) -> Iterator[Finding]:
+    """A batch that is another one when its key comes again."""
+    first, again = (
+        leaves.on_host(leaves.as_jax_has_them(one)) for one in (subject.drawn.batches[0], subject.drawn.again)
+    )
+    if leaves.changes(leaves.shapes(first), leaves.shapes(again), "batch"):
+        paths: tuple[str, ...] = ("batch",)
+    else:
+        paths = leaves.unlike((first,), (again,), ("batch",))
+    if paths:
+        yield Finding(
+            "not the same twice",
+            f"batch gives other bits for {leaves.listed(paths)} when it is called again with the same key, so two runs "
+            "measure different data",
+            "draw it by the key alone, as by `np.random.default_rng(np.asarray(key))`, not from an iterator or a "
+            "generator that goes on",
+        )
+
+
 def other_runs(subject: Subject) -> Iterator[Finding]:
     """The same program, run again on the same arguments, gives other bits."""
     for what, paths in (("init", subject.ran.unlike_init), ("the first step", subject.ran.unlike_step)):
@@ -72,17 +89,16 @@ def other_runs(subject: Subject) -> Iterator[Finding]:
 
 def batches(subject: Subject) -> Iterator[Finding]:
     """Batches that aren't alike, from the first to the second, or haven't as many examples as were asked for."""
-    changes = leaves.changes(subject.drawn, subject.again["batch"].out, "batch")
-    if changes:
-        one = changes[0]
+    first, *others = map(leaves.shapes, subject.drawn.batches)
+    for change in next(filter(None, (leaves.changes(first, batch, "batch") for batch in others)), [])[:1]:
         yield Finding(
             "batches",
-            f"{one.path} is {one.was} in the first batch and {one.now} in the second: the step is compiled anew for it",
-            "give every batch the shape that n says, and pad a short one; what an iterator holds isn't there a second "
-            "time",
+            f"{change.path} is {change.was} in the first batch and {change.now} in a later one: the step is compiled "
+            "anew for it",
+            "give every batch the shape and dtype that n says, whatever the key, and pad a short one",
             "error",
         )
-    for path, leaf in leaves.by_path(subject.drawn, "batch").items():
+    for path, leaf in leaves.by_path(first, "batch").items():
         if leaf.shape[:1] != (subject.examples,):
             yield Finding(
                 "batches",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -30,7 +29,9 @@ def shared_keys(subject: Subject) -> Iterator[Finding]:
     if "data_parallel" in workload.refused:
         return
     local = _telling(subject)
-    batch = dataclasses.replace(subject, examples=SHARDS * local).drawn
+    batch = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((SHARDS * local, *leaf.shape[1:]), leaf.dtype), subject.batch
+    )
     step = jax.shard_map(
         lambda state, batch: workload.step(state, batch, DATA),
         mesh=AbstractMesh((SHARDS,), (DATA,)),
@@ -71,7 +72,7 @@ def _telling(subject: Subject) -> int:
     A multiple of what it really has, for a step may divide its batch further.
     """
     sizes = {1}
-    for eqn, _ in equations(subject.first["step"].jaxpr):
+    for eqn, _ in equations(subject.step.jaxpr):
         sizes.update(*(getattr(var.aval, "shape", ()) for var in (*eqn.invars, *eqn.outvars)))
     local = -(-subject.examples // SHARDS)
     return next(times * local for times in itertools.count(1) if times * local not in sizes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +13,10 @@ import jax
 from jax.core import Tracer
 
 from bench.lint import leaves
-from toynet.program import RUN_ONCE
 from toynet.workload import Workload
 
+# What is run a few times had better be compiled soon than run fast.
+QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0}
 SEED = 42
 STEPS = 3
 """So many steps are followed: what changes in the first settles in the second, or changes again."""
@@ -22,7 +24,7 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Warned:
-    """What JAX or NumPy warned of while a function was traced."""
+    """What JAX or NumPy warned of while a function was called."""
 
     message: str
     file: str
@@ -53,15 +55,34 @@ def trace(function: Callable[..., Any], *args: Any) -> Traced:
         given.append(jax.tree.map(_without_tracers, out))
         return out
 
+    with _warnings() as warned:
+        traced = jax.jit(fresh).trace(*args)
+    return Traced(traced.jaxpr, traced.out_info, given[-1], tuple(warned), lambda: trace(function, *args))
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[dict[Warned, None]]:
+    """What is warned of in here, each once."""
+    told: dict[Warned, None] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        traced = jax.jit(fresh).trace(*args)
-    warned = dict.fromkeys(Warned(str(one.message), one.filename, one.lineno) for one in caught)
-    return Traced(traced.jaxpr, traced.out_info, given[-1], tuple(warned), lambda: trace(function, *args))
+        yield told
+    told |= dict.fromkeys(Warned(str(one.message), one.filename, one.lineno) for one in caught)
 
 
 def _without_tracers(leaf: Any) -> Any:
     return None if isinstance(leaf, Tracer) else leaf
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Batches as the harness draws them: by NumPy or by JAX, and not traced."""
+
+    batches: tuple[Any, ...]
+    """One for each of STEPS keys, as they were given."""
+    again: Any
+    """That of the first key, drawn a second time."""
+    warned: tuple[Warned, ...]
 
 
 @dataclass(frozen=True)
@@ -88,50 +109,47 @@ class Subject:
     examples: int
 
     @cached_property
-    def first(self) -> dict[str, Traced]:
-        """`init`, `batch` and `step`, each traced once."""
-        return {"init": self._init, "batch": self._batch, "step": trace(self.workload.step, self.state, self.drawn)}
+    def drawn(self) -> Drawn:
+        """The first batches."""
+        keys = _keys()
+        with _warnings() as warned:
+            batches = tuple(self.workload.batch(key, self.examples) for key in keys)
+            again = self.workload.batch(keys[0], self.examples)
+        return Drawn(batches, again, tuple(warned))
+
+    @property
+    def batch(self) -> Any:
+        """The first, as shapes."""
+        return leaves.shapes(self.drawn.batches[0])
 
     @cached_property
-    def _init(self) -> Traced:
-        return trace(self.workload.init, _key())
-
-    @cached_property
-    def _batch(self) -> Traced:
-        return trace(self.draw, _key())
-
-    @cached_property
-    def again(self) -> dict[str, Traced]:
-        """The same traced a second time, as another process would."""
-        functions = {name: one.again for name, one in self.first.items()}
-        jax.clear_caches()  # of what is jitted within them, too
-        return {name: again() for name, again in functions.items()}
-
-    def draw(self, key: jax.Array) -> Any:
-        """A batch."""
-        return self.workload.batch(key, self.examples)
+    def init(self) -> Traced:
+        """`init`, traced."""
+        return trace(self.workload.init, _keys()[0])
 
     @property
     def state(self) -> Any:
-        """The one that init gives, as shapes."""
-        return self._init.out
+        """The one that it gives, as shapes."""
+        return self.init.out
 
-    @property
-    def drawn(self) -> Any:
-        """A batch, as shapes."""
-        return self._batch.out
+    @cached_property
+    def step(self) -> Traced:
+        """`step`, traced."""
+        return trace(self.workload.step, self.state, self.batch)
 
-    @property
-    def metrics(self) -> Any:
-        """Those of a step, as shapes."""
-        return self.first["step"].out[1]
+    @cached_property
+    def again(self) -> dict[str, tuple[Traced, Traced]]:
+        """`init` and `step`, each as it was traced first, and as another process would trace it."""
+        first = {"init": self.init, "step": self.step}
+        jax.clear_caches()  # of what is jitted within them, too
+        return {name: (traced, traced.again()) for name, traced in first.items()}
 
     @cached_property
     def course(self) -> tuple[Any, ...]:
         """The state before the first step and after each, as shapes, until it stays as it is; STEPS steps at most."""
-        states = [self.state, self.first["step"].out[0]]
+        states = [self.state, self.step.out[0]]
         while len(states) <= STEPS and leaves.changes(states[-2], states[-1], "state"):
-            states.append(trace(self.workload.step, states[-1], self.drawn).out[0])
+            states.append(trace(self.workload.step, states[-1], self.batch).out[0])
         return tuple(states)
 
     @cached_property
@@ -144,19 +162,16 @@ class Subject:
             traces += 1
             return self.workload.step(state, batch)
 
-        init, draw, step = (
-            jax.jit(function, compiler_options=RUN_ONCE) for function in (self.workload.init, self.draw, counted)
-        )
-        key, *keys = jax.random.split(_key(), STEPS + 1)
-        state, batches = init(key), [leaves.on_host(draw(key)) for key in keys]
+        init, step = (jax.jit(function, compiler_options=QUICKLY) for function in (self.workload.init, counted))
+        key, batches = _keys()[0], [leaves.as_jax_has_them(batch) for batch in self.drawn.batches]
+        state = init(key)
         before, (after, metrics) = leaves.on_host(state), leaves.on_host(step(state, batches[0]))
-        unlike = leaves.unlike((before,), (leaves.on_host(init(key)),), ("state",))
-        again = leaves.on_host(step(state, batches[0]))
-        unlike_after = leaves.unlike((after, metrics), again, ("state", "metrics"))
+        unlike_init = leaves.unlike((before,), (leaves.on_host(init(key)),), ("state",))
+        unlike_step = leaves.unlike((after, metrics), leaves.on_host(step(state, batches[0])), ("state", "metrics"))
         for batch in batches:
             state, _ = jax.block_until_ready(step(state, batch))
-        return Ran(metrics, after, traces, unlike, unlike_after)
+        return Ran(metrics, after, traces, unlike_init, unlike_step)
 
 
-def _key() -> jax.Array:
-    return jax.random.PRNGKey(SEED)
+def _keys() -> tuple[jax.Array, ...]:
+    return tuple(jax.random.split(jax.random.PRNGKey(SEED), STEPS))

@@ -164,8 +164,12 @@ def collectives(found: Sequence[Collective]) -> str:
 
 def _certified(pairs: Sequence[PairResult]) -> list[tuple[Case, Certificate]]:
     """The cases that were found right, of both sides."""
-    certified = [(pair, pair.certificates) for pair in pairs if pair.certificates]
-    return [both for pair, (a, b) in certified for both in ((pair.a, a), (pair.b, b)) if both[0]]
+    return [
+        (case, certificate)
+        for pair in pairs
+        for case, certificate in zip((pair.a, pair.b), pair.certificates or (), strict=False)
+        if case is not None
+    ]
 
 
 def _caches(pairs: Sequence[PairResult]) -> list[str]:
