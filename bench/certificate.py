@@ -14,52 +14,13 @@ import numpy as np
 from bench.conditioning import moved
 from bench.measured import Certificate, Check, Collective
 from bench.reference import Reference, named, unstacked
+from bench.tolerance import ASKED, tolerances
 from toynet import modes
-from toynet.errors import UsageError
 from toynet.program import Program
 from toynet.workload import Workload, loss
 
 # A wrong mode shows on some member of some shard of them; checking more takes time and finds no more.
 CHECKED_MEMBERS = 4
-
-# Relative to each leaf's largest entry. A sum over the batch in another order differs by a few roundings
-# (2e-6 at most in results/baseline-cpu.json). What is wrong differs by more, even the mean of the devices'
-# means where they hold 126 and 119 examples; a factor n, a forgotten mask or a swapped member by far more.
-# Products in bfloat16 are rounded to 2^-8, by each device for its part of a sum: on 8 nets of 1 to 4 hidden layers
-# right gradients were off by up to 0.015 and a step by up to 0.11, a forgotten mask (3 of 256 examples) by 0.1
-# and a factor of two by 1. Means of uneven means (0.01 to 0.03) can't be told from it.
-# TF32, a GPU's own way of float32 products, rounds to 2^-11, an eighth of that: right gradients were off by up to
-# 3.9e-3 and a step by up to 1.3e-2 in results/baseline-h100.json. Of the tutorial's batch of 245 over 2 devices, means
-# of uneven means (1.1e-3), a forgotten mask (5.3e-3) and a factor of 1.005 (5.0e-3) can't be told from it.
-# What shows all of them is float32 with JAX_DEFAULT_MATMUL_PRECISION=highest.
-# Float16 rounds as TF32 does, to 2^-11. By hand, on 6 nets of 1 to 4 hidden layers with parameters in float32 and on as
-# many that are float16 throughout, 250 examples whole and over 2 and 4 devices: right gradients were off by up to 9e-4
-# where devices' sums were added up in float32 and by 1.6e-3 where in float16, a step of SGD by 2.3e-3 and one of adam
-# by 1.2e-2; a forgotten mask (2 of 252 examples) by 8e-3 to 6e-2 and a factor of two by 1 (its steps by 0.46 and more).
-# Means of uneven means (1e-3 to 1.1e-2) can't be told from it.
-GRADIENT_TOLERANCE = {
-    "float32": 1e-5,
-    "float64": 1e-11,
-    "bfloat16": 0.06,
-    "tensorfloat32": 0.0075,
-    "float16": 0.0075,
-}
-STEP_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.3, "tensorfloat32": 0.04, "float16": 0.04}
-# By the dtype of the state: an initial state is the same numbers, drawn by another program: four of their roundings.
-INITIAL_TOLERANCE = {"float32": 1e-5, "float64": 1e-11, "bfloat16": 0.016, "float16": 0.002}
-# Where the terms of a whole leaf nearly cancel, as in an output bias, its roundings are still those of its
-# terms (1.1e-4 of such a leaf seen, 0.12 in bfloat16); so a gradient is held against a share of the largest
-# one at least.
-GRADIENT_FLOOR = {"float32": 0.01, "float64": 0.01}  # and of all else 1
-# Relative to the curve's largest loss. Adam makes a whole step of a gradient near zero, whatever its
-# sign, so roundings grow over an epoch: enough to tell another curve, not to tell another rounding (up to
-# 0.004 in bfloat16, 8.1e-4 in TF32, which has the tolerance of float32, for that is what Adam needs, and 2.8e-4 in
-# float16).
-CURVE_TOLERANCE = {"float32": 1e-2, "float64": 1e-7, "bfloat16": 0.03, "tensorfloat32": 1e-2, "float16": 1e-2}
-
-
-# What is written behind a tolerance that is the user's own.
-ASKED = " (--tolerance)"
 
 
 class TraceCount:
@@ -117,12 +78,12 @@ def certify(
     """
     members = checked_members(program)
     products = products or dtype
+    allowed = tolerances(dtype, products, tolerance)
     comparison = functools.partial(Comparison, program.mode.ensemble, members)
     begun, raw, steps = (
-        comparison(usual if tolerance is None else tolerance, asked=tolerance is not None)
-        for usual in _usual(dtype, products, tolerance)
+        comparison(most, asked=allowed.asked) for most in (allowed.initial, allowed.gradients, allowed.steps)
     )
-    curves = comparison(CURVE_TOLERANCE.get(products, tolerance or 0.0))
+    curves = comparison(allowed.curve)
     checks = [begun.check("initial state", named(initial), [reference.initial(seed + i) for i in members])]
 
     first, *others = unstacked(batches)
@@ -131,7 +92,7 @@ def certify(
     if program.gradients is not None:
         grads = program.members(program.gradients(state, program.place(last)), members)
         expected = [reference.gradients(s, last) for s in start]
-        checks.append(raw.check("raw gradients", grads, expected, GRADIENT_FLOOR.get(products, 1.0)))
+        checks.append(raw.check("raw gradients", grads, expected, allowed.floor))
 
     if fused:
         state, metrics = program.epoch(state, program.place_stacked(batches), 1)
@@ -166,19 +127,6 @@ def refusals(workload: Workload) -> dict[str, str]:
     divide = [mode.name for mode in modes.MODES.values() if getattr(mode, "shards_state", False)]
     undivided = {} if getattr(workload, "parts", None) else dict.fromkeys(divide, lacks)
     return {**undivided, **getattr(workload, "refused", {})}  # a side's toynet may be older, and know of neither
-
-
-def _usual(dtype: str, products: str, asked: float | None) -> tuple[float, float, float]:
-    """What is allowed of the initial state, of gradients and of steps, unless a tolerance was asked for."""
-    for name in (dtype, products):
-        if name not in GRADIENT_TOLERANCE and asked is None:
-            raise UsageError(
-                f"it computes in {name}, of which it isn't known how far right results are from each other; say what "
-                "is allowed by --tolerance."
-            )
-    of = (INITIAL_TOLERANCE, dtype), (GRADIENT_TOLERANCE, products), (STEP_TOLERANCE, products)
-    begun, raw, steps = (table.get(name, 0.0) for table, name in of)
-    return begun, raw, steps
 
 
 def _steps(
@@ -238,7 +186,7 @@ class Comparison:
         worst = float(np.max(deviations))
         if not np.isfinite(worst):
             return Check(name, False, "not finite", "finite numbers")
-        allowed = f"{self.tolerance:g}{ASKED * self.asked}"
+        allowed = f"{self.tolerance:g}{f' {ASKED}' * self.asked}"
         return Check(name, worst <= self.tolerance, f"off by {worst:.1e}{beyond}", f"{allowed} of a leaf's largest")
 
 

@@ -11,7 +11,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from bench import wire
 from bench.cases import Case, Own
 from bench.environment import Backend
 from bench.measured import KINDS, Block, Certificate, Compiled, Finding, Kind, Parts
+from bench.printed import Printed
 from toynet.errors import UsageError
 
 # A GPU's memory is shared by the workers that are alive at once, so none may take all of it at start.
@@ -33,12 +33,9 @@ ENVIRONMENT = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
-LAST_LINES = 4
-LINE = 400
 ENDING_S = 5.0
-# What a process prints is looked at that often while its answer is awaited, and kept as far as it isn't too much.
+# What a process prints is looked at that often while its answer is awaited.
 LOOK_S = 1.0
-PRINTED_BYTES = 2**20
 # Of the time limit, what a user's module may take to be imported: it is to be ended while it can still be said where.
 IMPORT_SHARE = 0.9
 PRELOAD = ("bench.holder",)
@@ -159,34 +156,6 @@ class Nursery:
             self._process.kill()
             self._process.wait()
         self._printed.file.close()
-
-
-class Printed:
-    """What a process prints, kept in a file that has no name; it shares its place in the file with the process."""
-
-    def __init__(self) -> None:
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the process
-        self._forgotten = 0
-
-    def bound(self) -> None:
-        """Forgets what was printed if it is too much, lest it fill a disk."""
-        if (size := os.fstat(self.file.fileno()).st_size) > PRINTED_BYTES:
-            self._forgotten += size
-            self.file.seek(0)
-            self.file.truncate()
-
-    def after(self, how: str) -> str:
-        """How the process ended, and the last lines of what it printed before."""
-        size = self.file.seek(0, os.SEEK_END)
-        self.file.seek(max(0, size - 16384))
-        printed = [line.strip() for line in self.file.read().decode(errors="replace").splitlines()]
-        lines = [
-            line[:LINE] for line in printed if line and not line.startswith("@ ")
-        ]  # XLA's stack: an address a line
-        much = f" (of {total / 1e6:.0f} MB)" if (total := size + self._forgotten) > PRINTED_BYTES else ""
-        if not lines:
-            return f"{how}, and printed nothing" + much
-        return f"{how}; it last printed{much}: {' | '.join(lines[-LAST_LINES:])}"
 
 
 class LiveWorker:

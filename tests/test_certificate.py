@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import certificate
+from bench import certificate, tolerance
 from bench.certificate import TraceCount, certify, deviation
 from bench.cost import of
 from bench.holder import SEED, epoch_of
@@ -250,9 +250,9 @@ def test_a_right_program_with_products_in_bfloat16_passes_though_it_rounds_more_
     made = certified(train.workload("small", COARSE), "ensemble_data", layout, products="bfloat16")
     assert not made.failures
     off = {check.name: float(check.found.removeprefix("off by ")) for check in made.checks if "off by" in check.found}
-    assert off["initial state"] < certificate.STEP_TOLERANCE["float32"]
-    assert off["raw gradients"] > 100 * certificate.GRADIENT_TOLERANCE["float32"]
-    assert off["step from the same state"] > 10 * certificate.STEP_TOLERANCE["float32"]
+    assert off["initial state"] < tolerance.STEP["float32"]
+    assert off["raw gradients"] > 100 * tolerance.GRADIENT["float32"]
+    assert off["step from the same state"] > 10 * tolerance.STEP["float32"]
 
 
 def test_a_forgotten_mask_is_found_among_the_roundings_of_bfloat16() -> None:

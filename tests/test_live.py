@@ -12,7 +12,7 @@ import pytest
 
 from bench import wire
 from bench.cases import Case
-from bench.live import PRELOAD, LiveWorker, Nursery, Printed, WorkerFailed, _timeval, nursery
+from bench.live import PRELOAD, LiveWorker, Nursery, WorkerFailed, _timeval, nursery
 from bench.measured import KINDS, REFERENCE, Compiled
 from toynet.errors import UsageError
 
@@ -60,20 +60,6 @@ def test_a_worker_prepares_compiles_checks_and_runs_blocks(worker: LiveWorker) -
 def test_what_is_printed_does_not_disturb_the_answers(worker: LiveWorker) -> None:
     prepare(worker, "chatty")
     assert compiled(worker).first_loss is not None
-
-
-def test_what_is_printed_is_bounded_and_how_much_it_was_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.live.PRINTED_BYTES", 1000)
-    printed = Printed()
-    for _ in range(5):
-        os.write(printed.file.fileno(), b"a line\n" * 100)
-        printed.bound()
-    assert os.fstat(printed.file.fileno()).st_size <= 1000
-    os.write(printed.file.fileno(), b"and the last")
-    assert printed.after("it ended") == "it ended; it last printed (of 0 MB): " + " | ".join(
-        ["a line", "a line", "a line", "and the last"]
-    )
-    printed.file.close()
 
 
 def test_a_step_that_raises_is_told_with_its_line(worker: LiveWorker) -> None:

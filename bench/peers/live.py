@@ -15,9 +15,10 @@ from collections.abc import Sequence
 import msgspec
 
 from bench import wire
-from bench.live import Printed, WorkerFailed, how_it_ended
+from bench.live import WorkerFailed, how_it_ended
 from bench.peers.contender import Learned, Took
 from bench.peers.worker import BLOCK, JUDGE, PREPARE
+from bench.printed import Printed
 from bench.run import ROOT
 
 # What is compiled is compiled anew by either side, and a GPU's memory is shared by whoever is alive.

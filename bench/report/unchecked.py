@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from bench.cases import Case, is_own
 from bench.measured import Certificate, Check
+from bench.tolerance import ASKED
 
 EXACT = ("", "float32", "float64")
-# What is written of a check whose tolerance was the user's own (bench.certificate).
-ASKED = "(--tolerance)"
 
 Certified = Sequence[tuple[Case, Certificate]]
 

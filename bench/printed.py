@@ -1,0 +1,39 @@
+"""What a process prints: kept out of the user's way, as far as it isn't too much, and told when it ends."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+LAST_LINES = 4
+# Of a line, in characters.
+LINE = 400
+PRINTED_BYTES = 2**20
+
+
+class Printed:
+    """What a process prints, kept in a file that has no name; it shares its place in the file with the process."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the process
+        self._forgotten = 0
+
+    def bound(self) -> None:
+        """Forgets what was printed if it is too much, lest it fill a disk."""
+        if (size := os.fstat(self.file.fileno()).st_size) > PRINTED_BYTES:
+            self._forgotten += size
+            self.file.seek(0)
+            self.file.truncate()
+
+    def after(self, how: str) -> str:
+        """How the process ended, and the last lines of what it printed before."""
+        size = self.file.seek(0, os.SEEK_END)
+        self.file.seek(max(0, size - 16384))
+        printed = [line.strip() for line in self.file.read().decode(errors="replace").splitlines()]
+        lines = [
+            line[:LINE] for line in printed if line and not line.startswith("@ ")
+        ]  # XLA's stack: an address a line
+        much = f" (of {total / 1e6:.0f} MB)" if (total := size + self._forgotten) > PRINTED_BYTES else ""
+        if not lines:
+            return f"{how}, and printed nothing" + much
+        return f"{how}; it last printed{much}: {' | '.join(lines[-LAST_LINES:])}"
