@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.calls import Calls, Kind, Start, rough, uncollected
+from bench.calls import Calls, Kind, Start
 from bench.measured import Block, Cost
 from bench.report import inline
 from bench.stats import Estimate, over_restarts
-from bench.timing import Clock
+from bench.timing import Clock, rough, uncollected
 from toynet.errors import UsageError
 
 BUDGET_S = 2.0
