@@ -74,6 +74,11 @@ class Calls:
 
         Arrays of NumPy are put on the device first. Raises UsageError for what can't be traced, or carried on.
         """
+        if jax.process_count() > 1:
+            raise UsageError(
+                f"a function is measured in one process, and this is one of {jax.process_count()}: each would make as many "
+                "calls as its own clock says, and wait for the others."
+            )
         self._masters = tuple(args)
         self._clock, self._wait = clock, wait
         self._function = _jitted(function, self._masters, anew=anew)

@@ -21,7 +21,7 @@ FEWEST_RESTARTS = 2
 BLOCK_S = 0.01
 FEWEST_BLOCKS = 3
 # Of the budget: what takes longer than that to compile is compiled once.
-COMPILING_SHARE = 0.1
+COMPILING_SHARE = 0.2
 # A chain of calls that are as long differs from waited ones by their dispatch, which is nothing beside that.
 LONG_CALL_S = 0.2
 

@@ -28,6 +28,9 @@ BLOCK_S = 0.005
 # Of a restart, for its rounds.
 ROUNDS_S = 0.12
 FEWEST_ROUNDS = 6
+# Where a single call is as long, its time scatters less, and there had better be more restarts.
+LONG_CALL_S = 0.1
+FEWEST_LONG_ROUNDS = 2
 # Of the budget: where it takes longer than that to compile both, their programs stay.
 COMPILING_SHARE = 0.1
 
@@ -86,6 +89,7 @@ class Pairing:
         self._begin = begin
         self._clock = clock
         self._random = random.Random(plan.seed)
+        self._order = self._turned(0)
         self._carry = plan.carry
         self._trial = Trial()
         self._call_s: tuple[list[float], list[float]] = ([], [])
@@ -135,17 +139,21 @@ class Pairing:
         return calls
 
     def _started(self, *, keep: bool = False) -> Pair:
-        """Both compiled anew, in an order drawn anew: who comes first may have the better memory."""
+        """Both compiled anew, in turn."""
         made = {
             side: self._begin(self._functions[side], self._args, carry=self._carry, keep=keep, clock=self._clock)
-            for side in self._order()
+            for side in self._order
         }
         for side, name in enumerate(self._names):
             self._found |= dict.fromkeys(f"{name}: {said}" for said in made[side].found)
         return made[A], made[B]
 
-    def _order(self) -> list[int]:
-        return self._random.sample((A, B), 2)
+    def _turned(self, restart: int) -> list[int]:
+        """Who comes first in a restart: drawn, and the other one in the next, so that chance doesn't favour a side.
+
+        Who is compiled first, and has its arguments copied first, may have the better memory.
+        """
+        return self._random.sample((A, B), 2) if restart % 2 == 0 else self._order[::-1]
 
     def _unlike(self, a: Calls, b: Calls) -> str:
         tolerance = self._plan.tolerance
@@ -157,19 +165,20 @@ class Pairing:
 
     def _restarts(self, end: float, *, anew: bool) -> str:
         """Adds log-ratios to the trial; gives what breaks it, if something does."""
-        steps = self._calibrated()
+        steps, fewest = self._calibrated()
         restart_s = 0.0
         for restart in range(LOOKS[-1]):
             if self._trial.verdict or (restart and self._clock() + restart_s > end):
                 break
             began = self._clock()
+            self._order = self._turned(restart) if restart else self._order
             if restart and anew:
                 del self._calls
                 self._calls = self._started()
             else:
-                for side in self._order():
+                for side in self._order:
                     self._calls[side].renew()
-            self._restart(steps)
+            self._restart(steps, fewest)
             if why := self._recompiled():
                 return why
             restart_s = self._clock() - began
@@ -180,21 +189,22 @@ class Pairing:
         )
         return ""
 
-    def _calibrated(self) -> int:
-        """Calls in a block, the same on both sides: as many as the quicker one makes in its time."""
+    def _calibrated(self) -> tuple[int, int]:
+        """Calls in a block, as many as the quicker one makes in its time, the same on both sides; and the fewest rounds."""
         kind = self._plan.kind
-        call_s = min(rough(partial(self._calls[side].block, kind)) for side in self._order())
-        return max(1 if kind == "latency" else 2, round(BLOCK_S / call_s))
+        call_s = min(rough(partial(self._calls[side].block, kind)) for side in self._order)
+        steps = max(1 if kind == "latency" else 2, round(BLOCK_S / call_s))
+        return steps, FEWEST_LONG_ROUNDS if call_s > LONG_CALL_S else FEWEST_ROUNDS
 
-    def _restart(self, steps: int) -> None:
+    def _restart(self, steps: int, fewest: int) -> None:
         def ask(side: int) -> Block:
             return self._calls[side].block(self._plan.kind, steps)
 
-        first, *_ = order = self._order()
+        first = self._random.choice((A, B))
         with uncollected():
-            for side in order:
+            for side in (first, 1 - first):
                 ask(side)  # the first after compiling, not counted
-            rounds = list(alternating(ask, first, self._clock, fewest=FEWEST_ROUNDS, seconds=ROUNDS_S))
+            rounds = list(alternating(ask, first, self._clock, fewest=fewest, seconds=ROUNDS_S))
         for side in (A, B):
             self._call_s[side].append(statistics.median(r.blocks[side].seconds / r.blocks[side].steps for r in rounds))
         logs = (*self._trial.logs, log_ratio([one.log for one in rounds]))

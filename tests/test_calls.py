@@ -131,6 +131,12 @@ def test_an_argument_that_can_t_be_traced_is_named() -> None:
         Calls(lambda x, options: x, (jnp.ones(3), {"mode": "fast"}))
 
 
+def test_one_of_several_processes_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UsageError, match="measured in one process, and this is one of 2"):
+        Calls(step, arguments())
+
+
 def test_static_arguments_of_a_jitted_function_are_left_as_they_are() -> None:
     scaled = jax.jit(lambda x, how: x * 2 if how == "twice" else x, static_argnums=1)
     assert Calls(scaled, (jnp.ones(2), "twice")).call().tolist() == [2, 2]
