@@ -76,8 +76,8 @@ class Calls:
         """
         if jax.process_count() > 1:
             raise UsageError(
-                f"a function is measured in one process, and this is one of {jax.process_count()}: each would make as many "
-                "calls as its own clock says, and wait for the others."
+                f"a function is measured in one process, and this is one of {jax.process_count()}: each would make as "
+                "many calls as its own clock says, and wait for the others."
             )
         self._masters = tuple(args)
         self._clock, self._wait = clock, wait

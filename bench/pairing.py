@@ -190,7 +190,7 @@ class Pairing:
         return ""
 
     def _calibrated(self) -> tuple[int, int]:
-        """Calls in a block, as many as the quicker one makes in its time, the same on both sides; and the fewest rounds."""
+        """Calls in a block, the same on both sides: as many as the quicker one makes in its time. The fewest rounds."""
         kind = self._plan.kind
         call_s = min(rough(partial(self._calls[side].block, kind)) for side in self._order)
         steps = max(1 if kind == "latency" else 2, round(BLOCK_S / call_s))
