@@ -101,6 +101,7 @@ def test_a_report_counts_outcomes_and_bounds_the_rate_of_false_failures() -> Non
     assert missed == []
     assert "False failures: 0 in 1001 runs" in text
     assert "at most 0.299% fail" in text
+    assert "1000 passed and 1 weren't clear" in text
     row = "| products | 0% | none | 1001 | 0 | 1000 (99.9%) | 1 (0.0999%) | 1.0010 | 3 | 1.20 | 1.20 |"
     assert row in text.splitlines()
 

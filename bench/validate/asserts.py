@@ -169,14 +169,15 @@ def report(found: Asserts) -> Said:
     )
     missed += [f"{false} of {len(same)} runs of the same failed"] if false > FALSE_AT_MOST * len(same) else []
     missed += [bar for planted, runs in groups.items() for bar in _missed(planted, runs)]
-    at_most = upper_bound(false, len(same))
+    at_most, outcomes = upper_bound(false, len(same)), Counter(run.outcome for run in same)
     parts = [
         "# Runs of `assert_not_slower`, on a machine",
         bars(missed),
         f"`{' '.join(found.command)}`, on {found.machine}, by a threshold of {percent(found.by)}, {BATCH} runs in a "
         "process.",
         f"False failures: {false} in {len(same)} runs of a function against itself; so of all such runs at most "
-        f"{percent(at_most)} fail, an exact bound at {percent(CONFIDENCE)} confidence (Clopper and Pearson 1934).",
+        f"{percent(at_most)} fail, an exact bound at {percent(CONFIDENCE)} confidence (Clopper and Pearson 1934). "
+        f"{outcomes['passed']} passed and {outcomes['inconclusive']} weren't clear, which skips a test.",
         table(HEADINGS, [_row(planted, runs) for planted, runs in groups.items()]),
         *(f"- {run.planted.function}: {run.said}" for run in same if run.outcome == "failed"),
     ]
