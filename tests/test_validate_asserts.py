@@ -52,8 +52,8 @@ def test_as_many_runs_of_the_same_as_asked_for_are_shared_by_the_functions() -> 
 
 @pytest.mark.usefixtures("compiled_once")
 def test_functions_that_do_more_give_the_same() -> None:
-    for name, (function, args) in functions(0.5).items():
-        same, _ = functions(0.0)[name]
+    for name in ("products", "scan"):
+        (function, args), (same, _) = functions(0.5)[name], functions(0.0)[name]
         for one, other in zip(jax.jit(function)(*args), jax.jit(same)(*args), strict=True):
             np.testing.assert_array_equal(one, other)
 
