@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.asserts import assert_not_slower
     from bench.library import measure
-    from bench.paired import compare
+    from bench.pairing import compare
 
 __all__ = ["assert_not_slower", "compare", "measure"]
 
-_MODULES = {"assert_not_slower": "asserts", "compare": "paired", "measure": "library"}
+_MODULES = {"assert_not_slower": "asserts", "compare": "pairing", "measure": "library"}
 
 
 def __getattr__(name: str) -> Any:

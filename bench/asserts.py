@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
 from bench.calls import Kind
-from bench.paired import BUDGET_S, Compared, Pairing, Plan
+from bench.paired import BUDGET_S, Compared, Plan
+from bench.pairing import Pairing
 from bench.verdict import Rule
 from toynet.errors import UsageError
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bench import cost, timing
+from bench.handed import arrays, copied, is_deleted, is_finite, like, size
 from bench.measured import Block
 from bench.signature import changed, signature
 from bench.timing import Clock, Wait
@@ -26,7 +25,6 @@ Kind = Literal["latency", "throughput"]
 SETTLED_AFTER = 3
 # What a chain of calls may hold of outputs that nobody asks for.
 PENDING_BYTES = 2**30
-ROUGH_BLOCK_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,11 @@ class Calls:
 
         Arrays of NumPy are put on the device first. Raises UsageError for what can't be traced, or carried on.
         """
+        if jax.process_count() > 1:
+            raise UsageError(
+                f"a function is measured in one process, and this is one of {jax.process_count()}: each would make as "
+                "many calls as its own clock says, and wait for the others."
+            )
         self._masters = tuple(args)
         self._clock, self._wait = clock, wait
         self._function = _jitted(function, self._masters, anew=anew)
@@ -86,13 +89,13 @@ class Calls:
         self.start = Start(*seconds, cached, first_s)
         self.jaxpr = getattr(traced, "jaxpr", None)
         self.cost = cost.of(getattr(program, "compiled", program), self.jaxpr)
-        self.first: Any = jax.tree.map(_copy, outputs) if keep else None
-        self.donated = tuple(i for i, arg in enumerate(current) if _is_deleted(arg))
-        self.devices = max([1, *(len(leaf.sharding.device_set) for leaf in _arrays((current, outputs)))])
-        self._only = _like(outputs, self._masters[:1])
+        self.first: Any = jax.tree.map(copied, outputs) if keep else None
+        self.donated = tuple(i for i, arg in enumerate(current) if is_deleted(arg))
+        self.devices = max([1, *(len(leaf.sharding.device_set) for leaf in arrays((current, outputs)))])
+        self._only = like(outputs, self._masters[:1])
         self.carried = self._carries(outputs, carry)
         self._chain = self._stepped(outputs)
-        self._in_flight = min(timing.in_flight(self.devices), max(1, PENDING_BYTES // max(_bytes(outputs), 1)))
+        self._in_flight = min(timing.in_flight(self.devices), max(1, PENDING_BYTES // max(size(outputs), 1)))
         self._current = current
         self._after(outputs)
         self.found: list[str] = []
@@ -115,7 +118,7 @@ class Calls:
     def ready(self) -> tuple[Any, ...]:
         """The arguments of the next call; those that it uses up are copies."""
         spent = self._spent
-        fresh = {i: self._wait(jax.tree.map(_copy, self._masters[i])) for i in spent}
+        fresh = {i: self._wait(jax.tree.map(copied, self._masters[i])) for i in spent}
         return tuple(fresh.get(i, arg) for i, arg in enumerate(self._current))
 
     def of(self, *args: Any) -> Any:
@@ -126,7 +129,7 @@ class Calls:
 
     def copies(self) -> tuple[Any, ...]:
         """The arguments of the first call, to be used up."""
-        return self._wait(tuple(jax.tree.map(_copy, arg) for arg in self._masters))
+        return self._wait(tuple(jax.tree.map(copied, arg) for arg in self._masters))
 
     def block(self, kind: Kind, calls: int) -> Block:
         """Calls back to back: each waited for, or as a chain of them, bounded in flight, waited for at the end.
@@ -140,7 +143,7 @@ class Calls:
 
     def is_finite(self) -> bool:
         """Whether the state that is carried on is finite still, where it was in the beginning."""
-        return not self.carried or _is_finite(self._current[0]) or not _is_finite(self._masters[0])
+        return not self.carried or is_finite(self._current[0]) or not is_finite(self._masters[0])
 
     def _block(self, kind: Kind, calls: int) -> Block:
         if self._spent:
@@ -174,7 +177,7 @@ class Calls:
         return Block(calls, sum(seconds), None, min(seconds))
 
     def _carries(self, outputs: Any, carry: bool | None) -> bool:
-        first = isinstance(outputs, tuple | list) and _like(outputs[0] if outputs else None, self._masters[:1])
+        first = isinstance(outputs, tuple | list) and like(outputs[0] if outputs else None, self._masters[:1])
         fits = self._only or first
         if carry and not fits:
             raise UsageError(
@@ -238,26 +241,6 @@ def compilations() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Python's garbage collector waits meanwhile: how long it takes depends on the rest of the process."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def rough(block: Callable[[int], Block]) -> float:
-    """Seconds a call, roughly, from blocks of more and more calls until one takes what the clock resolves well."""
-    found = block(1)
-    while found.seconds < ROUGH_BLOCK_S:
-        found = block(4 * found.steps)
-    return found.seconds / found.steps
-
-
 def _jitted(function: Callable[..., Any], args: tuple[Any, ...], *, anew: bool) -> Any:
     if not callable(function):
         raise UsageError(f"a function was expected, and then its arguments, got {function!r} as the function.")
@@ -278,43 +261,3 @@ def _jitted(function: Callable[..., Any], args: tuple[Any, ...], *, anew: bool) 
         return function(*args)
 
     return jax.jit(fresh)
-
-
-def _like(found: Any, expected: tuple[Any, ...]) -> bool:
-    """Whether it has the tree, shapes and dtypes of the one that is expected, and is of one array at least."""
-    if not expected or jax.tree.structure(found) != jax.tree.structure(expected[0]):
-        return False
-    pairs = list(zip(jax.tree.leaves(found), jax.tree.leaves(expected[0]), strict=True))
-    return bool(pairs) and all(_kind(one) == _kind(other) for one, other in pairs)
-
-
-def _kind(leaf: Any) -> tuple[Any, ...]:
-    """Shape and dtype, as jit sees them."""
-    try:
-        seen = jax.typeof(leaf)
-    except TypeError:
-        return (type(leaf),)
-    return seen.shape, seen.dtype
-
-
-def _copy(leaf: Any) -> Any:
-    if isinstance(leaf, jax.Array):
-        return leaf.copy()
-    return jnp.array(leaf) if isinstance(leaf, np.ndarray) else leaf
-
-
-def _is_finite(tree: Any) -> bool:
-    inexact = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
-    return all(bool(np.all(np.isfinite(np.asarray(leaf)))) for leaf in inexact)
-
-
-def _bytes(tree: Any) -> int:
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree) if hasattr(leaf, "nbytes"))
-
-
-def _is_deleted(tree: Any) -> bool:
-    return any(leaf.is_deleted() for leaf in _arrays(tree))
-
-
-def _arrays(tree: Any) -> list[jax.Array]:
-    return [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array)]

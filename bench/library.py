@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.calls import Calls, Kind, Start, rough, uncollected
+from bench.calls import Calls, Kind, Start
 from bench.measured import Block, Cost
 from bench.report import inline
 from bench.stats import Estimate, over_restarts
-from bench.timing import Clock
+from bench.timing import Clock, rough, uncollected
 from toynet.errors import UsageError
 
 BUDGET_S = 2.0
@@ -21,7 +21,7 @@ FEWEST_RESTARTS = 2
 BLOCK_S = 0.01
 FEWEST_BLOCKS = 3
 # Of the budget: what takes longer than that to compile is compiled once.
-COMPILING_SHARE = 0.1
+COMPILING_SHARE = 0.2
 # A chain of calls that are as long differs from waited ones by their dispatch, which is nothing beside that.
 LONG_CALL_S = 0.2
 

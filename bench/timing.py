@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +21,8 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 # would answer them, and XLA then aborts the process; one step at a time is safe.
 IN_FLIGHT = 32
 IN_FLIGHT_ON_CPU_DEVICES = 1
+# A rough time wants a block that the clock resolves well.
+ROUGH_BLOCK_S = 0.002
 
 
 def in_flight(devices: int) -> int:
@@ -116,3 +120,23 @@ def fused(
     steps = times * jax.tree.leaves(stacked)[0].shape[0]
     (state, _), seconds = timed(lambda: epoch(state, stacked, times), clock, wait)
     return state, Block(steps, seconds)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Python's garbage collector waits meanwhile: how long it takes depends on the rest of the process."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def rough(block: Callable[[int], Block]) -> float:
+    """Seconds a call, roughly, from blocks of more and more calls until one takes what the clock resolves well."""
+    found = block(1)
+    while found.seconds < ROUGH_BLOCK_S:
+        found = block(4 * found.steps)
+    return found.seconds / found.steps

@@ -10,7 +10,8 @@ import numpy as np
 
 from bench.calls import Kind, Start
 from bench.measured import Block, Cost
-from bench.paired import Compared, Pairing, Plan
+from bench.paired import Compared, Plan
+from bench.pairing import Pairing
 from bench.verdict import Rule
 
 START = Start(trace_s=0.01, lower_s=0.02, compile_s=0.3, compile_cached=False, first_call_s=0.001)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 from typing import Any
 
@@ -15,7 +14,7 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from bench import timing
-from bench.calls import Calls, Start, compilations, rough, uncollected
+from bench.calls import Calls, Start, compilations
 from bench.measured import Block
 from toynet.errors import UsageError
 
@@ -132,6 +131,12 @@ def test_an_argument_that_can_t_be_traced_is_named() -> None:
         Calls(lambda x, options: x, (jnp.ones(3), {"mode": "fast"}))
 
 
+def test_one_of_several_processes_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UsageError, match="measured in one process, and this is one of 2"):
+        Calls(step, arguments())
+
+
 def test_static_arguments_of_a_jitted_function_are_left_as_they_are() -> None:
     scaled = jax.jit(lambda x, how: x * 2 if how == "twice" else x, static_argnums=1)
     assert Calls(scaled, (jnp.ones(2), "twice")).call().tolist() == [2, 2]
@@ -224,26 +229,3 @@ def test_functions_that_other_libraries_jitted_are_left_as_they_are() -> None:
     layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
     calls = Calls(nnx.jit(lambda layer, x: layer(x)), (layer, jnp.ones((4, 2))))
     assert calls.call().shape == (4, 3)
-
-
-def test_a_rough_time_comes_from_a_block_that_the_clock_resolves() -> None:
-    asked: list[int] = []
-
-    def block(calls: int) -> Block:
-        asked.append(calls)
-        return Block(calls, 1e-5 * calls)
-
-    assert rough(block) == pytest.approx(1e-5)
-    assert asked == [1, 4, 16, 64, 256]
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_garbage_collector_waits_and_is_then_as_it_was(*, enabled: bool) -> None:
-    was = gc.isenabled()
-    (gc.enable if enabled else gc.disable)()
-    try:
-        with uncollected():
-            assert not gc.isenabled()
-        assert gc.isenabled() == enabled
-    finally:
-        (gc.enable if was else gc.disable)()

@@ -40,9 +40,10 @@ def test_restarts_scatter_and_the_interval_has_their_scatter() -> None:
 
 
 def test_each_restart_compiles_anew_unless_that_takes_long() -> None:
-    quick, slow = world(compiling_s=0.1), world(compiling_s=0.3)
+    quick, slow = world(compiling_s=0.3), world(compiling_s=0.5)
     assert run(quick).recompiled
     assert len(quick.begun) == 5
+    assert quick.renewed == [old]
     found = run(slow)
     assert not found.recompiled
     assert len(slow.begun) == 1

@@ -1,5 +1,6 @@
 """What a block is charged, with a device that finishes when the clock says so and a wait that moves the clock."""
 
+import gc
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,3 +181,26 @@ def test_chains_on_several_cpu_devices_keep_one_step_in_flight() -> None:
     # More of them than the threads that answer collectives can starve, and XLA aborts the process (jax-facts).
     assert timing.in_flight(1) > 1
     assert timing.in_flight(2) == timing.in_flight(8) == 1
+
+
+def test_a_rough_time_comes_from_a_block_that_the_clock_resolves() -> None:
+    asked: list[int] = []
+
+    def block(calls: int) -> Block:
+        asked.append(calls)
+        return Block(calls, 1e-5 * calls)
+
+    assert timing.rough(block) == pytest.approx(1e-5)
+    assert asked == [1, 4, 16, 64, 256]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_waits_and_is_then_as_it_was(*, enabled: bool) -> None:
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with timing.uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if was else gc.disable)()

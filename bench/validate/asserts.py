@@ -10,7 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ from bench.reading import read_as
 from bench.record import write
 from bench.report.words import host_line
 from bench.run import ROOT
+from bench.validate.costly import functions
 from bench.validate.real import load
 from bench.validate.reports import FALSE_AT_MOST, Said, bars, percent, share, table
 from toynet.errors import UsageError
@@ -67,39 +68,6 @@ class Asserts(msgspec.Struct, frozen=True, kw_only=True, tag="asserts"):
     by: float
     """The threshold."""
     runs: tuple[Run, ...] = ()
-
-
-def functions(share: float) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
-    """By name: a function that does that share more work, and its arguments.
-
-    A step that is all dispatch, and so has no share to plant; some 2 ms of matrix products; a scan of a small step.
-    """
-    import jax
-    import jax.numpy as jnp
-    from jax import lax
-
-    def dispatch(weights: jax.Array, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
-        error = jnp.tanh(batch @ weights)
-        return weights - 0.01 * batch.T @ error, jnp.mean(error**2)
-
-    def products(weights: jax.Array, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found = lax.fori_loop(0, round(60 * (1 + share)), lambda _, held: jnp.tanh(held @ weights), batch)
-        # The same result, however often: what is compared is equal, and the loop isn't left out.
-        return weights, jnp.isfinite(found).all()
-
-    def scan(state: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def step(held: jax.Array, _: None) -> tuple[jax.Array, None]:
-            return held - rate * jnp.sin(held), None
-
-        found, _ = lax.scan(step, state, None, length=round(200 * (1 + share)))
-        return state, jnp.isfinite(found).all()
-
-    square = jax.random.normal(jax.random.key(0), (128, 128)) / 128**0.5
-    return {
-        "dispatch": (dispatch, (jnp.ones((8, 4)) / 8, jnp.ones((16, 8)))),
-        "products": (products, (square, square)),
-        "scan": (scan, (jnp.linspace(0.0, 1.0, 256), jnp.float32(0.1))),
-    }
 
 
 def wanted(same: int, *, loaded: bool) -> dict[Planted, int]:
@@ -201,14 +169,15 @@ def report(found: Asserts) -> Said:
     )
     missed += [f"{false} of {len(same)} runs of the same failed"] if false > FALSE_AT_MOST * len(same) else []
     missed += [bar for planted, runs in groups.items() for bar in _missed(planted, runs)]
-    at_most = upper_bound(false, len(same))
+    at_most, outcomes = upper_bound(false, len(same)), Counter(run.outcome for run in same)
     parts = [
         "# Runs of `assert_not_slower`, on a machine",
         bars(missed),
         f"`{' '.join(found.command)}`, on {found.machine}, by a threshold of {percent(found.by)}, {BATCH} runs in a "
         "process.",
         f"False failures: {false} in {len(same)} runs of a function against itself; so of all such runs at most "
-        f"{percent(at_most)} fail, an exact bound at {percent(CONFIDENCE)} confidence (Clopper and Pearson 1934).",
+        f"{percent(at_most)} fail, an exact bound at {percent(CONFIDENCE)} confidence (Clopper and Pearson 1934). "
+        f"{outcomes['passed']} passed and {outcomes['inconclusive']} weren't clear, which skips a test.",
         table(HEADINGS, [_row(planted, runs) for planted, runs in groups.items()]),
         *(f"- {run.planted.function}: {run.said}" for run in same if run.outcome == "failed"),
     ]
