@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench import rounding
-from bench.certificate import GRADIENT_TOLERANCE
 from bench.flops import product_dtype
+from bench.tolerance import GRADIENT
 
 # Differences that are named: the first few tell what is wrong, all leaves of a network tell no more.
 NAMED = 3
@@ -19,7 +19,7 @@ NAMED = 3
 ROUNDINGS = 8
 
 # By how much of a leaf's largest entry results may be off where products are of a dtype coarser than float32.
-COARSE = {"bfloat16": GRADIENT_TOLERANCE["bfloat16"], "float16": 0.01}
+COARSE = {dtype: GRADIENT[dtype] for dtype in ("bfloat16", "float16")}
 
 
 def coarse(*jaxprs: Any) -> float | None:
@@ -101,4 +101,4 @@ def _allowed(dtype: Any, tolerance: float | None) -> float:
         return tolerance
     real = jnp.finfo(dtype).dtype.name
     rounded = rounding.of(real, jax.default_backend(), rounding.precision_setting())
-    return GRADIENT_TOLERANCE.get(rounded) or ROUNDINGS * float(jnp.finfo(dtype).eps)
+    return GRADIENT.get(rounded) or ROUNDINGS * float(jnp.finfo(dtype).eps)
