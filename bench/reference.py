@@ -1,8 +1,7 @@
-"""What `single` computes for one member, on the host; and `single` itself run op by op, to check it by."""
+"""What `single` computes for one member, on the host; and `single` itself computed otherwise, to check it by."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,17 +9,22 @@ from typing import Any
 import jax
 import numpy as np
 
+from bench.lint.jaxprs import jaxprs_within
 from bench.memo import Memo
 from toynet import modes
 from toynet.program import Program, bind
 from toynet.workload import Workload, loss
 
+# Without jit each operation of each shape is compiled by itself, in some hundredths of a second. The presets' gradients
+# take about 120 of them; a transformer's 550 took 14 s, and a loop takes its body's as often as it is run.
+OPERATIONS_WITHOUT_JIT = 200
+
 
 class Reference:
     """The mode `single` of a program's workload. States, batches and results are on the host.
 
-    Where the program is `single` itself, gradients are computed without jit, an epoch step by step, and a
-    step by a program that LLVM didn't optimise; without jit, too, if the workload gives no gradients.
+    Where the program is `single` itself, an epoch is computed step by step, and gradients, or a step if the workload
+    gives none, without jit. Of many operations they are by a program that LLVM didn't optimise, as a step always is.
     """
 
     def __init__(self, program: Program, memo: Memo, name: str, plain: Workload | None = None) -> None:
@@ -45,8 +49,10 @@ class Reference:
     def gradients(self, state: Any, batch: Any) -> Any:
         """Raw gradients at a state."""
         assert self._program.gradients is not None
-        with jax.disable_jit() if self._is_single else contextlib.nullcontext():
-            return self._program.members(self._program.gradients(self._placed(state), self._program.place(batch)))
+        placed = self._placed(state), self._program.place(batch)
+        if not self._is_single:
+            return self._program.members(self._program.gradients(*placed))
+        return self._program.members(self._otherwise(self._program.workload.gradients, *placed))
 
     def step(self, state: Any, batch: Any) -> Any:
         """The state one step after another."""
@@ -54,13 +60,18 @@ class Reference:
         if not self._is_single:
             return self._program.members(self._program.step(*placed)[0])
         if self._program.gradients is None:
-            with jax.disable_jit():
-                return self._program.members(self._program.step(*placed)[0])
+            return self._program.members(self._otherwise(self._program.workload.step, *placed)[0])
         return self._program.members(self._unoptimised(*placed)[0])
 
+    def _otherwise(self, function: Any, *args: Any) -> Any:
+        if operations(jax.make_jaxpr(function)(*args), OPERATIONS_WITHOUT_JIT) > OPERATIONS_WITHOUT_JIT:
+            return unoptimised(function)(*args)
+        with jax.disable_jit():
+            return function(*args)
+
     @functools.cached_property
-    def _unoptimised(self) -> Callable[[Any, Any], Any]:
-        return jax.jit(self._program.workload.step, compiler_options={"xla_backend_optimization_level": 0})
+    def _unoptimised(self) -> Callable[..., Any]:
+        return unoptimised(self._program.workload.step)
 
     def curve(self, state: Any, batches: Sequence[Any]) -> np.ndarray:
         """The loss of each step over `batches`, taken one by one from a state; shape (steps,)."""
@@ -81,3 +92,19 @@ def unstacked(batches: Any) -> list[Any]:
     """Batches of shape (steps, batch, ...), on the host, one by one."""
     leaves, structure = jax.tree.flatten(batches)
     return [structure.unflatten(parts) for parts in zip(*leaves, strict=True)]
+
+
+def unoptimised(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function jitted, its program as LLVM leaves it at level 0."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def operations(jaxpr: Any, most: int) -> int:
+    """How many operations run where a (closed) jaxpr is run without jit; more than `most` where that isn't known."""
+    total = 0
+    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        if eqn.primitive.name == "while":
+            return most + 1
+        within = sum(operations(inner, most) for inner in jaxprs_within(eqn))
+        total += (within or 1) * eqn.params.get("length", 1) if eqn.primitive.name == "scan" else within or 1
+    return total
