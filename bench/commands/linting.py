@@ -28,7 +28,7 @@ class Lint:
     """
 
     workloads: Annotated[tuple[str, ...], tyro.conf.Positional, own("none; name one at least", "NAME ...")]
-    """Workloads of your own: "package.module:attribute", "path/to/file.py" or "path/to/file.py:attribute"; or presets."""
+    """Workloads of your own: "package.module:attribute", "path/to/file.py" or "path/to/file.py:attribute"."""
     batch: Annotated[int | None, own("each workload's own", "N")] = None
     """Global batch."""
     format: Literal["terminal", "json"] = "terminal"

@@ -69,7 +69,7 @@ class Flow:
         return [self._operation(eqn, given, at)] * len(eqn.outvars)
 
     def _scan(self, eqn: Any, given: list[Labels], at: str) -> list[Labels]:
-        """What isn't sliced is carried or constant: shapes say so in every version of JAX, parameters by other names."""
+        """What isn't sliced is carried or constant: by its shape, for what names it differs from version to version."""
         body = eqn.params["jaxpr"].jaxpr
         whole = sum(map(_alike, eqn.invars, body.invars))
         carried = sum(map(_alike, eqn.outvars, body.outvars))
