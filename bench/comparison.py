@@ -2,6 +2,7 @@
 
 Versions of the format:
   1  2026-11  first
+  2  2026-11  the modes that a certificate's workload has `refused`
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from bench.cases import Case
 from bench.duet import Agreed, Broke, Event, Judged, Opened, Pace, Pair, Played
 from bench.environment import Backend, Host
 from bench.measured import KINDS, Certificate, Cost, Kind, Stages
-from bench.plausible import fault_of_case, fault_of_time
+from bench.plausible import fault_of_case, fault_of_refused, fault_of_time
 from bench.reading import Fault, check, read_as
 from bench.stats import Estimate, over_restarts
 from bench.verdict import Rule, Trial, Verdict
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +177,9 @@ def _faults_of_pair(pair: PairResult) -> Iterator[Fault]:
     for side, case in (("a", pair.a), ("b", pair.b)):
         if case is not None and (what := fault_of_case(case)):
             yield f".{side}", what
+    for i, (certificate, case) in enumerate(zip(pair.certificates or (), (pair.a, pair.b), strict=False)):
+        if case is not None and (what := fault_of_refused(certificate, case)):
+            yield f".certificates[{i}].refused", what
     if pair.verdict in ("faster", "slower", "same") and not pair.trial.logs:
         yield ".trial.logs", f"it is {pair.verdict}, without a restart"
     for i, restart in enumerate(pair.restarts):

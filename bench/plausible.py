@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from bench.cases import PATHS, Case
-from bench.measured import Cost
+from bench.measured import Certificate, Cost
 from bench.stats import Estimate
 from toynet import modes
 from toynet.errors import UsageError
@@ -91,6 +91,15 @@ def fault_of_case(case: Case) -> str:
     sizes = ("members", "batch", "member_shards", "data_shards")
     too_large = [name for name in sizes if getattr(case, name) >= SIZE_BELOW]
     return f"its {too_large[0]} must be below 2**31, got {getattr(case, too_large[0])}" if too_large else ""
+
+
+def fault_of_refused(certificate: Certificate, case: Case) -> str:
+    """Why a case's workload can't have been refused those modes; empty if it can."""
+    try:
+        refused = [modes.by_name(mode).name for mode, _ in certificate.refused]
+    except UsageError as error:
+        return str(error).rstrip(".")
+    return "its own mode is among them" if case.mode in refused else ""
 
 
 def fault_of_date(text: str) -> str:

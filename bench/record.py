@@ -35,7 +35,7 @@ from bench.events import (
 )
 from bench.measured import PART_KINDS, Block, Certificate, Cost, Finding, Kind, Parts, Stages
 from bench.nvml import Reading
-from bench.plausible import fault_of_case, fault_of_cost, fault_of_date, fault_of_time
+from bench.plausible import fault_of_case, fault_of_cost, fault_of_date, fault_of_refused, fault_of_time
 from bench.reading import Fault, check, content_of, read_as
 from toynet.errors import UsageError
 
@@ -190,6 +190,8 @@ def _faults_of_result(result: CaseResult) -> Iterator[Fault]:
             yield ".certificate", "it was measured without being found to compute what single does"
         if not any(sample.kind == "latency" for sample in result.samples):
             yield ".samples", "it was measured, and there is no block of steps that are waited for"
+    if result.certificate is not None and (what := fault_of_refused(result.certificate, result.case)):
+        yield ".certificate.refused", what
     if result.cost is not None and (what := fault_of_cost(result.cost)):
         yield ".cost", what
     if result.parts is not None:

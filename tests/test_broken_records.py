@@ -127,6 +127,14 @@ def in_block(**fields: Any) -> Change:
     return in_sample(lambda sample: sample["block"].update(fields))
 
 
+def found(**fields: Any) -> Change:
+    return lambda r: r.update(findings={"tutorial": [{"kind": "retrace", "message": "so", "fix": "", **fields}]})
+
+
+def refusing(pair: list[str]) -> Change:
+    return in_case(lambda c: c["certificate"].update(refused=[pair]))
+
+
 FAILED = msgspec.to_builtins(Certificate((Check("losses", False, "2", "1"),), (0,)))
 
 
@@ -167,6 +175,14 @@ FAILED = msgspec.to_builtins(Certificate((Check("losses", False, "2", "1"),), (0
             in_case(lambda c: c.update(samples=[])),
             f"cases[0].samples ({FIRST}): it was measured, and there is no block",
         ),
+        (lambda r: r.update(findings=[]), "findings: expected an object, got a list."),
+        (lambda r: r.update(findings={"tutorial": 1}), "findings[...]: expected a list, got a whole number."),
+        (found(message=None), "findings[...][0].message: expected a text, got null."),
+        (found(severity="fatal"), "findings[...][0].severity: invalid enum value 'fatal'."),
+        (found(line=3), "findings[...][0]: there is a field `line`, which isn't known."),
+        (refusing(["fsdp"]), f"cases[0].certificate.refused[0] ({FIRST}): expected a list of length 2."),
+        (refusing(["single", "why"]), f"cases[0].certificate.refused ({FIRST}): its own mode is among them."),
+        (refusing(["x", "why"]), f"cases[0].certificate.refused ({FIRST}): no mode is called 'x'; there are: "),
         (in_sample(lambda s: s.pop("block")), f"cases[0].samples[0] ({FIRST}): the field `block` is missing."),
         (in_sample(lambda s: s.update(restart=7)), f"cases[0].samples[0] ({FIRST}): restart 7 was never started."),
         (in_sample(lambda s: s.update(round=1)), "its block of latency in round 1 of restart 0 is there twice."),
@@ -364,6 +380,8 @@ def test_a_case_of_any_name_is_reported_and_its_name_does_nothing(
     made["host"]["cpu_model"] = made["command"][0] = name
     for result in made["cases"]:
         result["case"]["workload"] = name
+        result["certificate"]["refused"] = [["fsdp", name]]
+    made["findings"] = {name: [{"kind": name, "message": name, "fix": name, "severity": "warning"}]}
     path = tmp_path / "run.json"
     path.write_text(json.dumps(made), encoding="utf-8")
     report = report_of(path)
@@ -425,7 +443,11 @@ def shrunk(path: Path) -> dict[str, Any]:
     return {**found, "cases": found["cases"][:4]}
 
 
-REAL = [shrunk(RESULTS / "baseline-cpu.json"), shrunk(RESULTS / "baseline-scaling-tutorial-cpu.json")]
+REAL = [
+    shrunk(RESULTS / "baseline-cpu.json"),
+    shrunk(RESULTS / "baseline-scaling-tutorial-cpu.json"),
+    shrunk(GOLDEN / "record-5.json"),
+]
 PLACES = [list(places(real)) for real in REAL]
 ODD = (None, True, -1, 0, 1, 1.5, 1e-308, 1e-9, 1e9, 1e30, 1e308, 2**31, 2**53, 2**63, "", ACTING, "fast", "fused", [])
 
@@ -473,7 +495,7 @@ def test_whatever_becomes_of_a_record_it_is_reported_or_refused_in_a_sentence(wh
         assert re.match(f"# Step time|{re.escape(str(path))}: [^\n]*\\.$", reported(path))
 
 
-@given(st.integers(0, 1), st.integers(0, 10**6))
+@given(st.integers(0, len(REAL) - 1), st.integers(0, 10**6))
 def test_a_record_that_was_cut_short_anywhere_is_refused_with_the_line(which: int, at: int) -> None:
     content = json.dumps(REAL[which], indent=1).encode()
     with tempfile.TemporaryDirectory() as folder:

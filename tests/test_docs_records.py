@@ -7,6 +7,7 @@ import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import pytest
@@ -71,11 +72,12 @@ def test_the_page_has_the_version_of_each_kind(kind: str) -> None:
     assert tag == ("none" if kind == "run" else f"`{kind}`")
 
 
-def test_the_page_tells_of_each_version_of_a_run_what_the_code_does() -> None:
-    told = re.findall(r"^ +(\d+)  (\S+)  (.+)$", record.__doc__ or "", re.MULTILINE)
-    assert [int(number) for number, _, _ in told] == list(range(1, record.SCHEMA + 1))
-    for number, since, _ in told:
-        assert re.search(rf"^\| {number} \| {since} \| .+ \|$", PAGE, re.MULTILINE)
+@pytest.mark.parametrize(("kind", "heading"), [(record, "Of runs"), (comparison, "Of comparisons")])
+def test_the_page_tells_of_each_version_what_the_code_does(kind: ModuleType, heading: str) -> None:
+    told = re.findall(r"^ +(\d+)  (\S+)  (.+)$", kind.__doc__ or "", re.MULTILINE)
+    assert [int(number) for number, _, _ in told] == list(range(1, kind.SCHEMA + 1))
+    table = PAGE.partition(f"\n{heading}:\n\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| (\d+) \| (\S+) \| (.+) \|$", table, re.MULTILINE) == told
 
 
 def test_links_within_the_page_lead_to_its_headings() -> None:

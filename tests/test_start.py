@@ -88,7 +88,8 @@ def test_reporting_a_comparison_loads_neither_jax_nor_numbers(tmp_path: Path, py
 
 
 @pytest.mark.parametrize(
-    "argv", [("--help",), ("report", "--help"), ("compare", "--help"), ("run", "--help"), ("gate", "--help")]
+    "argv",
+    [("--help",), *((name, "--help") for name in ("report", "compare", "run", "lint", "gate"))],
 )
 def test_help_loads_nothing_of_what_commands_do(argv: tuple[str, ...], pytestconfig: pytest.Config) -> None:
     modules, output = loaded(pytestconfig.rootpath, "bench.cli", *argv)

@@ -27,8 +27,8 @@ class Lint:
     Example: python -m bench lint own_step:workload
     """
 
-    workloads: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Workloads of your own: "module:attribute", or a file."""
+    workloads: Annotated[tuple[str, ...], tyro.conf.Positional, own("none; name one at least", "NAME ...")]
+    """Workloads of your own: "package.module:attribute", "path/to/file.py" or "path/to/file.py:attribute"."""
     batch: Annotated[int | None, own("each workload's own", "N")] = None
     """Global batch."""
     format: Literal["terminal", "json"] = "terminal"

@@ -28,7 +28,8 @@ class Cases:
     """Which cases: the product of these lists, as far as each mode takes them."""
 
     workloads: Annotated[Names, tyro.conf.arg(aliases=["--workload"])] = ("tutorial", "wide")
-    """Presets (tutorial, small, wide, xl), or "module:attribute", or a file, for a workload of your own."""
+    """Presets (tutorial, small, wide, xl), or workloads of your own: "package.module:attribute", "path/to/file.py" or
+    "path/to/file.py:attribute" (docs/own-workload.md)."""
     modes: Annotated[Names, own(f"{','.join(DEFAULT_MODES)}, as far as a workload takes them")] = ()
     """Ways of running them; 'fsdp' and 'zero1', which divide the state as well, are there for the asking."""
     devices: Annotated[Counts, own("1,2,4,8, as far as there are so many")] = ()

@@ -57,7 +57,7 @@ class Flow:
     def _equation(self, eqn: Any, given: list[Labels], at: str) -> list[Labels]:
         name, params = eqn.primitive.name, eqn.params
         if name == "scan":
-            return self._scan(params, given, at)
+            return self._scan(eqn, given, at)
         if name == "while":
             return self._while(params, given, at)
         if name == "cond":
@@ -68,9 +68,13 @@ class Flow:
             return self._body(inner[0], given, at)
         return [self._operation(eqn, given, at)] * len(eqn.outvars)
 
-    def _scan(self, params: Any, given: list[Labels], at: str) -> list[Labels]:
-        consts, carried = params["num_consts"], params["num_carry"]
-        return self._loop(params["jaxpr"], given[:consts], given[consts:], carried, at)
+    def _scan(self, eqn: Any, given: list[Labels], at: str) -> list[Labels]:
+        """What isn't sliced is carried or constant: by its shape, for what names it differs from version to version."""
+        body = eqn.params["jaxpr"].jaxpr
+        whole = sum(map(_alike, eqn.invars, body.invars))
+        carried = sum(map(_alike, eqn.outvars, body.outvars))
+        consts = whole - carried
+        return self._loop(body, given[:consts], given[consts:], carried, at)
 
     def _while(self, params: Any, given: list[Labels], at: str) -> list[Labels]:
         of_condition, of_body = params["cond_nconsts"], params["body_nconsts"]
@@ -102,3 +106,8 @@ class Flow:
             drawn = [label for one in given if PART not in one for label in one if label.of == "draw"]
             self.shared |= dict.fromkeys(label.at for label in drawn)
         return labels
+
+
+def _alike(outside: Any, inside: Any) -> bool:
+    """Whether a value goes into a loop's body, or comes out of it, whole."""
+    return outside.aval.shape == inside.aval.shape

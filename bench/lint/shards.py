@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import jax
-from jax.sharding import AbstractMesh, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
 from bench.lint import leaves
 from bench.lint.flow import Flow
@@ -34,7 +34,7 @@ def shared_keys(subject: Subject) -> Iterator[Finding]:
     )
     step = jax.shard_map(
         lambda state, batch: workload.step(state, batch, DATA),
-        mesh=AbstractMesh((SHARDS,), (DATA,)),
+        mesh=AbstractMesh((SHARDS,), (DATA,), axis_types=(AxisType.Auto,)),  # explicit by itself from JAX 0.12 on
         in_specs=(P(), P(DATA)),
         out_specs=P(),
     )
