@@ -73,7 +73,7 @@ class Called:
         self.first = world.gives.get(function, np.float32(1))
         self.found = world.found.get(function, [])
         self.carried = world.carried.get(function, True)
-        self.kinds = world.kinds
+        self.kinds, self.spent = world.kinds, ()
         self.recompiled = 0
 
     def renew(self) -> None:

@@ -12,7 +12,10 @@ import pytest
 from callers import World, new, old, steady, world
 
 import bench
-from bench.paired import Compared
+from bench.calls import Calls
+from bench.paired import Compared, Plan
+from bench.pairing import Pairing
+from bench.verdict import Rule
 from toynet.errors import UsageError
 
 
@@ -76,6 +79,28 @@ def test_calibrating_leaves_neither_with_more_calls_behind_it() -> None:
     first = next(i for i, (_, _, calls) in enumerate(same.blocks) if calls == 50)  # 5 ms of 0.1 ms
     assert len(same.renewed) == 2
     assert {calls for _, _, calls in same.blocks[first:]} == {50}
+
+
+@pytest.mark.parametrize("new_s", [0.2e-4, 1e-4])
+def test_that_it_isn_t_slower_is_clear_of_what_is_faster_without_restarts_that_confirm_it(new_s: float) -> None:
+    compared = world(new_s=new_s).compared(only_slower=True)
+    assert (compared.verdict, compared.restarts) == ("same", 3)
+
+
+def test_what_one_of_them_needs_copied_is_copied_for_both() -> None:
+    def dot(x: Any, y: Any) -> Any:
+        return x @ y, y + 1
+
+    made: list[Calls] = []
+
+    def begin(*args: Any, **options: Any) -> Calls:
+        made.append(Calls(*args, **options))
+        return made[-1]
+
+    donating = jax.jit(dot, donate_argnums=1)
+    Pairing((dot, donating), (jnp.ones(3), jnp.ones(3)), Plan(rule=Rule(), budget_s=1e-6), begin=begin).run()
+    assert {call.donated for call in made} == {(), (1,)}
+    assert [call.spent for call in made] == [(1,), (1,)]
 
 
 def test_a_machine_that_becomes_slower_is_not_taken_for_a_difference() -> None:
@@ -144,9 +169,14 @@ def test_calls_that_need_copies_can_t_be_chained() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"threshold": 0.0}, "a threshold above 0"), ({"budget_s": 0.0}, "a budget of more than 0 seconds")],
+    [
+        ({"threshold": 0.0}, "a threshold above 0"),
+        ({"budget_s": 0.0}, "a budget of more than 0 seconds"),
+        ({"tolerance": math.nan}, "a tolerance of 0 or more was expected, got nan"),
+        ({"kind": "fused"}, "kind='latency' or 'throughput' was expected, got 'fused'"),
+    ],
 )
-def test_thresholds_and_budgets_are_above_zero(options: dict[str, Any], said: str) -> None:
+def test_what_can_t_be_asked_for_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         bench.compare(old, new, 1.0, **options)
 
