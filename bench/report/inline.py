@@ -124,6 +124,7 @@ def measured_table(of: Measured) -> str:
         ("bytes accessed", quantity.size(int(cost.accessed_bytes)) if cost.accessed_bytes else ""),
         ("memory", quantity.size(cost.peak_bytes)),
         ("devices", quantity.count(of.devices)),
+        ("state", "the first output goes in again" if of.carried else ""),
         ("collectives", ", ".join(f"{c.count} {c.kind} over {c.group_size}" for c in cost.collectives)),
     ]
     shown = [("", of.name), *(row for row in rows if row[1])]
@@ -135,7 +136,7 @@ def _drawn(restarts: int, command: str, *, recompiled: bool) -> list[str]:
         return []
     anew = "compiled anew, with fresh copies of the arguments"
     if not recompiled:
-        anew = "with fresh copies of the arguments, but one program, since it takes long to compile"
+        anew = "with fresh copies of the arguments, but one program each, since making it anew takes long"
     return [NOT_DRAWN.format(restarts=restarts, anew=anew, command=command)]
 
 
