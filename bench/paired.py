@@ -59,6 +59,8 @@ class Compared:
     devices: int
     seconds: float
     """That all of it took."""
+    ready_s: float = 0.0
+    """Until the first restart: both compiled and called, their results compared, a call's time known roughly."""
     recompiled: bool
     """Whether restarts compiled anew; else arguments alone were copied anew."""
     why: str = ""

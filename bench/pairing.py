@@ -94,6 +94,7 @@ class Pairing:
         self._trial = Trial()
         self._call_s: tuple[list[float], list[float]] = ([], [])
         self._found: dict[str, None] = {}
+        self._ready_s = 0.0
 
     def run(self) -> Compared:
         """Restarts until the verdict is clear, or the next one would end beyond the budget."""
@@ -106,7 +107,9 @@ class Pairing:
         why = f"their results differ: {unlike}" if unlike and self._plan.equal else ""
         del a, b  # so that a restart's arrays are gone before the next one's are made
         if not why:
-            why = self._restarts(began + self._plan.budget_s, anew=anew)
+            steps, fewest = self._calibrated()
+            self._ready_s = self._clock() - began
+            why = self._restarts(steps, fewest, end=began + self._plan.budget_s, anew=anew)
         return Compared(
             names=self._names,
             verdict="broken" if why else self._verdict(),
@@ -118,6 +121,7 @@ class Pairing:
             costs=costs,
             devices=devices,
             seconds=self._clock() - began,
+            ready_s=self._ready_s,
             recompiled=anew,
             why=why,
             unlike="" if why else unlike,
@@ -164,9 +168,8 @@ class Pairing:
         a.first = b.first = None
         return unlike
 
-    def _restarts(self, end: float, *, anew: bool) -> str:
+    def _restarts(self, steps: int, fewest: int, *, end: float, anew: bool) -> str:
         """Adds log-ratios to the trial; gives what breaks it, if something does."""
-        steps, fewest = self._calibrated()
         restart_s = 0.0
         for restart in range(LOOKS[-1]):
             if self._verdict() != "inconclusive" or (restart and self._clock() + restart_s > end):

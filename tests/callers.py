@@ -45,6 +45,10 @@ class World:
     carry: list[bool | None] = field(default_factory=list)
     blocks: list[tuple[Callable[..., Any], Kind, int]] = field(default_factory=list)
 
+    def again(self) -> World:
+        """The same one, from its beginning."""
+        return World(self.call_s, self.compiling_s)
+
     def clock(self) -> float:
         return self.now
 
