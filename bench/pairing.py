@@ -187,7 +187,7 @@ class Pairing:
                 return why
             restart_s = self._clock() - began
         self._found |= dict.fromkeys(
-            f"{name}: the state that is carried on doesn't stay finite, on which its time may depend."
+            f"{name}: the state that is carried on doesn't stay finite, and its time may depend on that."
             for name, call in zip(self._names, self._calls, strict=True)
             if not call.is_finite()
         )

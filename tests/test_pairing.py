@@ -134,8 +134,8 @@ def test_what_is_found_of_calls_is_kept_once() -> None:
     compared = world(new_s=1.2e-4, found={new: ["Call 2 was compiled anew."]}, finite=False).compared()
     assert compared.found == (
         "new: Call 2 was compiled anew.",
-        "old: the state that is carried on doesn't stay finite, on which its time may depend.",
-        "new: the state that is carried on doesn't stay finite, on which its time may depend.",
+        "old: the state that is carried on doesn't stay finite, and its time may depend on that.",
+        "new: the state that is carried on doesn't stay finite, and its time may depend on that.",
     )
 
 

@@ -140,11 +140,11 @@ def measured_table(of: Measured) -> str:
 
 
 def _drawn(restarts: int, command: str, *, recompiled: bool) -> list[str]:
-    if not restarts:
+    if restarts < 2:
         return []
     anew = "compiled anew, with fresh copies of the arguments"
     if not recompiled:
-        anew = "with fresh copies of the arguments, but one program each, since making it anew takes long"
+        anew = "with fresh copies of the arguments, but the same program, since making it anew takes long"
     return [NOT_DRAWN.format(restarts=restarts, anew=anew, command=command)]
 
 
