@@ -151,6 +151,12 @@ def test_long_calls_have_few_rounds_and_more_restarts_in_their_budget() -> None:
     assert len(long.blocks) == 2 + 3 * 2 * (1 + 2)  # rough times; in each restart one that isn't counted and two rounds
 
 
+@pytest.mark.parametrize(("new_s", "calls", "verdict"), [(1.0, 25, "same"), (1.2, 75, "slower")])
+def test_long_calls_need_a_budget_of_as_many_of_them_as_the_docs_say(new_s: float, calls: int, verdict: str) -> None:
+    long = world(1.0, new_s, compiling_s=2 * new_s)  # the first call, and one that shows whether it is compiled again
+    assert long.compared(budget_s=calls, only_slower=True).verdict == verdict
+
+
 def test_functions_that_share_what_jax_compiled_are_compared_all_the_same() -> None:
     def more(state: Any) -> Any:
         return {"n": state["n"] + 1}
