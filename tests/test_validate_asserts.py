@@ -115,6 +115,11 @@ def test_a_report_counts_outcomes_and_bounds_the_rate_of_false_failures() -> Non
     assert row in text.splitlines()
 
 
+def test_of_few_runs_the_longest_is_what_95_percent_take_at_most() -> None:
+    runs = (Run(SAME, "passed", 1.0), Run(SAME, "passed", 3.0))
+    assert "| 2.00 | 3.00 |" in report(Asserts(command=(), machine="", by=0.05, runs=runs))[0]
+
+
 def test_one_false_failure_in_a_thousand_keeps_the_bar_and_two_do_not() -> None:
     one = made("failed", 999)
     assert report(one)[1] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import statistics
 import time
@@ -193,7 +194,7 @@ def report(found: Asserts) -> Said:
 
 HEADINGS = (
     *("function", "more work", "other load", "runs", "failed", "passed", "not clear"),
-    *("new / old, median", "restarts, median", "seconds, median", "seconds, 95% of them below"),
+    *("new / old, median", "restarts, median", "seconds, median", "seconds, of 95% at most"),
 )
 
 
@@ -228,5 +229,5 @@ def _row(planted: Planted, runs: Sequence[Run]) -> tuple[str, ...]:
         f"{statistics.median(ratios):.4f}" if ratios else "",
         f"{statistics.median(restarts):g}" if restarts else "",
         f"{statistics.median(seconds):.2f}",
-        f"{seconds[int(0.95 * (len(seconds) - 1))]:.2f}",
+        f"{seconds[math.ceil(0.95 * len(seconds)) - 1]:.2f}",
     )
