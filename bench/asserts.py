@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
@@ -15,6 +16,8 @@ from toynet.errors import UsageError
 
 BY = 0.05
 Inconclusive = Literal["skip", "fail"]
+# Says of all calls what becomes of what isn't clear, or isn't measured.
+VARIABLE = "BENCH_INCONCLUSIVE"
 
 
 class InconclusiveWarning(UserWarning):
@@ -27,7 +30,7 @@ def assert_not_slower(
     than: Callable[..., Any],
     by: float = BY,
     budget_s: float = BUDGET_S,
-    inconclusive: Inconclusive = "skip",
+    inconclusive: Inconclusive | None = None,
     kind: Kind = "latency",
     carry: bool | None = None,
     equal: bool = True,
@@ -41,13 +44,13 @@ def assert_not_slower(
     Results that differ are an AssertionError, too.
 
     Where it isn't clear within `budget_s` seconds, it neither passes nor fails: a test is skipped, with what it would
-    take; outside of pytest there is an InconclusiveWarning. With `inconclusive="fail"` it is an AssertionError.
-    Beside other workers of pytest-xdist nothing is measured, since they take its cores: the test is skipped. Gives the
+    take; outside of pytest there is an InconclusiveWarning. Beside other workers of pytest-xdist nothing is measured,
+    since they take its cores, and likewise the test is skipped. With `inconclusive="fail"` both are an AssertionError
+    (None: as the environment variable BENCH_INCONCLUSIVE says, `skip` or `fail`; without it, `skip`). Gives the
     comparison; None if it wasn't made, outside of a test.
     """
     __tracebackhide__ = True
-    if inconclusive not in ("skip", "fail"):
-        raise UsageError(f"inconclusive='skip' or 'fail' was expected, got {inconclusive!r}.")
+    way = _way(inconclusive)
     plan = Plan(
         rule=Rule(threshold=by, only_slower=True),
         kind=kind,
@@ -58,20 +61,20 @@ def assert_not_slower(
         seed=seed,
     )
     if workers := parallel_workers():
-        _not_clear(refusal(workers))
+        _not_clear(refusal(workers), way, stacklevel=3)
         return None
     compared = Pairing((than, new), args, plan, names=("old", "new")).run()
-    settle(compared, inconclusive)
+    settle(compared, way)
     return compared
 
 
 def settle(compared: Compared, inconclusive: Inconclusive) -> None:
     """Raises, skips or warns as the comparison says, or does nothing."""
     __tracebackhide__ = True
-    if compared.verdict in ("slower", "broken") or (compared.verdict == "inconclusive" and inconclusive == "fail"):
+    if compared.verdict in ("slower", "broken"):
         raise AssertionError(str(compared))
     if compared.verdict == "inconclusive":
-        _not_clear(str(compared))
+        _not_clear(str(compared), inconclusive, stacklevel=4)
 
 
 def parallel_workers() -> int:
@@ -88,11 +91,23 @@ def refusal(workers: int) -> str:
     )
 
 
-def _not_clear(said: str) -> None:
+def _way(inconclusive: str | None) -> Inconclusive:
+    """What is said of this call, or else of all."""
+    where = "inconclusive" if inconclusive is not None else VARIABLE
+    match os.environ.get(VARIABLE, "skip") if inconclusive is None else inconclusive:
+        case "skip" | "fail" as way:
+            return way
+        case other:
+            raise UsageError(f"{where}='skip' or 'fail' was expected, got {other!r}.")
+
+
+def _not_clear(said: str, inconclusive: Inconclusive, *, stacklevel: int) -> None:
     __tracebackhide__ = True
-    if "PYTEST_CURRENT_TEST" in os.environ:
+    if inconclusive == "fail":
+        raise AssertionError(said)
+    if "PYTEST_CURRENT_TEST" in os.environ and "pytest" in sys.modules:  # not in a script that a test starts
         _skip(said)
-    warnings.warn(said, InconclusiveWarning, stacklevel=4)
+    warnings.warn(said, InconclusiveWarning, stacklevel=stacklevel)
 
 
 def _skip(said: str) -> NoReturn:

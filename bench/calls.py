@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
-import numpy as np
 
 from bench import cost, timing
 from bench.handed import arrays, copied, is_deleted, is_finite, like, size
+from bench.jitted import compilations, jitted
 from bench.measured import Block
 from bench.signature import changed, signature
 from bench.timing import Clock, Wait
@@ -47,6 +45,7 @@ class Calls:
     `jaxpr`: what it was traced to; None where its library doesn't show it.
     `first`: a copy of what the first call gave, if it is kept.
     `donated`: the numbers of the arguments that it deletes. `carried`: whether its state is carried on.
+    `spent`: the numbers of those that are copied before each call: it deletes them, and nothing comes out for them.
     `found`: a sentence for each of the first calls that was compiled again. `recompiled`: how often that happened while
     it was timed.
     """
@@ -81,7 +80,7 @@ class Calls:
             )
         self._masters = tuple(args)
         self._clock, self._wait = clock, wait
-        self._function = _jitted(function, self._masters, anew=anew)
+        self._function = jitted(function, self._masters, anew=anew)
         current = self.copies()
         before = signature(current)
         traced, program, seconds, cached = timing.compiled(self._function, current, clock)
@@ -94,6 +93,7 @@ class Calls:
         self.devices = max([1, *(len(leaf.sharding.device_set) for leaf in arrays((current, outputs)))])
         self._only = like(outputs, self._masters[:1])
         self.carried = self._carries(outputs, carry)
+        self.spent = tuple(i for i in self.donated if i or not self.carried)
         self._chain = self._stepped(outputs)
         self._in_flight = min(timing.in_flight(self.devices), max(1, PENDING_BYTES // max(size(outputs), 1)))
         self._current = current
@@ -105,7 +105,7 @@ class Calls:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of blocks that it can be timed in: a chain isn't one where each call needs copies."""
-        return ("latency",) if self._spent else ("latency", "throughput")
+        return ("latency",) if self.spent else ("latency", "throughput")
 
     def renew(self) -> None:
         """Goes on from fresh copies of the arguments, by the same program."""
@@ -117,8 +117,7 @@ class Calls:
 
     def ready(self) -> tuple[Any, ...]:
         """The arguments of the next call; those that it uses up are copies."""
-        spent = self._spent
-        fresh = {i: self._wait(jax.tree.map(copied, self._masters[i])) for i in spent}
+        fresh = {i: self._wait(jax.tree.map(copied, self._masters[i])) for i in self.spent}
         return tuple(fresh.get(i, arg) for i, arg in enumerate(self._current))
 
     def of(self, *args: Any) -> Any:
@@ -146,14 +145,15 @@ class Calls:
         return not self.carried or is_finite(self._current[0]) or not is_finite(self._masters[0])
 
     def _block(self, kind: Kind, calls: int) -> Block:
-        if self._spent:
+        if self.spent:
             return self._copied(calls)
         step, state, rest = self._chain, *self._state_and_rest()
         if kind == "latency":
             state, block = timing.latency(step, state, [rest], calls, self._clock, self._wait)
         else:
             state, block = self._throughput(step, state, rest, calls)
-        self._current = (state, *self._current[1:]) if self.carried else state
+        if self.carried:
+            self._current = (state, *self._current[1:])
         return block
 
     def _throughput(self, step: timing.Step, state: Any, rest: Any, calls: int) -> tuple[Any, Block]:
@@ -188,10 +188,10 @@ class Calls:
         return (fits and not (lone and 0 not in self.donated)) if carry is None else carry
 
     def _stepped(self, outputs: Any) -> timing.Step:
-        """The function as a step: of a state and the rest of its arguments, or of all of them, which stay."""
+        """The function as a step: of a state and the rest of its arguments, or of no state and all of them."""
         function = self._function
         if not self.carried:
-            return lambda args, _: (args, function(*args))
+            return lambda _, args: (None, function(*args))
         if self._only:
             return lambda state, rest: (function(state, *rest), None)
         if len(outputs) == 2 and len(self._masters) == 2:
@@ -200,14 +200,9 @@ class Calls:
 
     def _state_and_rest(self) -> tuple[Any, Any]:
         if not self.carried:
-            return self._current, None
+            return None, self._current
         state, *rest = self._current
         return state, (rest[0] if self._chain is self._function else rest)
-
-    @property
-    def _spent(self) -> tuple[int, ...]:
-        """Arguments that each call deletes, and that nothing comes out for."""
-        return tuple(i for i in self.donated if i or not self.carried)
 
     def _after(self, outputs: Any) -> None:
         if self.carried:
@@ -223,41 +218,3 @@ class Calls:
             why = changed(before, now) or "its arguments look as they did before"
             self.found.append(f"Call {number} was compiled anew: {why}.")
             before = now
-
-
-@contextlib.contextmanager
-def compilations() -> Iterator[list[str]]:
-    """The names of what JAX compiles meanwhile, in this process."""
-    found: list[str] = []
-
-    def listen(event: str, duration_secs: float, **of: str | int) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            found.append(str(of.get("fun_name", "")))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield found
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-
-
-def _jitted(function: Callable[..., Any], args: tuple[Any, ...], *, anew: bool) -> Any:
-    if not callable(function):
-        raise UsageError(f"a function was expected, and then its arguments, got {function!r} as the function.")
-    if hasattr(function, "lower"):
-        forget = getattr(function, "clear_cache", None)
-        if anew and forget is not None:
-            forget()
-        return function
-    for path, leaf in jax.tree_util.tree_flatten_with_path(args)[0]:
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
-            raise UsageError(
-                f"args{jax.tree_util.keystr(path)} is a {type(leaf).__name__}, which jit can't trace: bind it with "
-                "functools.partial, or hand over a function that is jitted with it in `static_argnums`."
-            )
-
-    @functools.wraps(function)
-    def fresh(*args: Any) -> Any:
-        return function(*args)
-
-    return jax.jit(fresh)

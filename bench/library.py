@@ -157,7 +157,7 @@ def _findings(calls: Calls) -> dict[str, None]:
     if calls.recompiled:
         said.append("It was compiled again while it was timed, which is in these times.")
     if not calls.is_finite():
-        said.append("The state that is carried on doesn't stay finite, on which its time may depend.")
+        said.append("The state that is carried on doesn't stay finite, and its time may depend on that.")
     return dict.fromkeys(said)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from bench.calls import Kind, Start
 from bench.measured import Cost
@@ -31,6 +32,10 @@ class Plan:
             raise UsageError(f"a threshold above 0 such as 0.05 was expected, got {self.rule.threshold}.")
         if not self.budget_s > 0:
             raise UsageError(f"a budget of more than 0 seconds was expected, got {self.budget_s}.")
+        if self.kind not in get_args(Kind):
+            raise UsageError(f"kind='latency' or 'throughput' was expected, got {self.kind!r}.")
+        if self.tolerance is not None and not self.tolerance >= 0:
+            raise UsageError(f"a tolerance of 0 or more was expected, got {self.tolerance}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,8 @@ class Compared:
     devices: int
     seconds: float
     """That all of it took."""
+    ready_s: float = 0.0
+    """Until the first restart: both compiled and called, their results compared, a call's time known roughly."""
     recompiled: bool
     """Whether restarts compiled anew; else arguments alone were copied anew."""
     why: str = ""

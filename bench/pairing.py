@@ -18,7 +18,7 @@ from bench.report import inline
 from bench.rounds import A, B, alternating
 from bench.stats import over_restarts
 from bench.timing import Clock, rough, uncollected
-from bench.verdict import LOOKS, Rule, Trial, judged, log_ratio
+from bench.verdict import LOOKS, Rule, Trial, Verdict, judged, log_ratio
 from toynet.errors import UsageError
 
 Function = Callable[..., Any]
@@ -94,6 +94,7 @@ class Pairing:
         self._trial = Trial()
         self._call_s: tuple[list[float], list[float]] = ([], [])
         self._found: dict[str, None] = {}
+        self._ready_s = 0.0
 
     def run(self) -> Compared:
         """Restarts until the verdict is clear, or the next one would end beyond the budget."""
@@ -106,10 +107,12 @@ class Pairing:
         why = f"their results differ: {unlike}" if unlike and self._plan.equal else ""
         del a, b  # so that a restart's arrays are gone before the next one's are made
         if not why:
-            why = self._restarts(began + self._plan.budget_s, anew=anew)
+            steps, fewest = self._calibrated()
+            self._ready_s = self._clock() - began
+            why = self._restarts(steps, fewest, end=began + self._plan.budget_s, anew=anew)
         return Compared(
             names=self._names,
-            verdict="broken" if why else self._trial.verdict or "inconclusive",
+            verdict="broken" if why else self._verdict(),
             rule=self._plan.rule,
             trial=self._trial,
             kind=self._plan.kind,
@@ -118,6 +121,7 @@ class Pairing:
             costs=costs,
             devices=devices,
             seconds=self._clock() - began,
+            ready_s=self._ready_s,
             recompiled=anew,
             why=why,
             unlike="" if why else unlike,
@@ -130,12 +134,6 @@ class Pairing:
         if self._carry is None and calls[A].carried != calls[B].carried:
             self._carry = True  # one of them donates what is a state for both, then
             calls = self._started(keep=True)
-        for name, call in zip(self._names, calls, strict=True):
-            if self._plan.kind not in call.kinds:
-                raise UsageError(
-                    f"{name} deletes arguments that nothing it gives can take the place of, so its calls can't be "
-                    "chained: compare their latency."
-                )
         return calls
 
     def _started(self, *, keep: bool = False) -> Pair:
@@ -146,7 +144,14 @@ class Pairing:
         }
         for side, name in enumerate(self._names):
             self._found |= dict.fromkeys(f"{name}: {said}" for said in made[side].found)
-        return made[A], made[B]
+            if self._plan.kind not in made[side].kinds:
+                raise UsageError(
+                    f"{name} deletes arguments that nothing it gives can take the place of, so its calls can't be "
+                    "chained: compare their latency."
+                )
+        a, b = made[A], made[B]
+        a.spent = b.spent = tuple(sorted({*a.spent, *b.spent}))  # what one needs copied is copied for both
+        return a, b
 
     def _turned(self, restart: int) -> list[int]:
         """Who comes first in a restart: drawn, and the other one in the next, so that chance doesn't favour a side.
@@ -163,12 +168,11 @@ class Pairing:
         a.first = b.first = None
         return unlike
 
-    def _restarts(self, end: float, *, anew: bool) -> str:
+    def _restarts(self, steps: int, fewest: int, *, end: float, anew: bool) -> str:
         """Adds log-ratios to the trial; gives what breaks it, if something does."""
-        steps, fewest = self._calibrated()
         restart_s = 0.0
         for restart in range(LOOKS[-1]):
-            if self._trial.verdict or (restart and self._clock() + restart_s > end):
+            if self._verdict() != "inconclusive" or (restart and self._clock() + restart_s > end):
                 break
             began = self._clock()
             self._order = self._turned(restart) if restart else self._order
@@ -183,7 +187,7 @@ class Pairing:
                 return why
             restart_s = self._clock() - began
         self._found |= dict.fromkeys(
-            f"{name}: the state that is carried on doesn't stay finite, on which its time may depend."
+            f"{name}: the state that is carried on doesn't stay finite, and its time may depend on that."
             for name, call in zip(self._names, self._calls, strict=True)
             if not call.is_finite()
         )
@@ -209,6 +213,13 @@ class Pairing:
             self._call_s[side].append(statistics.median(r.blocks[side].seconds / r.blocks[side].steps for r in rounds))
         logs = (*self._trial.logs, log_ratio([one.log for one in rounds]))
         self._trial = judged({None: replace(self._trial, logs=logs)}, self._plan.rule)[None]
+
+    def _verdict(self) -> Verdict:
+        """Where being slower is all that matters, a claim of the opposite needn't be confirmed."""
+        claim = self._trial.claim
+        if claim and claim.direction == "faster" and self._plan.rule.only_slower:
+            return "same"
+        return self._trial.verdict or "inconclusive"
 
     def _recompiled(self) -> str:
         for name, call in zip(self._names, self._calls, strict=True):

@@ -102,7 +102,8 @@ class StepBenchmark:
         """
         from bench import checks
         from bench.asserts import parallel_workers, refusal
-        from bench.calls import Calls, compilations
+        from bench.calls import Calls
+        from bench.jitted import compilations
         from toynet.errors import UsageError
 
         if self._called:

@@ -45,6 +45,10 @@ class World:
     carry: list[bool | None] = field(default_factory=list)
     blocks: list[tuple[Callable[..., Any], Kind, int]] = field(default_factory=list)
 
+    def again(self) -> World:
+        """The same one, from its beginning."""
+        return World(self.call_s, self.compiling_s)
+
     def clock(self) -> float:
         return self.now
 
@@ -73,7 +77,7 @@ class Called:
         self.first = world.gives.get(function, np.float32(1))
         self.found = world.found.get(function, [])
         self.carried = world.carried.get(function, True)
-        self.kinds = world.kinds
+        self.kinds, self.spent = world.kinds, ()
         self.recompiled = 0
 
     def renew(self) -> None:

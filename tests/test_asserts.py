@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import jax.numpy as jnp
@@ -67,6 +68,24 @@ def test_beside_other_workers_of_xdist_nothing_is_measured(monkeypatch: pytest.M
         bench.assert_not_slower(called, 1.0, than=called)
 
 
+def test_what_isn_t_measured_fails_where_nothing_may_pass_unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    with pytest.raises(AssertionError, match="not measured: 2 workers"):
+        bench.assert_not_slower(old, 1.0, than=old, inconclusive="fail")
+    monkeypatch.setenv(asserts.VARIABLE, "fail")
+    with pytest.raises(AssertionError, match="not measured: 2 workers"):
+        bench.assert_not_slower(old, 1.0, than=old)
+    with pytest.raises(pytest.skip.Exception, match="not measured"):
+        bench.assert_not_slower(old, 1.0, than=old, inconclusive="skip")
+
+
+def test_a_script_that_a_test_starts_is_warned_and_not_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pytest")
+    with pytest.warns(InconclusiveWarning, match="isn't clear"):
+        settle(compared(budget_s=0.2), "skip")
+
+
 def test_a_worker_of_xdist_that_is_alone_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "1")
@@ -83,7 +102,10 @@ def test_real_functions_are_asked_within_the_budget() -> None:
         bench.assert_not_slower(doubled, jnp.ones(3), than=lambda x: 3 * x)
 
 
-def test_an_unknown_way_of_taking_what_isn_t_clear_is_refused() -> None:
+def test_an_unknown_way_of_taking_what_isn_t_clear_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     way: Any = "pass"
     with pytest.raises(UsageError, match="inconclusive='skip' or 'fail' was expected, got 'pass'"):
         bench.assert_not_slower(old, 1.0, than=old, inconclusive=way)
+    monkeypatch.setenv(asserts.VARIABLE, "1")
+    with pytest.raises(UsageError, match="BENCH_INCONCLUSIVE='skip' or 'fail' was expected, got '1'"):
+        bench.assert_not_slower(old, 1.0, than=old)

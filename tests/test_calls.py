@@ -14,7 +14,8 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from bench import timing
-from bench.calls import Calls, Start, compilations
+from bench.calls import Calls, Start
+from bench.jitted import compilations
 from bench.measured import Block
 from toynet.errors import UsageError
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from callers import World, new, old, steady, world
 
 import bench
 from bench.library import Measured, measured
+from bench.report import inline
 from toynet.errors import UsageError
 
 
@@ -69,7 +72,7 @@ def test_what_is_found_is_said_once() -> None:
     assert found == (
         "Call 2 was compiled anew.",
         "It was compiled again while it was timed, which is in these times.",
-        "The state that is carried on doesn't stay finite, on which its time may depend.",
+        "The state that is carried on doesn't stay finite, and its time may depend on that.",
     )
 
 
@@ -114,10 +117,14 @@ def test_a_comparison_says_itself_on_a_line_in_sentences_and_as_a_table() -> Non
 
 
 def test_an_unclear_comparison_says_what_it_would_take() -> None:
-    short = world().compared(budget_s=0.2)
-    assert short.restarts == 1
-    assert "isn't clear" in str(short)
-    assert "a test needs 3, a budget of about" in str(short)
+    for quick in (world(), world(compiling_s=3.0)):  # whose programs are made anew, or stay
+        short = quick.compared(budget_s=0.2)
+        assert short.restarts == 1
+        assert "isn't clear" in str(short)
+        assert "Intervals come" not in short._repr_html_()  # one restart has none
+        needed = re.search(r"a test needs 3, a budget of about (\S+) s\.", str(short))
+        assert needed
+        assert quick.again().compared(budget_s=float(needed[1])).verdict == "same"
 
 
 def test_broken_comparisons_have_the_reason_and_no_ratio() -> None:
@@ -140,6 +147,7 @@ def test_a_notebook_s_table_does_nothing_but_stand_there_in_any_colours() -> Non
 
 
 def test_functions_without_names_of_their_own_are_a_and_b() -> None:
+    assert inline.names([partial(partial(old)), new], "AB") == ("old", "new")
     names = bench.compare(lambda x: x, lambda x: x, jnp.ones(2), budget_s=1e-6).names
     assert names == ("A", "B")
 

@@ -12,7 +12,10 @@ import pytest
 from callers import World, new, old, steady, world
 
 import bench
-from bench.paired import Compared
+from bench.calls import Calls
+from bench.paired import Compared, Plan
+from bench.pairing import Pairing
+from bench.verdict import Rule
 from toynet.errors import UsageError
 
 
@@ -78,6 +81,28 @@ def test_calibrating_leaves_neither_with_more_calls_behind_it() -> None:
     assert {calls for _, _, calls in same.blocks[first:]} == {50}
 
 
+@pytest.mark.parametrize("new_s", [0.2e-4, 1e-4])
+def test_that_it_isn_t_slower_is_clear_of_what_is_faster_without_restarts_that_confirm_it(new_s: float) -> None:
+    compared = world(new_s=new_s).compared(only_slower=True)
+    assert (compared.verdict, compared.restarts) == ("same", 3)
+
+
+def test_what_one_of_them_needs_copied_is_copied_for_both() -> None:
+    def dot(x: Any, y: Any) -> Any:
+        return x @ y, y + 1
+
+    made: list[Calls] = []
+
+    def begin(*args: Any, **options: Any) -> Calls:
+        made.append(Calls(*args, **options))
+        return made[-1]
+
+    donating = jax.jit(dot, donate_argnums=1)
+    Pairing((dot, donating), (jnp.ones(3), jnp.ones(3)), Plan(rule=Rule(), budget_s=1e-6), begin=begin).run()
+    assert {call.donated for call in made} == {(), (1,)}
+    assert [call.spent for call in made] == [(1,), (1,)]
+
+
 def test_a_machine_that_becomes_slower_is_not_taken_for_a_difference() -> None:
     both = steady(1e-4)
     later = World({f: lambda now: both(now) * (1 if now < 0.3 else 1.5) for f in (old, new)})
@@ -109,8 +134,8 @@ def test_what_is_found_of_calls_is_kept_once() -> None:
     compared = world(new_s=1.2e-4, found={new: ["Call 2 was compiled anew."]}, finite=False).compared()
     assert compared.found == (
         "new: Call 2 was compiled anew.",
-        "old: the state that is carried on doesn't stay finite, on which its time may depend.",
-        "new: the state that is carried on doesn't stay finite, on which its time may depend.",
+        "old: the state that is carried on doesn't stay finite, and its time may depend on that.",
+        "new: the state that is carried on doesn't stay finite, and its time may depend on that.",
     )
 
 
@@ -124,6 +149,12 @@ def test_long_calls_have_few_rounds_and_more_restarts_in_their_budget() -> None:
     long = world(0.5, 0.5)
     long.compared(budget_s=60.0)
     assert len(long.blocks) == 2 + 3 * 2 * (1 + 2)  # rough times; in each restart one that isn't counted and two rounds
+
+
+@pytest.mark.parametrize(("new_s", "calls", "verdict"), [(1.0, 25, "same"), (1.2, 75, "slower")])
+def test_long_calls_need_a_budget_of_as_many_of_them_as_the_docs_say(new_s: float, calls: int, verdict: str) -> None:
+    long = world(1.0, new_s, compiling_s=2 * new_s)  # the first call, and one that shows whether it is compiled again
+    assert long.compared(budget_s=calls, only_slower=True).verdict == verdict
 
 
 def test_functions_that_share_what_jax_compiled_are_compared_all_the_same() -> None:
@@ -144,9 +175,14 @@ def test_calls_that_need_copies_can_t_be_chained() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"threshold": 0.0}, "a threshold above 0"), ({"budget_s": 0.0}, "a budget of more than 0 seconds")],
+    [
+        ({"threshold": 0.0}, "a threshold above 0"),
+        ({"budget_s": 0.0}, "a budget of more than 0 seconds"),
+        ({"tolerance": math.nan}, "a tolerance of 0 or more was expected, got nan"),
+        ({"kind": "fused"}, "kind='latency' or 'throughput' was expected, got 'fused'"),
+    ],
 )
-def test_thresholds_and_budgets_are_above_zero(options: dict[str, Any], said: str) -> None:
+def test_what_can_t_be_asked_for_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         bench.compare(old, new, 1.0, **options)
 

@@ -40,7 +40,8 @@ def passes(batch: Sequence[Planted]) -> list[Run]:
 def made(same: Outcome, count: int = 1000, *, more: Outcome = "failed") -> Asserts:
     """So many passing runs of the same, one more of that outcome, and some with more work."""
     runs = [Run(SAME, "passed", 1.2, 1.001, 3)] * count + [Run(SAME, same, 2.0, None, None, "it is slower")]
-    return Asserts(command=("python", "-m"), machine="a machine", by=0.05, runs=(*runs, *[Run(MORE, more, 2.0)] * 20))
+    runs += [Run(planted, more, 2.0) for planted, n in wanted(0, loaded=False).items() for _ in range(n)]
+    return Asserts(command=("python", "-m"), machine="a machine", by=0.05, runs=tuple(runs))
 
 
 def test_as_many_runs_of_the_same_as_asked_for_are_shared_by_the_functions() -> None:
@@ -88,6 +89,14 @@ def test_time_that_is_up_ends_the_runs(tmp_path: Path) -> None:
     assert extended(tmp_path / "a.json", BEGUN, {SAME: 5}, until_s=0, say=print, run_all=passes).runs == ()
 
 
+def test_what_is_left_isn_t_said_to_be_done_by_runs_of_another_kind(tmp_path: Path) -> None:
+    path, said = tmp_path / "a.json", list[str]()
+    extended(path, BEGUN, {SAME: 3}, until_s=60, say=print, run_all=passes)
+    loaded = Planted("products", 0.0, loaded=True)
+    extended(path, BEGUN, {loaded: BATCH + 1}, until_s=60, say=said.append, run_all=passes)
+    assert said[0].endswith("; 1 runs left")
+
+
 def test_runs_of_another_machine_are_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "asserts.json"
     extended(path, BEGUN, {SAME: 1}, until_s=60, say=print, run_all=passes)
@@ -106,6 +115,11 @@ def test_a_report_counts_outcomes_and_bounds_the_rate_of_false_failures() -> Non
     assert row in text.splitlines()
 
 
+def test_of_few_runs_the_longest_is_what_95_percent_take_at_most() -> None:
+    runs = (Run(SAME, "passed", 1.0), Run(SAME, "passed", 3.0))
+    assert "| 2.00 | 3.00 |" in report(Asserts(command=(), machine="", by=0.05, runs=runs))[0]
+
+
 def test_one_false_failure_in_a_thousand_keeps_the_bar_and_two_do_not() -> None:
     one = made("failed", 999)
     assert report(one)[1] == []
@@ -117,8 +131,14 @@ def test_one_false_failure_in_a_thousand_keeps_the_bar_and_two_do_not() -> None:
 def test_too_few_runs_and_slower_ones_that_are_not_found_miss_bars() -> None:
     assert report(made("passed", 9, more="passed"))[1] == [
         "10 runs of the same were made, of 1000",
-        "products, 20% more work: 0% found",
+        *(f"{name}, {share} more work: 0% found" for share in ("20%", "50%") for name in ("products", "scan")),
     ]
+
+
+def test_too_few_runs_with_more_work_miss_a_bar() -> None:
+    missed = report(Asserts(command=(), machine="", by=0.05, runs=(*[Run(SAME, "passed", 1.0)] * 1000,)))[1]
+    assert len(missed) == 6
+    assert missed[0] == "products, 10% more work: 0 of 20 runs were made"
 
 
 def test_the_bound_is_exact() -> None:
@@ -135,3 +155,12 @@ def test_the_command_reports_what_there_is(
     assert main(["asserts", "--same", "3", "--out", str(out)]) == 1  # fewer than a thousand
     assert "3 runs of the same were made, of 1000" in capsys.readouterr().out
     assert out.with_suffix(".md").exists()
+
+
+@pytest.mark.parametrize("options", [["--same", "0"], ["--minutes", "0"], ["--minutes", "nan"]])
+def test_no_runs_and_no_time_are_refused(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["asserts", "--out", str(tmp_path / "a.json"), *options]) == 2
+    assert "a run and some minutes at least are needed" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

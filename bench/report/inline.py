@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,14 @@ _CELL = "text-align:left;padding:0.1em 0.8em;vertical-align:top"
 
 def names(functions: Sequence[Any], otherwise: Sequence[str]) -> Any:
     """What functions are called, if that tells them apart."""
-    found = tuple(harmless(str(getattr(function, "__name__", "<lambda>"))) for function in functions)
+    found = tuple(harmless(_name(function)) for function in functions)
     return tuple(otherwise) if len(set(found)) < len(found) or "<lambda>" in found else found
+
+
+def _name(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", "<lambda>"))
 
 
 def sentence(of: Compared) -> str:
@@ -55,15 +62,16 @@ def _verdict(of: Compared) -> str:
 
 def _lacking(of: Compared) -> str:
     """What would make it clear."""
-    pace_s = of.seconds / max(of.restarts, 1)
+    once_s = 0.0 if of.recompiled else of.ready_s  # else each restart but the first has it once more
+    pace_s = 1.2 * (of.seconds - once_s) / max(of.restarts, 1)
     if of.restarts < LOOKS[0]:
-        return f"a test needs {LOOKS[0]}, a budget of about {_seconds(1.2 * pace_s * LOOKS[0])}"
+        return f"a test needs {LOOKS[0]}, a budget of about {_seconds(once_s + pace_s * LOOKS[0])}"
     lacks = need(of.trial, of.rule)
     assert lacks is not None
     if lacks.restarts is None:
         more = "a quieter machine"
     else:
-        budget = _seconds(1.2 * pace_s * (of.restarts + lacks.restarts))
+        budget = _seconds(once_s + pace_s * (of.restarts + lacks.restarts))
         more = f"about {lacks.restarts} more, a budget of {budget}"
     return f"it would take {more}, or a threshold of {quantity.plain_percent(lacks.threshold)}"
 
@@ -124,6 +132,7 @@ def measured_table(of: Measured) -> str:
         ("bytes accessed", quantity.size(int(cost.accessed_bytes)) if cost.accessed_bytes else ""),
         ("memory", quantity.size(cost.peak_bytes)),
         ("devices", quantity.count(of.devices)),
+        ("state", "the first output goes in again" if of.carried else ""),
         ("collectives", ", ".join(f"{c.count} {c.kind} over {c.group_size}" for c in cost.collectives)),
     ]
     shown = [("", of.name), *(row for row in rows if row[1])]
@@ -131,11 +140,11 @@ def measured_table(of: Measured) -> str:
 
 
 def _drawn(restarts: int, command: str, *, recompiled: bool) -> list[str]:
-    if not restarts:
+    if restarts < 2:
         return []
     anew = "compiled anew, with fresh copies of the arguments"
     if not recompiled:
-        anew = "with fresh copies of the arguments, but one program, since it takes long to compile"
+        anew = "with fresh copies of the arguments, but the same program, since making it anew takes long"
     return [NOT_DRAWN.format(restarts=restarts, anew=anew, command=command)]
 
 

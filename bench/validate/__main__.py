@@ -193,6 +193,8 @@ class Asserts:
     def execute(self) -> int:
         from bench.validate import asserts, reports
 
+        if self.same < 1 or not self.minutes > 0:
+            raise UsageError(f"a run and some minutes at least are needed, got {self.same} and {self.minutes:g}.")
         found = asserts.extended(
             self.out,
             asserts.begun(command()),
