@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import sysconfig
@@ -24,8 +26,12 @@ from toynet.workload import Workload
 # What a name without an attribute stands for; else the functions of a workload, by their own names.
 ATTRIBUTE = "workload"
 FUNCTIONS = ("init", "batch", "step")
-# Settings of JAX that say which devices there are, and what says so instead.
-DEVICES = {"jax_num_cpu_devices": "--devices", "jax_platforms": "JAX_PLATFORMS in the environment"}
+# Settings of JAX that a record tells, and that whoever measures makes: by what.
+SETTINGS = {
+    "jax_num_cpu_devices": "--devices",
+    "jax_platforms": "JAX_PLATFORMS in the environment",
+    "jax_enable_x64": "JAX_ENABLE_X64 in the environment",
+}
 
 
 def workload(name: str, until: float | None = None) -> Workload:
@@ -74,14 +80,19 @@ def _made(name: str, found: Any, module: ModuleType) -> Workload:
 def _module(source: str, name: str, until: float | None) -> ModuleType:
     import jax  # before a user's module is, so that what it changes is seen
 
-    before = {setting: getattr(jax.config, setting) for setting in DEVICES}
+    before = {setting: getattr(jax.config, setting) for setting in SETTINGS}
+    flags = os.environ.get("XLA_FLAGS")
     module = (_of_file if source.endswith(".py") else _of_package)(source, name, until)
-    for setting, instead in DEVICES.items():
-        if (after := getattr(jax.config, setting)) != before[setting]:
-            raise UsageError(
-                f"{name!r} sets {setting} to {after!r} as it is imported{_where(setting, module)}; which devices there "
-                f"are is for whoever measures to say: take that out, and say it by {instead}."
-            )
+    made = {setting: getattr(jax.config, setting) for setting in SETTINGS}
+    found = [(setting, made[setting], SETTINGS[setting]) for setting in SETTINGS if made[setting] != before[setting]]
+    if (after := os.environ.get("XLA_FLAGS")) != flags:
+        found.append(("XLA_FLAGS", after, "XLA_FLAGS in the environment, or devices by --devices"))
+    if found:
+        setting, value, instead = found[0]
+        raise UsageError(
+            f"{name!r} sets {setting} to {value!r} as it is imported{_where(setting, module)}; it is for whoever "
+            f"measures to set, so that the record has it: take that out, and say it by {instead}."
+        )
     return module
 
 
@@ -129,11 +140,12 @@ def _of_file(source: str, name: str, until: float | None) -> ModuleType:
 
 
 def _candidates(path: Path) -> str:
-    """Files beside one that isn't there."""
-    beside = sorted(other.name for other in path.parent.glob("*.py")) if path.parent.is_dir() else []
+    """Files beside one that isn't there, the most alike first."""
+    beside = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
+    nearest = difflib.get_close_matches(path.name, sorted(beside), n=5, cutoff=0.0)
     if not path.parent.is_dir():
         return f", for there is no folder {str(path.parent)!r}"
-    return f"; {str(path.parent)!r} has {', '.join(beside[:5])}{' and more' * (len(beside) > 5)}" if beside else ""
+    return f"; {str(path.parent)!r} has {', '.join(nearest)}{' and more' * (len(beside) > 5)}" if beside else ""
 
 
 def _check_hides_nothing(path: Path, name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from bench import imported, lookup
+from bench import foreign, imported, lookup
 from bench.cases import divided
 from bench.live import nursery
 from toynet.errors import UsageError
@@ -97,6 +97,8 @@ WRONG = {
     "no module": ("no_such.module:step", "", "there is no module 'no_such' on the path"),
     "no name of a module": (":step", "", "names no module; package.module:attribute was expected"),
     "no file": ("nowhere.py", "", "there is no file 'nowhere.py'"),
+    "a file that is misspelt": ("nets.py:step", "", "there is no file 'nets.py'; '.' has net.py, other.py."),
+    "no text": ("net.py", "\0", "its import raises SyntaxError"),
     "no folder": ("no/where.py", "", "for there is no folder 'no'"),
     "an attribute that is misspelt": (
         "net.py:stpe",
@@ -156,6 +158,9 @@ def test_a_name_that_leads_to_no_workload_is_refused_with_the_reason(
 ) -> None:
     if text:
         write(name.partition(":")[0], text)
+    elif name == "nets.py:step":
+        write("other.py", "")
+        write("net.py", "")
     assert why in said(name)
 
 
@@ -166,6 +171,39 @@ def test_an_import_that_takes_too_long_is_ended_in_its_line(write: Write, caught
     line = 3 if caught == "Exception" else 5  # what catches everything goes on, and is ended again
     assert f"its import takes too long: its time was up in net.py, line {line}" in said(write("net.py", text), began)
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    ("sets", "why"),
+    [
+        (
+            "jax.config.update('jax_enable_x64', not jax.config.jax_enable_x64)",
+            "sets jax_enable_x64 to True as it is imported (line 6 of sets.py)",
+        ),
+        ("os.environ['XLA_FLAGS'] = '--xla_dump_to='", "sets XLA_FLAGS to '--xla_dump_to=' as it is imported (line 6"),
+    ],
+)
+def test_a_module_that_sets_what_a_record_tells_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, sets: str, why: str
+) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "")
+    try:
+        assert why in said(write("sets.py", f"import jax, os\n{STEP}{sets}"))
+    finally:
+        jax.config.update("jax_enable_x64", False)
+
+
+def test_a_callback_that_raises_is_told_with_its_own_line(write: Write) -> None:
+    calls = (
+        "import jax\nstepped = step\ndef raises(x): raise ValueError('no file')\ndef step(state, batch):\n"
+        "    return state, {'loss': jax.pure_callback(raises, jax.ShapeDtypeStruct((), jnp.float32), state['w'][0])}"
+    )
+    found = imported.workload(write("calls.py", STEP + calls))
+    key = jax.random.PRNGKey(0)
+    state, batch = found.init(key), found.batch(key, 2)
+    with pytest.raises(UsageError) as refused, foreign.running("it"):
+        jax.block_until_ready(jax.jit(found.step)(state, batch))
+    assert str(refused.value).endswith("Error in calls.py, line 7: ValueError: no file.")
 
 
 def test_a_worker_refuses_a_module_that_asks_for_devices_of_its_own_or_ends_the_process(write: Write) -> None:
