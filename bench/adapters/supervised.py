@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.core import Tracer
 
 from bench.adapters import losses
 from bench.adapters.elementwise import mixing
@@ -108,7 +109,7 @@ class _Training:
     def draw(self, key: jax.Array, n: int) -> Batch:
         """n examples, drawn with replacement."""
         chosen: Any = jax.random.randint(key, (n,), 0, self.size)
-        traced = isinstance(chosen, jax.core.Tracer)
+        traced = isinstance(chosen, Tracer)
         # Else what is chosen alone goes to a device, and not all examples for each batch.
         chosen = chosen if traced else np.asarray(chosen)
 
