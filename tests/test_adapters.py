@@ -95,13 +95,12 @@ def certified(workload: Workload, mode: str, layout: Layout, memo: Memo) -> Cert
     return holder.check(fused=False)
 
 
+# In ensemble and fsdp the tests of the other adapters train.
 RIGHT = [
     (plain, "single", Layout(batch=16)),
-    (dropping, "ensemble", Layout(batch=16, members=2)),
     (dropping, "data_parallel", Layout(batch=15, data_shards=8)),
     (dropping, "ensemble_data", Layout(batch=16, members=2, member_shards=2, data_shards=2)),
-    (dropping, "fsdp", Layout(batch=15, data_shards=2)),
-    (dropping, "zero1", Layout(batch=16, data_shards=4)),
+    (dropping, "zero1", Layout(batch=15, data_shards=2)),
     (normed, "ensemble_data", Layout(batch=16, members=2, member_shards=2, data_shards=2)),
     (linear(lambda batch: batch["inputs"].mean(axis=0)), "data_parallel", Layout(batch=16, data_shards=4)),
 ]
