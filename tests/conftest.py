@@ -70,3 +70,11 @@ def compiled_once(compiled: Path) -> Iterator[None]:
     use(str(compiled), 0.0)
     yield
     use(None, 1.0)  # as it is by itself
+
+
+@pytest.fixture(scope="module")
+def unoptimised() -> Iterator[None]:
+    """A module's tests ask what programs compute, not how fast: most of the time of compiling goes into the latter."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

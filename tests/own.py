@@ -9,7 +9,7 @@ import jax
 from programs import place, stack
 
 from bench import keydata
-from bench.certificate import deviation
+from bench.deviation import deviation
 from bench.holder import epoch_of
 from bench.reference import unstacked
 from toynet.modes import Layout, by_name

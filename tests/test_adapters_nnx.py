@@ -16,7 +16,7 @@ from toynet.errors import UsageError
 from toynet.modes import MODES
 from toynet.workload import Workload
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "unoptimised")
 
 INPUTS = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
 EXAMPLES = {"inputs": INPUTS, "labels": (INPUTS[:, 0] > 0).astype(np.int32)}

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import certificate, tolerance
-from bench.certificate import TraceCount, certify, deviation
+from bench.certificate import TraceCount, certify
 from bench.cost import of
+from bench.deviation import deviation
 from bench.holder import SEED, epoch_of
 from bench.measured import Certificate
 from bench.memo import Memo

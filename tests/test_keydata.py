@@ -14,7 +14,7 @@ from own import BATCH, off, program
 
 from bench import keydata
 from bench.cases import Case
-from bench.certificate import deviation
+from bench.deviation import deviation
 from bench.holder import Holder, epoch_of
 from bench.memo import Memo
 from toynet.errors import UsageError

@@ -11,7 +11,23 @@ from bench.flops import equations
 
 # What makes a number of several, or draws numbers by the shape of a leaf, by the beginnings of names. An operation that
 # isn't among them goes unnoticed here; the certificate finds what it does.
-MIXING = ("reduce_", "argm", "cum", "dot_general", "conv_general", "sort", "fft", "top_k", "gather", "scatter")
+MIXING = (
+    "reduce_sum",
+    "reduce_m",
+    "reduce_prod",
+    "reduce_and",
+    "reduce_or",
+    "reduce_xor",
+    "argm",
+    "cum",
+    "dot_general",
+    "conv_general",
+    "sort",
+    "fft",
+    "top_k",
+    "gather",
+    "scatter",
+)
 MIXING += (
     "random_bits",
     "threefry",

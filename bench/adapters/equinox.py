@@ -10,8 +10,9 @@ import jax
 import optax
 
 from bench.adapters import supervised
+from bench.adapters.losses import Loss
 from bench.adapters.made import check, made
-from bench.adapters.supervised import Loss, Model, named_inputs
+from bench.adapters.supervised import Model, named_inputs
 from toynet.errors import UsageError
 from toynet.workload import Params, Workload
 
@@ -46,7 +47,7 @@ def workload(
     there is one, and with a `key` if its call has one: the example's own, so that what is drawn doesn't depend on how
     many devices there are. For the loss and the examples see `supervised`.
     """
-    check(make, eqx.Module, optimizer)
+    check(make, eqx.Module)
 
     def parted(key: jax.Array) -> tuple[Params, Any, Any]:
         """Parameters, other arrays with the state, and what isn't an array."""

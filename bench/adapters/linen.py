@@ -10,7 +10,8 @@ import optax
 from flax import linen as nn
 
 from bench.adapters import supervised
-from bench.adapters.supervised import Loss, Model, named_inputs
+from bench.adapters.losses import Loss
+from bench.adapters.supervised import Model, named_inputs
 from toynet.errors import UsageError
 from toynet.workload import Params, Workload
 

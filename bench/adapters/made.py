@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import optax
-
 from toynet.errors import UsageError
 
 
@@ -18,15 +16,10 @@ def made(make: Callable[..., Any], name: str, value: Any, **more: Any) -> Any:
     return make(**given) if name in given else make(value, **given)
 
 
-def check(make: Any, module: type, optimizer: Any) -> None:
-    """Raises UsageError if what should make a module is one, or can't be called, or the optimizer isn't of optax."""
+def check(make: Any, module: type) -> None:
+    """Raises UsageError if what should make a module is one, or can't be called."""
     if isinstance(make, module) or not callable(make):
         raise UsageError(
             "a function that makes the module was expected, for each member has parameters of its own; got a "
             f"{type(make).__name__}."
-        )
-    if not isinstance(optimizer, optax.GradientTransformation):
-        raise UsageError(
-            "the optimizer must be an optax transformation, as `optax.adam(1e-3)`, for each member has a state of its "
-            f"own; got a {type(optimizer).__name__}."
         )

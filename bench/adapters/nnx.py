@@ -13,8 +13,9 @@ import optax
 from flax import nnx
 
 from bench.adapters import supervised
+from bench.adapters.losses import Loss
 from bench.adapters.made import check, made
-from bench.adapters.supervised import Loss, Model, named_inputs
+from bench.adapters.supervised import Model, named_inputs
 from toynet.errors import UsageError
 from toynet.workload import Params, Workload
 
@@ -40,7 +41,7 @@ def workload(
     applied to each example alone, with the example's own keys, so that what is drawn doesn't depend on how many
     devices there are. For the loss and the examples see `supervised`.
     """
-    check(make, nnx.Module, optimizer)
+    check(make, nnx.Module)
 
     @functools.cache
     def described(axis_name: str | None) -> Split:

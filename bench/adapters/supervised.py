@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
+from jax.core import Tracer
 
+from bench.adapters import losses
 from bench.adapters.elementwise import mixing
+from bench.adapters.losses import Batch, Loss, Sums
 from toynet.errors import UsageError
 from toynet.exchange import added
 from toynet.keys import example_keys
 from toynet.modes import MODES
 from toynet.workload import Params, Parts, Workload
-
-Loss = Callable[[Any, Any], Any]
-"""Of outputs and a batch of examples: the loss of each, (n,), or the mean of them all, a scalar; or a pair of that and
-a dict of metrics, each an array of the one shape or the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +39,6 @@ class Model:
     """Why its batch can't be divided over devices, and what to do: the end of a sentence, or nothing if it can."""
 
 
-class Batch(NamedTuple):
-    """A part of a batch of n examples, or the whole."""
-
-    examples: Any
-    """A tree of arrays (n, ...)."""
-    mask: jax.Array | None
-    """(n,): 1 for an example, 0 for padding; None: all count."""
-    keys: jax.Array | None = None
-    """(n, ...): a random key for each example in this step; None: not put there yet, or none is needed."""
-
-
 class State(NamedTuple):
     """What is carried from step to step: arrays only."""
 
@@ -59,13 +48,6 @@ class State(NamedTuple):
     step: jax.Array
     key: jax.Array | None
     """What every step's random keys are made of; None for a model that isn't random."""
-
-
-class Sums(NamedTuple):
-    """What is added up over examples and devices, and divided only once, at the end."""
-
-    metrics: dict[str, jax.Array]
-    examples: jax.Array
 
 
 def workload(
@@ -81,9 +63,11 @@ def workload(
     """The training of a model, in every mode that it can be run in; the others are refused, with the reason.
 
     `examples` is a tree of arrays whose leading axis is the example; batches are drawn from it with a key. Nothing is
-    computed here, shapes alone are: JAX isn't started. Raises UsageError for a loss of another shape.
+    computed here, shapes alone are: JAX isn't started. Raises UsageError for a loss of another shape, and for an
+    optimizer that isn't of optax.
     """
-    training = _Training(model, loss, optimizer, examples, _size(examples))
+    _check_is_of_optax(optimizer)
+    training = _Training(model, loss, optimizer, examples, losses.size(examples))
     params, aux = training.described
     stateful = bool(jax.tree.leaves(aux))
     training = dataclasses.replace(training, masked=training.loss_is_of_each(batch_size) and not stateful)
@@ -124,23 +108,29 @@ class _Training:
 
     def draw(self, key: jax.Array, n: int) -> Batch:
         """n examples, drawn with replacement."""
-        chosen = jax.random.randint(key, (n,), 0, self.size)
-        drawn = jax.tree.map(lambda leaf: jnp.asarray(leaf)[chosen], self.examples)
-        return Batch(drawn, jnp.ones(n) if self.masked else None)
+        chosen: Any = jax.random.randint(key, (n,), 0, self.size)
+        traced = isinstance(chosen, Tracer)
+        # Else what is chosen alone goes to a device, and not all examples for each batch.
+        chosen = chosen if traced else np.asarray(chosen)
+
+        def drawn(leaf: Any) -> jax.Array:
+            return jnp.asarray(leaf)[chosen] if traced else jnp.asarray(leaf[chosen])
+
+        return Batch(jax.tree.map(drawn, self.examples), jnp.ones(n) if self.masked else None)
 
     def keyed(self, state: State, batch: Batch, axis_name: str | None) -> Batch:
         """A device's part of the batch, with the keys of its examples in this step."""
         if state.key is None:
             return batch
         key = jax.random.fold_in(state.key, state.step)
-        return batch._replace(keys=example_keys(key, _size(batch.examples), axis_name))
+        return batch._replace(keys=example_keys(key, losses.size(batch.examples), axis_name))
 
     def sums(self, params: Params, aux: Any, batch: Batch, axis_name: str | None = None) -> tuple[Params, Sums, Any]:
         """Over the examples given: gradients of the losses' sum, and sums; and auxiliary state."""
 
         def total(params: Params) -> tuple[jax.Array, tuple[Sums, Any]]:
             outputs, after = self.model.apply(params, aux, batch.examples, batch.keys, axis_name)
-            sums = _sums(self.loss(outputs, batch.examples), batch)
+            sums = losses.sums(self.loss(outputs, batch.examples), batch)
             return sums.metrics["loss"], (sums, after)
 
         grads, (sums, after) = jax.grad(total, has_aux=True)(params)
@@ -157,7 +147,7 @@ class _Training:
         grads, sums, aux = self.sums(params, state.aux, batch, axis_name)
         if axis_name:
             (grads, sums), aux = added((grads, sums), axis_name), _synchronised(aux, axis_name)
-        return *_means(grads, sums), aux
+        return *losses.means(grads, sums), aux
 
     def update(self, state: State, grads: Params) -> State:
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
@@ -174,17 +164,19 @@ class _Training:
         def sums(params: Params, batch: Batch) -> tuple[Params, Sums]:
             return self.sums(params, aux, batch)[:2]
 
-        return Parts(params=lambda state: state.params, sums=sums, means=_means, update=self.update, keyed=self.keyed)
+        return Parts(
+            params=lambda state: state.params, sums=sums, means=losses.means, update=self.update, keyed=self.keyed
+        )
 
     def loss_is_of_each(self, n: int) -> bool:
         """Whether the loss of n examples is one of each, not the mean of them; raises UsageError if it's neither."""
 
-        def found(params: Params, aux: Any) -> dict[str, jax.Array]:
-            key = jax.random.PRNGKey(0)
-            examples, keys = self.draw(key, n).examples, example_keys(key, n) if self.model.random else None
-            return _losses(self.loss(self.model.apply(params, aux, examples, keys, None)[0], examples))
+        def found(params: Params, aux: Any, examples: Any) -> dict[str, jax.Array]:
+            keys = example_keys(jax.random.PRNGKey(0), n) if self.model.random else None
+            return losses.named(self.loss(self.model.apply(params, aux, examples, keys, None)[0], examples))
 
-        shapes = {what: leaf.shape for what, leaf in jax.eval_shape(found, *self.described).items()}
+        examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((n, *leaf.shape[1:]), leaf.dtype), self.examples)
+        shapes = {what: leaf.shape for what, leaf in jax.eval_shape(found, *self.described, examples).items()}
         for what, shape in shapes.items():
             if shape not in ((n,), ()):
                 raise UsageError(
@@ -204,41 +196,14 @@ def named_inputs(batch: Any) -> Any:
     )
 
 
-def _size(examples: Any) -> int:
-    """How many examples a tree of arrays holds; raises UsageError if its arrays don't agree."""
-    sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(examples)}
-    if len(sizes) != 1 or not all(sizes):
-        raise UsageError(
-            "examples must be a tree of arrays that lead with the same number of examples, got "
-            f"{', '.join(sorted(str(leaf.shape) for leaf in jax.tree.leaves(examples))) or 'none'}."
-        )
-    return sizes.pop()[0]
-
-
-def _losses(found: Any) -> dict[str, jax.Array]:
-    losses, metrics = found if isinstance(found, tuple) else (found, {})
-    return {"loss": losses, **metrics}
-
-
-def _sums(found: Any, batch: Batch) -> Sums:
-    """What a loss gave, summed over the examples that count."""
-    found = _losses(found)
-    n, dtype = _size(batch.examples), jnp.promote_types(found["loss"].dtype, jnp.float32)
-
-    def total(leaf: jax.Array) -> jax.Array:
-        leaf = leaf.astype(dtype)
-        if not leaf.ndim:
-            return leaf * n
-        return jnp.sum(leaf if batch.mask is None else leaf * batch.mask)
-
-    count = jnp.full((), n, dtype) if batch.mask is None else jnp.sum(batch.mask).astype(dtype)
-    return Sums(jax.tree.map(total, found), count)
-
-
-def _means(grads: Params, sums: Sums) -> tuple[Params, dict[str, jax.Array]]:
-    """Gradients of the mean loss over the examples that count (none: zeros), with the metrics."""
-    count = jnp.maximum(sums.examples, 1)
-    return jax.tree.map(lambda g: (g / count).astype(g.dtype), grads), jax.tree.map(lambda m: m / count, sums.metrics)
+def _check_is_of_optax(optimizer: Any) -> None:
+    if isinstance(optimizer, optax.GradientTransformation):
+        return
+    made = ", which `.gradient_transformation()` makes one" if hasattr(optimizer, "gradient_transformation") else ""
+    raise UsageError(
+        "the optimizer must be an optax transformation, as `optax.adam(1e-3)`, for each member has a state of its own; "
+        f"got a {type(optimizer).__name__}{made}."
+    )
 
 
 def _synchronised(aux: Any, axis_name: str) -> Any:
