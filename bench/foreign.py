@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import sysconfig
 import threading
@@ -17,6 +18,8 @@ from toynet.errors import UsageError
 
 # Of a message: those of JAX go on for a page.
 SHOWN = 300
+_TRACEBACK = "Traceback (most recent call last):"
+_FRAME = re.compile(r'File "(.+?)", line (\d+)')
 # Files that a user didn't write.
 _LIBRARIES = tuple(
     f"{folder}/"
@@ -62,18 +65,38 @@ def raised(error: BaseException) -> str:
     """An exception in words: its type, the user's line that it comes from, the first line of its message."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{type(error).__name__} in {_near(error.filename)}, line {error.lineno}: {error.msg}"
-    message = next((line for line in str(error).splitlines() if line.strip()), "")
+    message, line = _message(error), _line_of_host(str(error)) or _line(error)
     message = message if len(message) <= SHOWN else f"{message[:SHOWN]}..."
-    return f"{type(error).__name__} in {_line(error)}" + f": {message.strip().rstrip('.')}" * bool(message)
+    return f"{type(error).__name__} in {line}" + f": {message.rstrip('.')}" * bool(message)
+
+
+def _message(error: BaseException) -> str:
+    """The first line of what it says; two where the first only leads to the second. Where that has the traceback of a
+    callback in it, what was raised there."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if lines[0].endswith(_TRACEBACK):
+        return lines[-1]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 def _line(error: BaseException) -> str:
     """The innermost line of a user's that an exception went through; where there is none, the innermost."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(("<", *_LIBRARIES))]
+    own = [frame for frame in frames if _is_own(frame.filename)]
     if not frames:
         return "no line"
     return f"{_near((own or frames)[-1].filename)}, line {(own or frames)[-1].lineno}"
+
+
+def _line_of_host(message: str) -> str:
+    """The innermost line of a user's in the traceback of a callback, as XLA tells it; empty if it has none."""
+    _, _, told = message.partition(_TRACEBACK)
+    own = [found for found in _FRAME.findall(told) if _is_own(found[0])]
+    return f"{_near(own[-1][0])}, line {own[-1][1]}" if own else ""
+
+
+def _is_own(file: str) -> bool:
+    return not file.startswith(("<", *_LIBRARIES))
 
 
 def _near(file: str) -> str:

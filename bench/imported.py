@@ -6,6 +6,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import sysconfig
@@ -24,8 +25,12 @@ from toynet.workload import Workload
 # What a name without an attribute stands for; else the functions of a workload, by their own names.
 ATTRIBUTE = "workload"
 FUNCTIONS = ("init", "batch", "step")
-# Settings of JAX that say which devices there are, and what says so instead.
-DEVICES = {"jax_num_cpu_devices": "--devices", "jax_platforms": "JAX_PLATFORMS in the environment"}
+# Settings of JAX that a record tells, and that whoever measures makes: by what.
+SETTINGS = {
+    "jax_num_cpu_devices": "--devices",
+    "jax_platforms": "JAX_PLATFORMS in the environment",
+    "jax_enable_x64": "JAX_ENABLE_X64 in the environment",
+}
 
 
 def workload(name: str, until: float | None = None) -> Workload:
@@ -74,14 +79,19 @@ def _made(name: str, found: Any, module: ModuleType) -> Workload:
 def _module(source: str, name: str, until: float | None) -> ModuleType:
     import jax  # before a user's module is, so that what it changes is seen
 
-    before = {setting: getattr(jax.config, setting) for setting in DEVICES}
+    before = {setting: getattr(jax.config, setting) for setting in SETTINGS}
+    flags = os.environ.get("XLA_FLAGS")
     module = (_of_file if source.endswith(".py") else _of_package)(source, name, until)
-    for setting, instead in DEVICES.items():
-        if (after := getattr(jax.config, setting)) != before[setting]:
-            raise UsageError(
-                f"{name!r} sets {setting} to {after!r} as it is imported{_where(setting, module)}; which devices there "
-                f"are is for whoever measures to say: take that out, and say it by {instead}."
-            )
+    made = {setting: getattr(jax.config, setting) for setting in SETTINGS}
+    found = [(setting, made[setting], SETTINGS[setting]) for setting in SETTINGS if made[setting] != before[setting]]
+    if (after := os.environ.get("XLA_FLAGS")) != flags:
+        found.append(("XLA_FLAGS", after, "XLA_FLAGS in the environment, or devices by --devices"))
+    if found:
+        setting, value, instead = found[0]
+        raise UsageError(
+            f"{name!r} sets {setting} to {value!r} as it is imported{_where(setting, module)}; it is for whoever "
+            f"measures to set, so that the record has it: take that out, and say it by {instead}."
+        )
     return module
 
 

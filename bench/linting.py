@@ -36,7 +36,9 @@ def of_workload(name: str, limit_s: float, examples: int | None = None) -> tuple
         with nursery(limit_s, None, PRELOAD) as start, contextlib.closing(start()) as worker:
             return worker.lint(name, examples)
     except WorkerFailed as error:
-        raise UsageError(f"{name!r} can't be looked over: {error}.") from None
+        raise UsageError(
+            f"{name!r} can't be looked over: {error}; what it runs has to come back, within --time-limit."
+        ) from None
 
 
 def check(found: Findings, workloads: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from bench import foreign
+from bench.lint import leaves
 from toynet.errors import UsageError
 from toynet.workload import Workload, loss
 
@@ -42,8 +43,10 @@ class Shapes:
     metrics: Any
 
 
-def check(workload: Workload, name: str | None = None, until: float | None = None) -> Shapes:
+def check(workload: Workload, name: str | None = None, until: float | None = None, *, lasting: bool = True) -> Shapes:
     """Traces the functions of a workload, called `name` (None: as it calls itself), at its own batch size.
+
+    With `lasting` a step has to give its state as it came in.
 
     Raises UsageError for one that raises, that takes or gives something else than it should, that changes what it is
     handed, or isn't traced by `until` on the monotonic clock.
@@ -62,7 +65,7 @@ def check(workload: Workload, name: str | None = None, until: float | None = Non
     _check_leads(name, batch, n)
     both = {"state": state, "batch": batch}
     stepped = _given(name, "step", lambda of: workload.step(of["state"], of["batch"], None), both, until)
-    metrics = _check_stepped(name, state, stepped)
+    metrics = _check_stepped(name, state, stepped, lasting=lasting)
     if (gradients := workload.gradients) is not None:
         _given(name, "gradients", lambda of: gradients(of["state"], of["batch"], None), both, until)
     return Shapes(state, batch, metrics)
@@ -126,9 +129,15 @@ def _shapes(name: str, function: str, given: Any) -> Any:
         ):
             found = jax.eval_shape(lambda: leaf)
             return jax.ShapeDtypeStruct(found.shape, found.dtype)
+        of = f" of {leaf.dtype}" if isinstance(leaf, np.ndarray | np.generic) else ""
+        fix = (
+            "leave it out, or make numbers of it"
+            if function == "batch"
+            else "keep what isn't trained or counted out of it: in a closure, or as a static field of its class"
+        )
         raise UsageError(
-            f"{name!r}: {_called(function, path)} is of type {type(leaf).__name__}, and arrays were expected; keep "
-            "what isn't trained or counted out of it: in a closure, or as a static field of its class."
+            f"{name!r}: {_called(function, path)} is of type {type(leaf).__name__}{of}, and arrays of numbers were "
+            f"expected; {fix}."
         )
 
     return jax.tree_util.tree_map_with_path(shape, given)
@@ -144,22 +153,22 @@ def _called(function: str, path: Any) -> str:
 
 def _changed(before: tuple[list[Any], Any], of: dict[str, Any]) -> str:
     """Where arguments aren't what they were; empty if they are."""
-    leaves, structure = before
+    were, structure = before
     if jax.tree.structure(of) != structure:
-        then = structure.unflatten(leaves)
+        then = structure.unflatten(were)
         found = [each for name in of for each in differences(then[name], of[name], name)]
         return min(found, key=len).split(":")[0]
     paths = [path for name, tree in sorted(of.items()) for path in _leaves(tree, name)]
-    return next((path for path, a, b in zip(paths, leaves, jax.tree.leaves(of), strict=True) if a is not b), "")
+    return next((path for path, a, b in zip(paths, were, jax.tree.leaves(of), strict=True) if a is not b), "")
 
 
 def _check_leads(name: str, batch: Any, n: int) -> None:
-    leaves = jax.tree_util.tree_flatten_with_path(batch)[0]
-    if not leaves:
+    found = jax.tree_util.tree_flatten_with_path(batch)[0]
+    if not found:
         raise UsageError(
             f"{name!r}: its batch has no array; a tree of arrays that lead with {n} examples was expected."
         )
-    for path, leaf in leaves:
+    for path, leaf in found:
         if leaf.shape[:1] != (n,):
             raise UsageError(
                 f"{name!r}: batch{jax.tree_util.keystr(path)} is {_shown(leaf)}, and an array that leads with n = {n} "
@@ -167,8 +176,9 @@ def _check_leads(name: str, batch: Any, n: int) -> None:
             )
 
 
-def _check_stepped(name: str, state: Any, stepped: Any) -> Any:
-    """The metrics of what a step gives; raises UsageError unless it is (state, metrics), the state as it came in."""
+def _check_stepped(name: str, state: Any, stepped: Any, *, lasting: bool) -> Any:
+    """The metrics of what a step gives; raises UsageError unless it is (state, metrics), the state as it came in if it
+    is to be `lasting`."""
     if not isinstance(stepped, (tuple, list)) or len(stepped) != 2:
         what = f"{len(stepped)} values" if isinstance(stepped, (tuple, list)) else _tree(stepped)
         raise UsageError(f"{name!r}: its step gives {what}, and (state, metrics) was expected.")
@@ -176,11 +186,12 @@ def _check_stepped(name: str, state: Any, stepped: Any) -> Any:
     if found := differences(state, after):
         if not differences(state, metrics):
             raise UsageError(f"{name!r}: its step gives (metrics, state), and (state, metrics) was expected.")
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        raise UsageError(
-            f"{name!r}: its step gives another state than it takes: {found[0]}{more}; whole: {_tree(state)} came in, "
-            f"{_tree(after)} came out."
-        )
+        if lasting:
+            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+            raise UsageError(
+                f"{name!r}: its step gives another state than it takes: {found[0]}{more}; whole: {_tree(state)} came "
+                f"in, {_tree(after)} came out; {leaves.FIXES[leaves.changes(state, after, 'state')[0].what]}."
+            )
     try:
         of = loss(metrics)
     except UsageError:

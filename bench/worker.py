@@ -47,11 +47,15 @@ def prepare(case: Case, cores: list[int], shared: str | None, within_s: float | 
 
 def lint(workload: str, examples: int | None, within_s: float) -> tuple[Finding, ...]:
     """What is found in a workload with batches of so many examples (None: its own size)."""
-    from bench import imported  # which loads JAX
+    from bench import imported, sound  # they load JAX
     from bench.lint.checks import findings
 
     if is_own(workload):
-        return findings(imported.workload(workload, _until(within_s)), examples)
+        until = _until(within_s)
+        found = imported.workload(workload, until)
+        sound.check(found, workload, until, lasting=False)  # what changes from step to step is a finding
+        with foreign.running(f"{workload!r}: looking it over", until):
+            return findings(found, examples)
     return findings(
         lookup.workload(Case(workload=workload, mode="single", batch=examples or preset(workload).batch_size))
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from bench import imported, lookup
+from bench import foreign, imported, lookup
 from bench.cases import divided
 from bench.live import nursery
 from toynet.errors import UsageError
@@ -166,6 +166,39 @@ def test_an_import_that_takes_too_long_is_ended_in_its_line(write: Write, caught
     line = 3 if caught == "Exception" else 5  # what catches everything goes on, and is ended again
     assert f"its import takes too long: its time was up in net.py, line {line}" in said(write("net.py", text), began)
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    ("sets", "why"),
+    [
+        (
+            "jax.config.update('jax_enable_x64', not jax.config.jax_enable_x64)",
+            "sets jax_enable_x64 to True as it is imported (line 6 of sets.py)",
+        ),
+        ("os.environ['XLA_FLAGS'] = '--xla_dump_to='", "sets XLA_FLAGS to '--xla_dump_to=' as it is imported (line 6"),
+    ],
+)
+def test_a_module_that_sets_what_a_record_tells_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, sets: str, why: str
+) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "")
+    try:
+        assert why in said(write("sets.py", f"import jax, os\n{STEP}{sets}"))
+    finally:
+        jax.config.update("jax_enable_x64", False)
+
+
+def test_a_callback_that_raises_is_told_with_its_own_line(write: Write) -> None:
+    calls = (
+        "import jax\nstepped = step\ndef raises(x): raise ValueError('no file')\ndef step(state, batch):\n"
+        "    return state, {'loss': jax.pure_callback(raises, jax.ShapeDtypeStruct((), jnp.float32), state['w'][0])}"
+    )
+    found = imported.workload(write("calls.py", STEP + calls))
+    key = jax.random.PRNGKey(0)
+    state, batch = found.init(key), found.batch(key, 2)
+    with pytest.raises(UsageError) as refused, foreign.running("it"):
+        jax.block_until_ready(jax.jit(found.step)(state, batch))
+    assert str(refused.value).endswith("Error in calls.py, line 7: ValueError: no file.")
 
 
 def test_a_worker_refuses_a_module_that_asks_for_devices_of_its_own_or_ends_the_process(write: Write) -> None:

@@ -343,7 +343,19 @@ def test_a_loss_that_is_no_number_in_the_first_step_is_told_with_what_it_spoils(
 
     (found, *_) = checks.findings(workload(step=failing))
     said = the([found], "not finite", "error")
-    assert re.match(r"the loss of the very first step is -?(nan|inf), and state\['w'\] is no better after it;", said)
+    assert re.match(
+        r"the loss of the very first step is -?(nan|inf), and state\['w'\] is not finite after the first;", said
+    )
+
+
+def test_a_loss_that_is_no_number_in_the_second_step_is_told_with_what_the_first_spoilt() -> None:
+    def spoiling(state: Any, batch: Any, axis_name: str | None = None) -> Any:
+        after, metrics = step(state, batch, axis_name)
+        return after | {"w": after["w"] * jnp.nan}, metrics
+
+    (found, *_) = checks.findings(workload(step=spoiling))
+    said = the([found], "not finite", "error")
+    assert "the loss of step 2 is nan, and state['w'] is not finite after the first" in said
 
 
 # A second time.
@@ -485,4 +497,15 @@ def test_a_step_that_cannot_be_traced_on_several_devices_is_told_with_what_jax_s
         return step(state, batch)
 
     said = the(traced(workload(step=alone)), "mode")
-    assert "in mode data_parallel the step can't be traced: NotImplementedError: not on several" in said
+    assert "in mode data_parallel the step can't be traced: NotImplementedError in tests/test_lint.py, line " in said
+    assert ": not on several; take it out of --modes" in said
+
+
+def test_a_loop_that_begins_with_what_all_devices_share_is_told_how_to_begin_it() -> None:
+    def looping(state: Any, batch: Any, axis_name: str | None = None) -> Any:
+        total, _ = lax.scan(lambda total, x: (total + x @ state["w"], None), jnp.zeros(()), batch["x"])
+        return moved(state, mean(total, axis_name))
+
+    said = the(traced(workload(step=looping)), "mode")
+    assert "they differ: The input carry total has type float32[]" in said
+    assert 'begin it with `jax.lax.pcast(begin, axis_name, to="varying")`' in said

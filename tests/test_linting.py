@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import linting
+from bench import linting, worker
 from bench.cases import Case
 from bench.cli import main
 from bench.measured import Finding
@@ -44,6 +44,17 @@ def test_a_real_workload_is_looked_over_in_a_process_of_its_own(
     printed = capsys.readouterr().out
     assert printed.startswith("planted:restless: error: init isn't the same when it is traced again: ")
     assert printed.count("\n") == 1
+
+
+def test_what_a_run_would_refuse_is_refused_by_a_lint_in_the_same_words(tmp_path: Path) -> None:
+    text = (
+        "import jax.numpy as jnp\ndef init(key): return {'w': jnp.zeros(3)}\n"
+        "def batch(key, n): return {'x': jnp.ones((n, 3))}\n"
+        "def step(state, batch): state['w'] = state['w'] * 2; return state, {'loss': state['w'][0]}\n"
+    )
+    (tmp_path / "changing.py").write_text(text)
+    with pytest.raises(UsageError, match="its step changes its own argument in place"):
+        worker.lint(f"{tmp_path}/changing.py", None, 60.0)
 
 
 @pytest.mark.usefixtures("_found")

@@ -138,7 +138,7 @@ RETURNS = {
     "another shape": (
         lambda state, metrics: ({**state, "weights": jnp.zeros((2, 3))}, metrics),
         "state['weights']: float32[3] came in, float32[2, 3] came out; whole: {'steps': int32[], 'weights': float32[3]}"
-        " came in, {'steps': int32[], 'weights': float32[2, 3]} came out.",
+        " came in, {'steps': int32[], 'weights': float32[2, 3]} came out; let a step give back every leaf in the shape",
     ),
     "another dtype": (
         lambda state, metrics: ({**state, "steps": state["steps"] + 0.5}, metrics),
@@ -203,8 +203,22 @@ def test_a_step_that_writes_into_its_batch_is_told_its_line() -> None:
 
 def test_a_leaf_that_is_no_array_is_named_and_how_to_keep_it_out() -> None:
     of = said(init=lambda key: {**planted.init(key), "net": Pair(0, len)})
-    assert "leaf ['net'].b of the state is of type builtin_function_or_method, and arrays were expected" in of
+    assert (
+        "leaf ['net'].b of the state is of type builtin_function_or_method, and arrays of numbers were expected" in of
+    )
     assert "in a closure, or as a static field" in of
+
+
+def test_a_batch_of_words_is_told_apart_from_one_of_numbers() -> None:
+    of = said(batch=lambda key, n: {"label": np.array(["a"] * n)})
+    assert "leaf ['label'] of the batch is of type ndarray of <U1, and arrays of numbers were expected; leave it" in of
+
+
+def test_a_state_that_need_not_last_is_left_to_the_lint_and_the_rest_is_looked_at() -> None:
+    growing = stepped(lambda state, metrics: ({**state, "weights": jnp.zeros(4)}, metrics))
+    check(dataclasses.replace(RIGHT, step=growing), lasting=False)
+    with pytest.raises(UsageError, match="a `loss` was expected"):
+        check(dataclasses.replace(RIGHT, step=stepped(lambda *_: ({}, {}))), lasting=False)
 
 
 def test_every_array_of_a_batch_leads_with_its_examples() -> None:

@@ -13,20 +13,12 @@ from bench.measured import Finding
 # Metrics smaller than this are nobody's concern, whatever they are as large as.
 SMALL_BYTES = 1024
 
-_FIXES: dict[What, str] = {
-    "tree": "let a step give back a state of the tree that it is given, and keep what changes in arrays, not in static "
-    "fields or as a number of Python",
-    "shape": "let a step give back every leaf in the shape that it is given, or start from that shape in init",
-    "dtype": "start from that dtype in init, or convert to the leaf's own with `.astype` in the step",
-    "weak type": "say the dtype in init, as `jnp.zeros((), jnp.int32)` does in place of 0",
-}
-
 
 def retraces(subject: Subject) -> Iterator[Finding]:
     """Leaves of the state that come out of the first step otherwise than they went in."""
     grown = {change.path for change in _grown(subject)}
     found = [one for one in leaves.changes(subject.course[0], subject.course[1], "state") if one.path not in grown]
-    for what in _FIXES:
+    for what in leaves.FIXES:
         if alike := [change for change in found if change.what == what]:
             yield _retrace(what, alike)
 
@@ -37,7 +29,9 @@ def _retrace(what: What, changes: Sequence[Change]) -> Finding:
     donated = ", and its buffer can't be used again for it" * (what != "weak type")
     subject = "a static value of the state" if what == "tree" and first.path == "state" else first.path
     said = f"{subject} goes into the first step as {first.was} and comes out as {first.now}{too}"
-    return Finding("retrace", f"{said}: the next step is traced and compiled anew{donated}", _FIXES[what], "error")
+    return Finding(
+        "retrace", f"{said}: the next step is traced and compiled anew{donated}", leaves.FIXES[what], "error"
+    )
 
 
 def growth(subject: Subject) -> Iterator[Finding]:

@@ -94,19 +94,22 @@ def _is_cut(what: str, dtype: str) -> Finding:
 
 
 def not_finite(subject: Subject) -> Iterator[Finding]:
-    """A loss of the first step that is no finite number."""
-    value = float(np.mean(loss(subject.ran.metrics)))
-    if np.isfinite(value):
+    """A loss of the first steps that is no finite number."""
+    losses = [float(np.mean(loss(metrics))) for metrics in subject.ran.metrics]
+    wrong = next((i for i, value in enumerate(losses) if not np.isfinite(value)), None)
+    if wrong is None:
         return
     spoilt = [
         path
         for path, leaf in leaves.by_path(subject.ran.state, "state").items()
         if jnp.issubdtype(leaf.dtype, jnp.inexact) and not np.all(np.isfinite(leaf))
     ]
-    after = f", and {leaves.listed(spoilt)} {'is' if len(spoilt) == 1 else 'are'} no better after it" if spoilt else ""
+    are = "is" if len(spoilt) == 1 else "are"
+    after = f", and {leaves.listed(spoilt)} {are} not finite after the first" if spoilt else ""
+    which = "the very first step" if wrong == 0 else f"step {wrong + 1}"
     yield Finding(
         "not finite",
-        f"the loss of the very first step is {value:g}{after}",
+        f"the loss of {which} is {losses[wrong]:g}{after}",
         "run a step with JAX_DEBUG_NANS=1, which stops at the operation that makes it",
         "error",
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import jax
 from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
+from bench import foreign
 from bench.lint import leaves
 from bench.lint.flow import Flow
 from bench.lint.jaxprs import equations
@@ -20,6 +21,13 @@ SHARDS = 2
 _BY_EXAMPLE = (
     "draw with `toynet.keys.example_keys(key, n, axis_name)`, which has a key for each example by its index in the "
     "global batch"
+)
+
+
+_NOT_SHARDED = 'take it out of --modes, or name it in the Workload\'s `refused={"data_parallel": why}`'
+_VARYING = (
+    "what a loop carries differs from device to device and begins with what doesn't: begin it with "
+    '`jax.lax.pcast(begin, axis_name, to="varying")` where there is an axis name'
 )
 
 
@@ -41,11 +49,10 @@ def shared_keys(subject: Subject) -> Iterator[Finding]:
     try:
         traced = trace(step, subject.state, batch)
     except Exception as error:  # noqa: BLE001, it is the user's code
-        message = str(error).partition("\n")[0].rstrip(".")
         yield Finding(
             "mode",
-            f"in mode data_parallel the step can't be traced: {type(error).__name__}: {message}",
-            'take it out of --modes, or name it in the Workload\'s `refused={"data_parallel": why}`',
+            f"in mode data_parallel the step can't be traced: {foreign.raised(error)}",
+            _VARYING if "{V:" in str(error) else _NOT_SHARDED,
         )
         return
     flow = Flow(DATA, local)

@@ -89,8 +89,8 @@ class Drawn:
 class Ran:
     """The first steps, run for real. Everything is on the host."""
 
-    metrics: Any
-    """Of the first step."""
+    metrics: tuple[Any, ...]
+    """Of each of STEPS steps."""
     state: Any
     """After the first step."""
     traces: int
@@ -168,9 +168,11 @@ class Subject:
         before, (after, metrics) = leaves.on_host(state), leaves.on_host(step(state, batches[0]))
         unlike_init = leaves.unlike((before,), (leaves.on_host(init(key)),), ("state",))
         unlike_step = leaves.unlike((after, metrics), leaves.on_host(step(state, batches[0])), ("state", "metrics"))
+        told = []
         for batch in batches:
-            state, _ = jax.block_until_ready(step(state, batch))
-        return Ran(metrics, after, traces, unlike_init, unlike_step)
+            state, metrics = jax.block_until_ready(step(state, batch))
+            told.append(leaves.on_host(metrics))
+        return Ran(tuple(told), after, traces, unlike_init, unlike_step)
 
 
 def _keys() -> tuple[jax.Array, ...]:
