@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand, is_own
 from toynet.errors import UsageError
@@ -13,18 +14,18 @@ def chosen(selection: Selection, limit_s: float) -> list[Case]:
 
     Raises UsageError for a name that leads to no workload, whose module fails, or whose batch can't be divided so.
     """
-    own = {name: _own(name, limit_s) for name in selection.workloads if is_own(name)}
+    own = {name: _own(name, limit_s, selection.batch or ()) for name in selection.workloads if is_own(name)}
     batches = {name: found.batch_size for name, found in own.items()}
     cases = expand(selection, {**PRESET_BATCH, **batches}, {name: found.refused for name, found in own.items()})
     check_divides(cases, own)
     return cases
 
 
-def _own(name: str, limit_s: float) -> Own:
+def _own(name: str, limit_s: float, sizes: Sequence[int]) -> Own:
     from bench.live import WorkerFailed, nursery  # presets need no process to be listed
 
     try:
         with nursery(limit_s, None, ()) as start, contextlib.closing(start()) as worker:
-            return worker.own(name)
+            return worker.own(name, sizes)
     except WorkerFailed as error:
         raise UsageError(f"{name!r} can't be loaded: no worker starts: {error}.") from None

@@ -65,6 +65,8 @@ def raised(error: BaseException) -> str:
     """An exception in words: its type, the user's line that it comes from, the first line of its message."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{type(error).__name__} in {_near(error.filename)}, line {error.lineno}: {error.msg}"
+    if isinstance(error, SyntaxError):  # of what isn't text
+        return f"{type(error).__name__}: {error.msg}"
     message, line = _message(error), _line_of_host(str(error)) or _line(error)
     message = message if len(message) <= SHOWN else f"{message[:SHOWN]}..."
     return f"{type(error).__name__} in {line}" + f": {message.rstrip('.')}" * bool(message)

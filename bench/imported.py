@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -139,11 +140,12 @@ def _of_file(source: str, name: str, until: float | None) -> ModuleType:
 
 
 def _candidates(path: Path) -> str:
-    """Files beside one that isn't there."""
-    beside = sorted(other.name for other in path.parent.glob("*.py")) if path.parent.is_dir() else []
+    """Files beside one that isn't there, the most alike first."""
+    beside = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
+    nearest = difflib.get_close_matches(path.name, sorted(beside), n=5, cutoff=0.0)
     if not path.parent.is_dir():
         return f", for there is no folder {str(path.parent)!r}"
-    return f"; {str(path.parent)!r} has {', '.join(beside[:5])}{' and more' * (len(beside) > 5)}" if beside else ""
+    return f"; {str(path.parent)!r} has {', '.join(nearest)}{' and more' * (len(beside) > 5)}" if beside else ""
 
 
 def _check_hides_nothing(path: Path, name: str) -> None:

@@ -220,9 +220,11 @@ class LiveWorker:
         self.ask({"ask": "backend"})
         return msgspec.convert(self.answer(), Backend)
 
-    def own(self, workload: str) -> Own:
-        """What a workload says of itself; raises UsageError if the name leads to none that can be measured."""
-        self.ask({"ask": "lookup", "workload": workload, "within_s": IMPORT_SHARE * self._limit_s})
+    def own(self, workload: str, sizes: Sequence[int] = ()) -> Own:
+        """What a workload says of itself; raises UsageError if the name leads to none that can be measured, with
+        batches of those sizes, too."""
+        within_s = IMPORT_SHARE * self._limit_s
+        self.ask({"ask": "lookup", "workload": workload, "within_s": within_s, "sizes": sizes})
         try:
             return msgspec.convert(self.answer(), Own)
         except WorkerFailed as error:

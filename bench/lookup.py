@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bench import cases
 from bench.cases import Case, Own
 from toynet.config import PRESETS, preset
@@ -29,15 +31,18 @@ def shapes(case: Case) -> tuple[tuple[int, ...], ...] | None:
     return cases.config(case).shapes if case.workload in PRESETS else None
 
 
-def own(name: str, until: float | None = None) -> Own:
-    """What a workload says of itself; raises UsageError for a name that leads to none, for one whose functions don't
-    take or give what they should, and for what isn't known by `until` on the monotonic clock."""
+def own(name: str, until: float | None = None, sizes: Iterable[int] = ()) -> Own:
+    """What a workload says of itself.
+
+    Raises UsageError for a name that leads to none, for one whose functions don't take or give what they should, also
+    with batches of those `sizes`, and for what isn't known by `until` on the monotonic clock.
+    """
     if not cases.is_own(name):
         return Own(name=name, batch_size=preset(name).batch_size, masked=True, virtual_shards=0, has_parts=True)
     from bench import imported, sound
 
     found = imported.workload(name, until)
-    sound.check(found, name, until)
+    sound.check(found, name, until, sizes=sizes)
     return Own(
         name=found.name,
         batch_size=found.batch_size,

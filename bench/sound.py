@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,17 @@ class Shapes:
     metrics: Any
 
 
-def check(workload: Workload, name: str | None = None, until: float | None = None, *, lasting: bool = True) -> Shapes:
+def check(
+    workload: Workload,
+    name: str | None = None,
+    until: float | None = None,
+    *,
+    lasting: bool = True,
+    sizes: Iterable[int] = (),
+) -> Shapes:
     """Traces the functions of a workload, called `name` (None: as it calls itself), at its own batch size.
 
-    With `lasting` a step has to give its state as it came in.
+    With `lasting` a step has to give its state as it came in. Batches have to be there in these `sizes`, too.
 
     Raises UsageError for one that raises, that takes or gives something else than it should, that changes what it is
     handed, or isn't traced by `until` on the monotonic clock.
@@ -61,8 +68,7 @@ def check(workload: Workload, name: str | None = None, until: float | None = Non
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
     n = workload.batch_size
     state = _given(name, "init", lambda of: workload.init(of["key"]), {"key": key}, until)
-    batch = _given(name, "batch", lambda of: workload.batch(of["key"], n), {"key": key}, until)
-    _check_leads(name, batch, n)
+    batch, *_ = [_batch(workload, name, key, size, until) for size in (n, *sizes)]
     both = {"state": state, "batch": batch}
     stepped = _given(name, "step", lambda of: workload.step(of["state"], of["batch"], None), both, until)
     metrics = _check_stepped(name, state, stepped, lasting=lasting)
@@ -149,6 +155,13 @@ def _called(function: str, path: Any) -> str:
     if whole is not None:
         return f"leaf {jax.tree_util.keystr(path)} of {whole}" if path else whole
     return f"leaf {jax.tree_util.keystr(path)} of what its {function} gives"
+
+
+def _batch(workload: Workload, name: str, key: Any, n: int, until: float | None) -> Any:
+    """The shapes of a batch of n examples."""
+    batch = _given(name, "batch", lambda of: workload.batch(of["key"], n), {"key": key}, until)
+    _check_leads(name, batch, n)
+    return batch
 
 
 def _changed(before: tuple[list[Any], Any], of: dict[str, Any]) -> str:

@@ -92,7 +92,8 @@ def _answered(holder: Holder | None, request: dict[str, Any]) -> tuple[Holder | 
         case "backend":
             return holder, dataclasses.asdict(environment.backend())
         case "lookup":
-            return holder, dataclasses.asdict(lookup.own(request["workload"], _until(request["within_s"])))
+            until = _until(request["within_s"])
+            return holder, dataclasses.asdict(lookup.own(request["workload"], until, request["sizes"]))
         case "lint":
             return holder, [dataclasses.asdict(one) for one in lint(**request)]
         case "prepare":

@@ -97,6 +97,8 @@ WRONG = {
     "no module": ("no_such.module:step", "", "there is no module 'no_such' on the path"),
     "no name of a module": (":step", "", "names no module; package.module:attribute was expected"),
     "no file": ("nowhere.py", "", "there is no file 'nowhere.py'"),
+    "a file that is misspelt": ("nets.py:step", "", "there is no file 'nets.py'; '.' has net.py, other.py."),
+    "no text": ("net.py", "\0", "its import raises SyntaxError"),
     "no folder": ("no/where.py", "", "for there is no folder 'no'"),
     "an attribute that is misspelt": (
         "net.py:stpe",
@@ -156,6 +158,9 @@ def test_a_name_that_leads_to_no_workload_is_refused_with_the_reason(
 ) -> None:
     if text:
         write(name.partition(":")[0], text)
+    elif name == "nets.py:step":
+        write("other.py", "")
+        write("net.py", "")
     assert why in said(name)
 
 

@@ -214,6 +214,15 @@ def test_a_batch_of_words_is_told_apart_from_one_of_numbers() -> None:
     assert "leaf ['label'] of the batch is of type ndarray of <U1, and arrays of numbers were expected; leave it" in of
 
 
+def test_batches_of_sizes_that_were_asked_for_are_looked_at_too() -> None:
+    def fixed(key: jax.Array, n: int) -> Any:
+        return planted.draw(key, RIGHT.batch_size)
+
+    check(dataclasses.replace(RIGHT, batch=fixed))
+    with pytest.raises(UsageError, match="leads with n = 9 examples"):
+        check(dataclasses.replace(RIGHT, batch=fixed), sizes=(9,))
+
+
 def test_a_state_that_need_not_last_is_left_to_the_lint_and_the_rest_is_looked_at() -> None:
     growing = stepped(lambda state, metrics: ({**state, "weights": jnp.zeros(4)}, metrics))
     check(dataclasses.replace(RIGHT, step=growing), lasting=False)

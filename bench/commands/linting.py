@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -50,12 +51,24 @@ class Lint:
         status, found = DONE, {}
         for name in self.workloads:
             try:
-                found[name] = linting.of_workload(name, self.time_limit, self.batch)
+                with self._told(name):
+                    found[name] = linting.of_workload(name, self.time_limit, self.batch)
             except UsageError as error:
                 status = refused(error)
         with while_read():
             self._print(found)
         return UNUSABLE if any(one.severity == "error" for of in found.values() for one in of) else status
+
+    def _told(self, name: str) -> AbstractContextManager[object]:
+        """That a workload is being looked over, on a terminal; nothing is timed that it could disturb."""
+        from rich.markup import escape
+
+        from bench.report.harmless import harmless
+        from bench.report.terminal import console
+
+        to = console(error=True)
+        shown = to.is_terminal and not self.quiet
+        return to.status(escape(harmless(f"looking over {name}"))) if shown else nullcontext()
 
     def _print(self, found: Mapping[str, tuple[Finding, ...]]) -> None:
         from bench.report.harmless import harmless

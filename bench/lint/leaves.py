@@ -19,7 +19,8 @@ What = Literal["tree", "shape", "dtype", "weak type"]
 FIXES: dict[What, str] = {
     "tree": "let a step give back a state of the tree that it is given, and keep what changes in arrays, not in static "
     "fields or as a number of Python",
-    "shape": "let a step give back every leaf in the shape that it is given, or start from that shape in init",
+    "shape": "let a step give back every leaf in the shape that it is given, or start in init from the shape that it "
+    "comes to; what grows needs the size that it may have at most from the start",
     "dtype": "start from that dtype in init, or convert to the leaf's own with `.astype` in the step",
     "weak type": "say the dtype in init, as `jnp.zeros((), jnp.int32)` does in place of 0",
 }
