@@ -98,6 +98,8 @@ class Own:
     has_parts: bool
     refused: Mapping[str, str] = field(default_factory=dict)
     """Names of the modes that it can't be run in, and why."""
+    unlike: str = ""
+    """What of its step isn't equal on all devices that its batch is divided over, and what to do; empty: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,8 +258,15 @@ def taken(cases: Sequence[Case], platform: str) -> list[Case]:
 def check_divides(cases: Iterable[Case], own: Mapping[str, Own]) -> None:
     """Raises UsageError for a case whose batch can't be divided so, as far as its workload is among those known."""
     for case in cases:
-        if case.workload in own:
-            modes.check_workload(own[case.workload], modes.by_name(case.mode), case.layout)
+        if case.workload not in own:
+            continue
+        known, mode = own[case.workload], modes.by_name(case.mode)
+        modes.check_workload(known, mode, case.layout)
+        if known.unlike and case.data_shards > 1 and not mode.shards_state:  # that steps by its parts
+            raise UsageError(
+                f"{case.workload!r} can't be measured in mode {case.mode!r} on {case.devices} devices, for "
+                f"{known.unlike}. What needs no mean is measured by --modes single."
+            )
 
 
 def _on_paths(selection: Selection, plain: Case) -> list[Case]:

@@ -13,6 +13,7 @@ import optax
 from jax import lax
 
 from bench.adapters.elementwise import mixing
+from bench.alike import varies
 from toynet.errors import UsageError
 from toynet.exchange import added
 from toynet.keys import example_keys
@@ -245,7 +246,7 @@ def _synchronised(aux: Any, axis_name: str) -> Any:
     """Auxiliary state, the mean over the axis of what differs along it; raises UsageError if that has no mean."""
 
     def equal(leaf: jax.Array) -> jax.Array:
-        if not _varies(leaf, axis_name):
+        if not varies(leaf, axis_name):
             return leaf
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
             raise UsageError(
@@ -255,14 +256,6 @@ def _synchronised(aux: Any, axis_name: str) -> Any:
         return lax.pmean(leaf, axis_name)
 
     return jax.tree.map(equal, aux)
-
-
-def _varies(leaf: jax.Array, axis_name: str) -> bool:
-    """Whether shard_map takes it that devices have a leaf each of their own."""
-    described = jax.typeof(leaf)
-    if hasattr(described, "vma"):  # JAX before 0.10
-        return axis_name in described.vma
-    return axis_name in described.manual_axis_type.varying
 
 
 def _refused(model: Model, stateful: bool, mixing: str) -> Mapping[str, str]:
