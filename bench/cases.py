@@ -173,11 +173,14 @@ def divided(name: str) -> tuple[str, str]:
 
 
 def plainly(workload: str) -> str:
-    """A name with the path of its file in its shortest form, for cases are told apart by it."""
+    """A name with the path of its file in its shortest form, from here if it lies here: cases are told apart by it."""
     file, attribute = divided(workload)
     if not is_own(workload) or not file.endswith(".py"):
         return workload
-    return ":".join([os.path.normpath(file), *filter(None, [attribute])])
+    file = os.path.normpath(file)
+    if os.path.isabs(file) and not (near := os.path.relpath(file)).startswith(os.pardir):
+        file = near
+    return ":".join([file, *filter(None, [attribute])])
 
 
 def expand(
@@ -194,6 +197,8 @@ def expand(
     chosen = {name: modes.by_name(name) for name in named}
     for workload in selection.workloads:
         if workload not in own_batch:
+            if os.path.isfile(f"{workload}.py"):
+                raise UsageError(f"no workload is called {workload!r}; did you mean the file {workload + '.py'!r}?")
             raise unknown("workload", workload, own_batch)
     own = [name for name in selection.workloads if name not in PRESETS]
     changes = any(getattr(selection, name) != value for name, value in CHANGES.items())
