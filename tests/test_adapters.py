@@ -199,3 +199,9 @@ def test_losses_and_examples_of_other_shapes_are_refused() -> None:
         made(Net, "class")
     with pytest.raises(UsageError, match="got a function that makes none"):
         made(making_nothing, "none")
+
+
+def test_an_optimizer_in_place_of_the_loss_is_told_with_the_order() -> None:
+    module, optimizer = nn.Dense(1), optax.sgd(0.1)
+    with pytest.raises(UsageError, match=r"the loss is an optimizer .* the order is module, loss, optimizer, examples"):
+        made(module, "turned", optimizer, losses)

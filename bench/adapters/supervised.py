@@ -82,8 +82,15 @@ def workload(
     """The training of a model, in every mode that it can be run in; the others are refused, with the reason.
 
     `examples` is a tree of arrays whose leading axis is the example; batches are drawn from it with a key. Nothing is
-    computed here, shapes alone are: JAX isn't started. Raises UsageError for a loss of another shape.
+    computed here, shapes alone are: JAX isn't started. Raises UsageError for a loss of another shape, and for
+    what is no loss or no optimizer.
     """
+    if not callable(loss) or not hasattr(optimizer, "update"):
+        found = "an optimizer" if hasattr(loss, "update") else f"of type {type(loss).__name__}"
+        raise UsageError(
+            f"the loss is {found} and the optimizer of type {type(optimizer).__name__}, and a function and an "
+            "optimizer of optax were expected; the order is module, loss, optimizer, examples."
+        )
     training = _Training(model, loss, optimizer, examples, _size(examples))
     params, aux = training.described
     stateful = bool(jax.tree.leaves(aux))
