@@ -32,13 +32,11 @@ def unlike(workload: Workload, state: Any, batch: Any) -> str:
     more = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
     said = " and ".join([*found[:NAMED], *more])
     loss = any(path in ("metrics", "metrics['loss']", "metrics.loss") for path in found)
-    fix = (
-        "take the mean of the loss over the devices before its gradient, `jax.lax.pmean(loss, axis_name)` where there "
-        "is an axis_name"
-        if loss
-        else "take the mean of it over the devices, `jax.lax.pmean(x, axis_name)` where there is an axis_name"
-    )
-    return f"its {said} {'differ' if len(found) > 1 else 'differs'} from device to device; {fix}"
+    differ, each = ("differ", "each") if len(found) > 1 else ("differs", "it")
+    fix = f"take the mean of {each} over the devices, `jax.lax.pmean(x, axis_name)`"
+    if loss:
+        fix = "take the mean of the loss over the devices before its gradient, `jax.lax.pmean(loss, axis_name)`"
+    return f"its {said} {differ} from device to device; {fix} where there is an axis_name"
 
 
 def varies(leaf: jax.Array, axis_name: str) -> bool:
