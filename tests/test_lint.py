@@ -94,9 +94,8 @@ def test_nothing_is_found_in_the_step_of_the_readme(tmp_path: Path) -> None:
     assert checks.findings(imported.workload(f"{tmp_path}/own_step_of_the_readme.py")) == ()
 
 
-@pytest.mark.parametrize("name", ["tutorial", "wide"])
-def test_nothing_is_found_in_a_preset(name: str) -> None:
-    assert traced(lookup.workload(Case(workload=name, mode="single"))) == []
+def test_nothing_is_found_in_a_preset() -> None:
+    assert traced(lookup.workload(Case(workload="tutorial", mode="single"))) == []
 
 
 def test_nothing_is_found_in_an_example_whose_dropout_has_keys_by_example() -> None:
