@@ -98,6 +98,8 @@ class Own:
     has_parts: bool
     refused: Mapping[str, str] = field(default_factory=dict)
     """Names of the modes that it can't be run in, and why."""
+    unlike: str = ""
+    """What of its step isn't equal on all devices that its batch is divided over, and what to do; empty: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,11 +173,14 @@ def divided(name: str) -> tuple[str, str]:
 
 
 def plainly(workload: str) -> str:
-    """A name with the path of its file in its shortest form, for cases are told apart by it."""
+    """A name with the path of its file in its shortest form, from here if it lies here: cases are told apart by it."""
     file, attribute = divided(workload)
     if not is_own(workload) or not file.endswith(".py"):
         return workload
-    return ":".join([os.path.normpath(file), *filter(None, [attribute])])
+    file = os.path.normpath(file)
+    if os.path.isabs(file) and not (near := os.path.relpath(file)).startswith(os.pardir):
+        file = near
+    return ":".join([file, *filter(None, [attribute])])
 
 
 def expand(
@@ -192,6 +197,8 @@ def expand(
     chosen = {name: modes.by_name(name) for name in named}
     for workload in selection.workloads:
         if workload not in own_batch:
+            if os.path.isfile(f"{workload}.py"):
+                raise UsageError(f"no workload is called {workload!r}; did you mean the file {workload + '.py'!r}?")
             raise unknown("workload", workload, own_batch)
     own = [name for name in selection.workloads if name not in PRESETS]
     changes = any(getattr(selection, name) != value for name, value in CHANGES.items())
@@ -256,8 +263,15 @@ def taken(cases: Sequence[Case], platform: str) -> list[Case]:
 def check_divides(cases: Iterable[Case], own: Mapping[str, Own]) -> None:
     """Raises UsageError for a case whose batch can't be divided so, as far as its workload is among those known."""
     for case in cases:
-        if case.workload in own:
-            modes.check_workload(own[case.workload], modes.by_name(case.mode), case.layout)
+        if case.workload not in own:
+            continue
+        known, mode = own[case.workload], modes.by_name(case.mode)
+        modes.check_workload(known, mode, case.layout)
+        if known.unlike and case.data_shards > 1 and not mode.shards_state:  # that steps by its parts
+            raise UsageError(
+                f"{case.workload!r} can't be measured in mode {case.mode!r} on {case.devices} devices, for "
+                f"{known.unlike}. What needs no mean is measured by --modes single."
+            )
 
 
 def _on_paths(selection: Selection, plain: Case) -> list[Case]:

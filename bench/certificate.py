@@ -21,6 +21,8 @@ from toynet.workload import Workload, loss
 
 # A wrong mode shows on some member of some shard of them; checking more takes time and finds no more.
 CHECKED_MEMBERS = 4
+# The gradient of parameters that are equal on all devices is summed over them unasked; a mean of it changes nothing.
+OF_THE_LOSS = "take the mean of the loss over the devices before its gradient, not the mean of gradients"
 
 
 class TraceCount:
@@ -93,6 +95,10 @@ def certify(
         grads = program.members(program.gradients(state, program.place(last)), members)
         expected = [reference.gradients(s, last) for s in start]
         checks.append(raw.check("raw gradients", grads, expected, allowed.floor))
+        if (n := program.layout.data_shards) > 1 and not checks[-1].passed:
+            parts = jax.tree.map(lambda leaf: leaf / np.asarray(n, leaf.dtype), grads)
+            if raw.check("", parts, expected, allowed.floor).passed:
+                checks[-1] = _hinted(checks[-1], f"{n} times what they should be: {OF_THE_LOSS}")
 
     if fused:
         state, metrics = program.epoch(state, program.place_stacked(batches), 1)
@@ -114,11 +120,18 @@ def certify(
         return moved(stepped, same[k], products)
 
     checks.append(steps.check("step from the same state", after, [stepped(s) for s in same], movable=movable))
+    if program.gradients is None and program.layout.data_shards > 1 and not checks[-1].passed:
+        checks[-1] = _hinted(checks[-1], f"if it averages gradients: {OF_THE_LOSS}")
     checks += [_not_retraced(again), _expected_collectives(program, found)]
     checks += [_placed(program, state), _shares(program, state, program.place(last))]
     curve = np.ravel(steps.each(np.stack(losses, axis=-1))[0])
     refused = tuple(refusals(program.workload).items())
     return Certificate(tuple(checks), members, tuple(curve.tolist()), products, refused), state
+
+
+def _hinted(check: Check, hint: str) -> Check:
+    """A failed check that says what may have gone wrong."""
+    return dataclasses.replace(check, found=f"{check.found} ({hint})")
 
 
 def refusals(workload: Workload) -> dict[str, str]:

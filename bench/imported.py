@@ -26,6 +26,10 @@ from toynet.workload import Workload
 # What a name without an attribute stands for; else the functions of a workload, by their own names.
 ATTRIBUTE = "workload"
 FUNCTIONS = ("init", "batch", "step")
+_OF_STEP = (
+    "A step as it is, with one state and one batch, becomes one by `workload = bench.adapters.step.workload(step, "
+    "state=state, batch=batch)`"
+)
 # Settings of JAX that a record tells, and that whoever measures makes: by what.
 SETTINGS = {
     "jax_num_cpu_devices": "--devices",
@@ -56,8 +60,18 @@ def _usual(name: str, module: ModuleType) -> str:
         return found[0]
     raise UsageError(
         f"{name!r} has neither a `{ATTRIBUTE}` nor functions `init`, `batch` and `step`, and says no other name, as "
-        f"{name + ':name'!r} does; it has: {', '.join(_attributes(module)) or 'nothing'}."
+        f"{name + ':name'!r} does; it has: {', '.join(_candidate_steps(module)) or 'no function'}. {_OF_STEP}."
     )
+
+
+def _candidate_steps(module: ModuleType) -> list[str]:
+    """The workloads of a module, and functions of its own."""
+    return [
+        name
+        for name in _attributes(module)
+        if isinstance(found := getattr(module, name), Workload)
+        or (callable(found) and not isinstance(found, type) and getattr(found, "__module__", "") == module.__name__)
+    ]
 
 
 def _attributes(module: ModuleType) -> list[str]:
@@ -173,8 +187,8 @@ def _of_functions(name: str, step: Callable[..., Any], module: ModuleType) -> Wo
     lacking = [function for function in FUNCTIONS[:2] if not callable(getattr(module, function, None))]
     if lacking:
         raise UsageError(
-            f"{name!r} is a function, and its module has no {' and no '.join(lacking)}; a step needs `init(key)`, "
-            "which gives a state, and `batch(key, n)` beside it, or else make a Workload of it."
+            f"{name!r}: a step was found, and no {' and no '.join(lacking)} beside it; write `init(key)`, which gives "
+            f"a state, and `batch(key, n)`. {_OF_STEP}."
         )
     takes_axis = "axis_name" in (_parameters(step) or {})
     check_takes(name, "step", step, ("state", "batch"), named=("axis_name",) * takes_axis)

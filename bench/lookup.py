@@ -39,15 +39,19 @@ def own(name: str, until: float | None = None, sizes: Iterable[int] = ()) -> Own
     """
     if not cases.is_own(name):
         return Own(name=name, batch_size=preset(name).batch_size, masked=True, virtual_shards=0, has_parts=True)
-    from bench import imported, sound
+    from bench import alike, foreign, imported, sound
 
     found = imported.workload(name, until)
-    sound.check(found, name, until, sizes=sizes)
+    traced = sound.check(found, name, until, sizes=sizes)
+    refused = getattr(found, "refused", {})
+    with foreign.running(f"{name!r}: its step with an axis_name", until):
+        unlike = "" if "data_parallel" in refused else alike.unlike(found, traced.state, traced.batch)
     return Own(
         name=found.name,
         batch_size=found.batch_size,
         masked=found.masked,
         virtual_shards=found.virtual_shards,
         has_parts=getattr(found, "parts", None) is not None,  # a side's toynet may be older, and know of neither
-        refused=getattr(found, "refused", {}),
+        refused=refused,
+        unlike=unlike,
     )

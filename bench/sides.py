@@ -131,7 +131,10 @@ def checked_out(of: Side) -> Iterator[Tree]:
                 raise UsageError(f"rev={of.rev}: git can't check it out: {added.stderr.strip().splitlines()[-1]}.")
             folder = worktree / inside
             if not folder.is_dir():
-                raise UsageError(f"rev={of.rev} has no folder {inside!r}; run this where the revision has one.")
+                raise UsageError(
+                    f"rev={of.rev} has no folder {inside!r}; run this from the root of the repository, and name files "
+                    "as from there."
+                )
             yield Tree(folder, commit, dirty=False)
         finally:
             git.run(of.path, "worktree", "remove", "--force", str(worktree))

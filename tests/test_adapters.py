@@ -222,3 +222,11 @@ def test_losses_and_examples_of_other_shapes_are_refused() -> None:
         made(making_nothing, "none")
     with pytest.raises(UsageError, match=r"got a MultiSteps, which `\.gradient_transformation\(\)` makes one"):
         made(Net(), "many", optimizer=optax.MultiSteps(optax.sgd(0.1), 2))
+
+
+def test_an_optimizer_in_place_of_the_loss_is_told_with_the_order() -> None:
+    module, optimizer = nn.Dense(1), optax.sgd(0.1)
+    with pytest.raises(
+        UsageError, match=r"the loss is an optimizer, .* the order is module, loss, optimizer, examples"
+    ):
+        made(module, "turned", optimizer, losses)

@@ -1,7 +1,9 @@
 """Which cases a selection makes, and what is refused before anything starts."""
 
+import os
 import re
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -330,7 +332,15 @@ def test_elsewhere_than_on_a_cpu_no_path_but_the_plain_one_is_measured() -> None
         ("package.module:step", "package.module:step"),
         ("tutorial", "tutorial"),
         ("/a/net.py", "/a/net.py"),
+        (os.path.abspath("nets/net.py:step"), "nets/net.py:step"),
     ],
 )
 def test_a_file_is_called_the_same_however_its_path_is_written(written: str, plain: str) -> None:
     assert plainly(written) == plain
+
+
+def test_a_name_that_lacks_its_ending_is_asked_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plain_step.py").touch()
+    with pytest.raises(UsageError, match=r"no workload is called 'plain_step'; did you mean the file 'plain_step\.py'"):
+        expand(Selection(workloads=("plain_step",)))

@@ -122,6 +122,17 @@ def test_wrong_gradients_are_found(workload: Workload, layout: modes.Layout, fus
     assert {"raw gradients", "step from the same state", "loss over an epoch"} <= found
 
 
+def test_the_mean_of_gradients_that_are_sums_is_told_with_what_to_do() -> None:
+    layout = modes.Layout(batch=8, data_shards=2)
+    said = certified(planted.times_n, "data_parallel", layout).failures
+    assert "(2 times what they should be: take the mean of the loss over the devices before its gradient, not" in said
+    without = dataclasses.replace(planted.times_n, gradients=None)
+    assert (
+        "(if it averages gradients: take the mean of the loss" in certified(without, "data_parallel", layout).failures
+    )
+    assert "take the mean" not in certified(planted.forgotten_mask, "data_parallel", WRONG[2][1]).failures
+
+
 @pytest.mark.parametrize("workload", [planted.unreduced, planted.forgotten_mask])
 def test_wrong_gradients_are_found_where_hardly_any_example_is_padding(workload: Workload) -> None:
     found = failed(certified(workload, "data_parallel", modes.Layout(batch=1001, data_shards=8)))

@@ -112,7 +112,12 @@ WRONG = {
     ),
     "a number": ("net.py", STEP + "step = 3", "is of type int, and a Workload was expected, or a step"),
     "a class": ("net.py", STEP + "class step: pass", "is the class step, and a Workload was expected"),
-    "a step alone": ("net.py", "def step(state, batch): pass", "has no init and no batch"),
+    "a step alone": ("net.py", "def step(state, batch): pass", "a step was found, and no init and no batch beside it"),
+    "a step of a file as it is": (
+        "net.py",
+        "import math\nfrom pathlib import Path\nrng = 3\ndef train_step(state, batch): pass",
+        "it has: train_step. A step as it is, with one state and one batch, becomes one by `workload = bench.adapters.",
+    ),
     "a step of one argument": (
         "net.py",
         STEP + "def step(state): pass",

@@ -108,6 +108,13 @@ def test_a_folder_within_a_repository_is_the_same_folder_of_the_revision(reposit
         assert (tree.folder / "file").read_text() == "old"
 
 
+def test_a_folder_that_a_revision_has_not_is_told_with_where_to_run_it(repository: Path) -> None:
+    (repository / "newer").mkdir()
+    said = "rev=HEAD~1 has no folder 'newer/'; run this from the root of the repository, and name files as from there"
+    with pytest.raises(UsageError, match=said), checked_out(side("path=newer,rev=HEAD~1")):
+        pass
+
+
 def test_the_working_tree_says_its_commit_and_whether_it_is_dirty(repository: Path) -> None:
     with checked_out(side(".")) as tree:
         assert (tree.commit, tree.dirty) == (git(repository, "rev-parse", "HEAD"), False)

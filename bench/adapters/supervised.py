@@ -17,6 +17,7 @@ from jax.core import Tracer
 from bench.adapters import losses
 from bench.adapters.elementwise import mixing
 from bench.adapters.losses import Batch, Loss, Sums
+from bench.alike import varies
 from toynet.errors import UsageError
 from toynet.exchange import added
 from toynet.keys import example_keys
@@ -63,9 +64,14 @@ def workload(
     """The training of a model, in every mode that it can be run in; the others are refused, with the reason.
 
     `examples` is a tree of arrays whose leading axis is the example; batches are drawn from it with a key. Nothing is
-    computed here, shapes alone are: JAX isn't started. Raises UsageError for a loss of another shape, and for an
-    optimizer that isn't of optax.
+    computed here, shapes alone are: JAX isn't started. Raises UsageError for a loss of another shape, for what is no
+    loss, and for an optimizer that isn't of optax.
     """
+    if hasattr(loss, "update") or not callable(loss):
+        found = "an optimizer" if hasattr(loss, "update") else f"of type {type(loss).__name__}"
+        raise UsageError(
+            f"the loss is {found}, and a function was expected; the order is module, loss, optimizer, examples."
+        )
     _check_is_of_optax(optimizer)
     training = _Training(model, loss, optimizer, examples, losses.size(examples))
     params, aux = training.described
@@ -210,7 +216,7 @@ def _synchronised(aux: Any, axis_name: str) -> Any:
     """Auxiliary state, the mean over the axis of what differs along it; raises UsageError if that has no mean."""
 
     def equal(leaf: jax.Array) -> jax.Array:
-        if not _varies(leaf, axis_name):
+        if not varies(leaf, axis_name):
             return leaf
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
             raise UsageError(
@@ -220,14 +226,6 @@ def _synchronised(aux: Any, axis_name: str) -> Any:
         return lax.pmean(leaf, axis_name)
 
     return jax.tree.map(equal, aux)
-
-
-def _varies(leaf: jax.Array, axis_name: str) -> bool:
-    """Whether shard_map takes it that devices have a leaf each of their own."""
-    described = jax.typeof(leaf)
-    if hasattr(described, "vma"):  # JAX before 0.10
-        return axis_name in described.vma
-    return axis_name in described.manual_axis_type.varying
 
 
 def _refused(model: Model, stateful: bool, mixing: str) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import jax
 from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
-from bench import foreign
+from bench import alike, foreign
 from bench.lint import leaves
 from bench.lint.flow import Flow
 from bench.lint.jaxprs import equations
@@ -40,6 +40,9 @@ def shared_keys(subject: Subject) -> Iterator[Finding]:
     batch = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((SHARDS * local, *leaf.shape[1:]), leaf.dtype), subject.batch
     )
+    if said := alike.unlike(workload, subject.state, batch):
+        yield Finding("mode", f"in mode data_parallel {said}", "", "error")
+        return
     step = jax.shard_map(
         lambda state, batch: workload.step(state, batch, DATA),
         mesh=AbstractMesh((SHARDS,), (DATA,), axis_types=(AxisType.Auto,)),  # explicit by itself from JAX 0.12 on
