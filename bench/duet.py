@@ -197,8 +197,8 @@ class Duets:
             why = unlike(self._first_losses[pair], (found[A].losses, found[B].losses), products)
             if why and not self._allow_different:
                 raise _Broken(
-                    f"the sides compute different things: {why}; where that is meant, --allow-different-results compares "
-                    "their times all the same"
+                    f"the sides compute different things: {why}; where that is meant, --allow-different-results "
+                    "compares their times all the same"
                 )
             yield Agreed(pair, compiled, found, (a, b), why)
 
