@@ -282,7 +282,9 @@ def _pair(plan: Plan, a: Case | None, b: Case | None, lacking: tuple[int | str, 
         why = f"new: in A, {lacking[0]}" if a is None else f"missing: in B, {lacking[1]}"
     elif a.batch != b.batch:
         why = f"changed: batch is {a.batch} in A and {b.batch} in B; --batch makes it the same"
-    return PairResult(name, a, b, plan.kind, "inconclusive" if why is None else "not comparable", why)
+    if why is None:
+        return PairResult(name, a, b, plan.kind)
+    return PairResult(name, a, b, plan.kind, "not comparable", why.rstrip("."))
 
 
 def _available(pairs: list[PairResult], plan: Plan, backends: tuple[Backend, Backend]) -> list[PairResult]:

@@ -320,7 +320,7 @@ def test_new_missing_and_changed_cases_are_named() -> None:
             "changed: batch is 512 in A and 256 in B; --batch makes it the same",
         ),
     ]
-    assert told(paired(plan(HERE, HERE), {"tutorial": 32}, {"tutorial": "gone"})) == [
+    assert told(paired(plan(HERE, HERE), {"tutorial": 32}, {"tutorial": "gone."})) == [
         ("tutorial/single-1/m1/b32", "not comparable", "missing: in B, gone")
     ]
 
