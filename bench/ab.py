@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from bench import environment, lookup, noise, nvml
-from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, divided, expand, is_own
+from bench.cases import DEFAULT_MODES, PRESET_BATCH, Case, Own, Selection, check_divides, divided, expand, is_own
 from bench.comparison import Comparison, PairResult, SideResult, absorb
 from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
@@ -243,7 +243,22 @@ def paired(plan: Plan, a: Found, b: Found) -> list[PairResult]:
         width = max(len(cases_a), len(cases_b))
         both = zip(cases_a or [None] * width, cases_b or [None] * width, strict=True)
         found += [_pair(plan, *pair, lacking=(a[workload], b[workload])) for pair in both]
+    _check_devices(plan, found)
     return found
+
+
+def _check_devices(plan: Plan, pairs: Sequence[PairResult]) -> None:
+    """Raises UsageError for a number of devices that was asked for and that no case has."""
+    sides = [side for side in (plan.a, plan.b) if side.devices is None]
+    has = {case.devices for pair in pairs for case in (pair.a, pair.b) if case is not None}
+    lacking = [n for n in plan.selection.devices or () if n not in has]
+    if sides and lacking:
+        named = plan.selection.modes or DEFAULT_MODES
+        modes = dict.fromkeys(name for side in sides for name in (named if side.mode is None else (side.mode,)))
+        raise UsageError(
+            f"no case on {lacking[0]} device{'s' * (lacking[0] != 1)}: {', '.join(modes)} can't be run on so many; add "
+            f"a mode that can, as in --modes {','.join(dict.fromkeys([*modes, 'data_parallel']))}."
+        )
 
 
 def _cases(selection: Selection, side: Side, workload: str, batch: int | str) -> list[Case]:
@@ -267,7 +282,9 @@ def _pair(plan: Plan, a: Case | None, b: Case | None, lacking: tuple[int | str, 
         why = f"new: in A, {lacking[0]}" if a is None else f"missing: in B, {lacking[1]}"
     elif a.batch != b.batch:
         why = f"changed: batch is {a.batch} in A and {b.batch} in B; --batch makes it the same"
-    return PairResult(name, a, b, plan.kind, "inconclusive" if why is None else "not comparable", why)
+    if why is None:
+        return PairResult(name, a, b, plan.kind)
+    return PairResult(name, a, b, plan.kind, "not comparable", why.rstrip("."))
 
 
 def _available(pairs: list[PairResult], plan: Plan, backends: tuple[Backend, Backend]) -> list[PairResult]:

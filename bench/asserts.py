@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
 from bench.calls import Kind
+from bench.handed import check_options
 from bench.paired import BUDGET_S, Compared, Plan
 from bench.pairing import Pairing
 from bench.verdict import Rule
@@ -36,6 +37,7 @@ def assert_not_slower(
     equal: bool = True,
     tolerance: float | None = None,
     seed: int | None = None,
+    **others: Any,
 ) -> Compared | None:
     """Raises AssertionError where `new(*args)` takes longer than `than(*args)` by more than `by` (0.05: 5%).
 
@@ -50,6 +52,7 @@ def assert_not_slower(
     comparison; None if it wasn't made, outside of a test.
     """
     __tracebackhide__ = True
+    check_options(others)
     way = _way(inconclusive)
     plan = Plan(
         rule=Rule(threshold=by, only_slower=True),

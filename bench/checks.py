@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from bench.calls import Calls
 from bench.equality import coarse, unequal
+from bench.handed import has_nan
 from bench.signature import changed
 
 FIX = "A state must come back with the shapes, dtypes, weak types and placement that it was handed over with."
@@ -38,6 +39,11 @@ def wrong(calls: Calls, equals: Any, tolerance: float | None) -> str:
     expected = equals(*calls.copies()) if callable(equals) else equals
     unlike = unequal(calls.first, expected, coarse(calls.jaxpr) if tolerance is None else tolerance)
     return f"doesn't give what is expected: {unlike}." if unlike else ""
+
+
+def nan(calls: Calls, args: Sequence[Any]) -> str:
+    """That the first call, which `calls` has kept, gave NaN of numbers; a sentence without its subject, or nothing."""
+    return "gives NaN, of arguments without one." if has_nan(calls.first) and not has_nan(args) else ""
 
 
 def _unlike_state(calls: Calls, args: Sequence[Any]) -> str:

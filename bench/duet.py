@@ -196,7 +196,10 @@ class Duets:
             products = [*(case.products for case in pair.cases), found[A].products, found[B].products]
             why = unlike(self._first_losses[pair], (found[A].losses, found[B].losses), products)
             if why and not self._allow_different:
-                raise _Broken(f"the sides compute different things: {why}")
+                raise _Broken(
+                    f"the sides compute different things: {why}; where that is meant, --allow-different-results "
+                    "compares their times all the same"
+                )
             yield Agreed(pair, compiled, found, (a, b), why)
 
     def _restart(self, pair: Pair, restart: int, starts: Starts) -> Iterator[Event]:

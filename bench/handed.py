@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from toynet.errors import UsageError
 
 
 def like(found: Any, expected: tuple[Any, ...]) -> bool:
@@ -37,6 +40,21 @@ def is_finite(tree: Any) -> bool:
     """Whether all numbers of its arrays are finite."""
     found = [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array | np.ndarray)]
     return all(bool(jnp.isfinite(leaf).all()) for leaf in found if jnp.issubdtype(leaf.dtype, jnp.inexact))
+
+
+def has_nan(tree: Any) -> bool:
+    """Whether a number in it is NaN."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array | np.ndarray | float)]
+    return any(bool(jnp.isnan(leaf).any()) for leaf in leaves if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact))
+
+
+def check_options(others: Mapping[str, Any]) -> None:
+    """Raises UsageError for keywords that are no options, such as arguments of the function that is to be called."""
+    for keyword in others:
+        raise UsageError(
+            f"no option is called {keyword!r}, and a function is called with positional arguments alone: bind what is "
+            f"its own, as in functools.partial(function, {keyword}=...)."
+        )
 
 
 def size(tree: Any) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.calls import Calls, Kind, Start
+from bench.handed import check_options
 from bench.measured import Block, Cost
 from bench.report import inline
 from bench.stats import Estimate, over_restarts
@@ -75,7 +76,11 @@ class Measured:
 
 
 def measure(
-    function: Callable[..., Any], *args: Any, budget_s: float = BUDGET_S, carry: bool | None = None
+    function: Callable[..., Any],
+    *args: Any,
+    budget_s: float = BUDGET_S,
+    carry: bool | None = None,
+    **others: Any,
 ) -> Measured:
     """What a call of the function with these arguments takes, and what its program needs.
 
@@ -85,6 +90,7 @@ def measure(
 
     Raises UsageError for what can't be asked so, and whatever the function raises.
     """
+    check_options(others)
     return measured(function, args, budget_s=budget_s, carry=carry)
 
 
@@ -114,7 +120,7 @@ def measured(
         restarts.append(_blocks(calls, steps, clock, until_s=began + budget_s * (len(restarts) + 1) / RESTARTS))
         found |= _findings(calls)
     return Measured(
-        name=inline.names([function], ["a function"])[0],
+        name=inline.names([function], ["the function"])[0],
         start=start,
         latency_s=_estimate(restarts, "latency", lambda block: block.seconds / block.steps),
         throughput_s=_estimate(restarts, "throughput", lambda b: b.seconds / b.steps)

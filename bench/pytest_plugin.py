@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ MISSING = (
     "step_benchmark is built on pytest-benchmark, which isn't installed here, or is switched off: "
     "python -m pip install pytest-benchmark."
 )
+# Beside other tests, where it isn't timed.
+CHECKED = "Its results were checked."
+UNCHECKED = "It was called, and its results weren't checked, for want of `equals`."
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,6 +94,7 @@ class StepBenchmark:
         tolerance: float | None = None,
         carry: bool | None = None,
         samples: int | None = None,
+        **others: Any,
     ) -> Any:
         """What the first call of `step(*args)` gave, once it was checked, and rounds of calls were timed.
 
@@ -97,12 +102,14 @@ class StepBenchmark:
         it, and may delete it (`carry` says whether, where that isn't plain); a deleted argument that is no state is
         copied before each call. The test fails if a call after the first is compiled again, or if the first isn't what
         `equals` says: a function of the same arguments, or a tree. Numbers may be off by `tolerance` of their leaf's
-        largest (None: by what their dtype rounds to). `samples` is how many examples a call has, for a reader of
-        `extra_info`. Where other tests run at once, the test is skipped after its checks.
+        largest (None: by what their dtype rounds to). Without `equals`, NaN of arguments without one is a warning.
+        `samples` is how many examples a call has, for a reader of `extra_info`. Where other tests run at once, the test
+        is skipped after its checks.
         """
         from bench import checks
         from bench.asserts import parallel_workers, refusal
         from bench.calls import Calls
+        from bench.handed import check_options
         from bench.jitted import compilations
         from toynet.errors import UsageError
 
@@ -113,16 +120,19 @@ class StepBenchmark:
         self._called = True
         name = getattr(step, "__name__", type(step).__name__)
         try:
+            check_options(others)
             calls = Calls(step, args, carry=carry, keep=True)
         except UsageError as error:
-            pytest.fail(f"step_benchmark({name}): {error}", pytrace=False)
+            raise pytest.fail.Exception(f"step_benchmark({name}): {error}", pytrace=False) from None
         why = checks.recompiled(calls, args, carry)
         if not why and equals is not None:
             why = checks.wrong(calls, equals, tolerance)
         if why:
             pytest.fail(f"{name} {why}", pytrace=False)
+        if equals is None and (why := checks.nan(calls, args)):
+            warnings.warn(f"{name} {why}", stacklevel=2)
         if self._budget.timed and (workers := parallel_workers()):
-            pytest.skip(f"{refusal(workers)} Its results were checked.")
+            pytest.skip(f"{refusal(workers)} {CHECKED if equals is not None else UNCHECKED}")
         self.benchmark.extra_info.update(checks.facts(calls, args, samples))
         with compilations() as compiled:
             self._time(calls)

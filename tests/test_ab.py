@@ -320,7 +320,7 @@ def test_new_missing_and_changed_cases_are_named() -> None:
             "changed: batch is 512 in A and 256 in B; --batch makes it the same",
         ),
     ]
-    assert told(paired(plan(HERE, HERE), {"tutorial": 32}, {"tutorial": "gone"})) == [
+    assert told(paired(plan(HERE, HERE), {"tutorial": 32}, {"tutorial": "gone."})) == [
         ("tutorial/single-1/m1/b32", "not comparable", "missing: in B, gone")
     ]
 
@@ -364,6 +364,20 @@ def test_a_pair_for_which_one_side_lacks_devices_is_named() -> None:
     asked = plan(HERE, HERE, modes=("data_parallel",), devices=(4,))
     with pytest.raises(UsageError, match="4 devices asked for, but gpu has 2"):
         _available(paired(asked, {"tutorial": 32}, {"tutorial": 32}), asked, (many, few))
+
+
+def test_a_number_of_devices_that_no_case_has_is_refused_naming_the_mode_to_add() -> None:
+    batch = {"tutorial": 32}
+    said = "no case on 2 devices: single can't be run on so many; add a mode that can, as in --modes single,data_para"
+    with pytest.raises(UsageError, match=re.escape(said)):
+        paired(plan(HERE, HERE, devices=(1, 2)), batch, batch)
+    added = plan(HERE, HERE, modes=("single", "data_parallel"), devices=(1, 2))
+    assert len(paired(added, batch, batch)) == 3
+    own = (
+        Side(text="devices=1", devices=1),
+        Side(text="mode=data_parallel,devices=2", mode="data_parallel", devices=2),
+    )
+    assert len(paired(plan(*own, devices=(1, 2)), batch, batch)) == 1
 
 
 def test_sides_that_cannot_be_alive_at_once_are_refused() -> None:

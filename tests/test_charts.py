@@ -514,3 +514,10 @@ def test_a_smaller_png_is_the_same_picture(tmp_path: Path) -> None:
     (tmp_path / "first.png").write_bytes(first)
     (tmp_path / "small.png").write_bytes(png.smaller(first))
     assert np.array_equal(imread(tmp_path / "first.png"), imread(tmp_path / "small.png"))
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_chart_promises_intervals_where_it_has_some(restarts: int) -> None:
+    of = record(*(measured(one, [[1.0]] * restarts) for one in (case("single"), case("data_parallel", 2))))
+    (chart,) = single.charts(of)
+    assert (", with 95% intervals" in chart.alt) == (restarts > 1)

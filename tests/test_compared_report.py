@@ -178,9 +178,12 @@ def test_what_is_not_comparable_is_named_with_the_key_and_both_values() -> None:
     assert "b is not comparable with a: usable cores is 2 in a and 3 in b." in said(("a", cpu()), ("b", more))
     wrong = computing(at(1e-5), 0.5, 0.1)
     assert (
-        "tutorial/single-1/m1/b32 is not comparable, for both don't compute the same: loss of step 2 is 0.4 in a and "
-        "0.1 in b."
+        "tutorial/single-1/m1/b32 is not comparable, since it doesn't compute the same in both: loss of step 2 is 0.4 "
+        "in a and 0.1 in b."
     ) in said(("a", cpu()), ("b", on_gpu(record(wrong))))
+    newer = elsewhere(record(wrong), host={"commit": "f" * 40})
+    advised = "`python -m bench ab rev=0123456789ab rev=ffffffffffff --allow-different-results` asks both in turn"
+    assert advised in said(("a", cpu()), ("b", newer))
 
 
 def test_cases_that_are_missing_broken_or_were_not_reached_are_listed() -> None:

@@ -256,7 +256,10 @@ def test_a_side_that_differs_from_single_breaks_the_pair() -> None:
 
 def test_sides_that_compute_different_things_are_broken_with_both_losses() -> None:
     events = World(losses=((0.7, 0.6), (0.7, 0.5))).run()
-    said = "the sides compute different things: the loss of step 2 is 0.6 in A and 0.5 in B"
+    said = (
+        "the sides compute different things: the loss of step 2 is 0.6 in A and 0.5 in B; where that is meant, "
+        "--allow-different-results compares their times all the same"
+    )
     assert events == [Broke(PAIR, said)]
 
 

@@ -143,6 +143,13 @@ def test_what_broke_is_said_first() -> None:
     assert said[1:3] == ["single is fastest.", f"{RIGHT_TO_LEFT} is slow."]
 
 
+def test_what_stands_in_backticks_is_code() -> None:
+    said = dataclasses.replace(report(), sentences=("without `gradients` & `parts`, no",), legend=("`a`",))
+    text = page.render([Section("r.json", said)])
+    assert "<li>without <code>gradients</code> &amp; <code>parts</code>, no</li>" in text
+    assert "<p><code>a</code></p>" in text
+
+
 def test_rows_that_broke_or_shared_cores_are_marked_and_numbers_know_their_value(text: str) -> None:
     assert text.count('<tr class="broken">') == 2
     assert text.count('<tr class="oversubscribed">') == 4

@@ -81,6 +81,18 @@ def test_a_budget_is_above_zero() -> None:
         bench.measure(old, 1.0, budget_s=-1.0)
 
 
+def test_keywords_of_the_function_are_refused_with_the_way_to_bind_them() -> None:
+    said = r"no option is called 'rate', and .* bind .* functools.partial\(function, rate=\.\.\.\)"
+    with pytest.raises(UsageError, match=said):
+        bench.measure(old, 1.0, rate=2.0)
+    with pytest.raises(UsageError, match="no option is called 'n'"):
+        bench.assert_not_slower(old, 1.0, than=old, n=2)
+
+
+def test_a_function_without_a_name_is_the_function() -> None:
+    assert measured(lambda: 0, (), budget_s=1e-6, carry=None).name == "the function"
+
+
 def test_a_real_function_is_measured() -> None:
     def step(state: Any, batch: Any) -> Any:
         return {"w": state["w"] + batch @ batch}, jnp.sum(batch)

@@ -275,6 +275,10 @@ def test_step(step_benchmark):
     ("call", "said"),
     [
         ("lambda x, how: x, BATCH, 'fast'", "step_benchmark(<lambda>): args[[]1[]] is a str, which jit can't trace*"),
+        (
+            "lambda x, rate: rate * x, BATCH, rate=2.0",
+            "step_benchmark(<lambda>): no option is called 'rate', *functools.partial(function, rate=...).",
+        ),
         ("7, BATCH", "step_benchmark(int): a function was expected, and then its arguments, got 7 as the function."),
     ],
 )
@@ -282,6 +286,15 @@ def test_what_cannot_be_traced_is_said_in_a_sentence(pytester: pytest.Pytester, 
     done = ran(pytester, f"def test_step(step_benchmark):\n    step_benchmark({call})\n")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines([said])
+    done.stdout.no_fnmatch_line("*During handling*")
+
+
+def test_nan_that_nobody_expects_is_a_warning(pytester: pytest.Pytester) -> None:
+    test = "def test_step(step_benchmark):\n    step_benchmark(lambda x: x - jnp.inf * 0, BATCH{})\n"
+    done = ran(pytester, test.format(""))
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*UserWarning: <lambda> gives NaN, of arguments without one."])
+    ran(pytester, test.format(", equals=BATCH * jnp.nan")).assert_outcomes(passed=1)
 
 
 def test_without_pytest_benchmark_it_says_what_to_install(pytester: pytest.Pytester) -> None:
@@ -307,6 +320,8 @@ def test_sum(step_benchmark, factor):
         ["*not measured: 4 workers of pytest-xdist *run it with `-n 0`. Its results were checked."]
     )
     ran(pytester, test, "--benchmark-disable").assert_outcomes(passed=1, failed=1)
+    done = ran(pytester, "def test_step(step_benchmark):\n    step_benchmark(step, STATE, BATCH)\n", "-rs")
+    done.stdout.fnmatch_lines(["*`-n 0`. It was called, and its results weren't checked, for want of `equals`."])
 
 
 def test_in_the_only_worker_it_is_timed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -348,6 +348,7 @@ def test_a_budget_that_ran_out_says_how_to_get_narrower_intervals() -> None:
     assert (
         "The budget of 150 s allowed 2 of 3 restarts for 2 cases; --budget gives more time and narrower intervals."
     ) in said(record(measured(case("single"), [[1.0]] * 2), measured(case("data_parallel", 2), [[1.0]] * 2)))
+    assert "of 3 restarts for 1 case; --budget" in said(record(measured(case("single"), [[1.0]] * 2)))
     assert "budget" not in said(record(measured(case("single"), [[1.0]] * 3)))
 
 

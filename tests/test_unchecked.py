@@ -8,7 +8,7 @@ import msgspec
 from records import GOOD, case, measured, record
 
 from bench.cases import Case
-from bench.measured import Certificate, Check
+from bench.measured import Certificate, Check, Finding
 from bench.report.table import build
 from bench.report.unchecked import unchecked_sentences
 
@@ -37,7 +37,7 @@ def test_without_gradients_a_factor_can_hide() -> None:
 
 def test_single_alone_is_held_against_nothing_but_itself() -> None:
     (sentence,) = said((SINGLE, WHOLE))
-    assert sentence.startswith("nets/net.py: single has nothing to be held against but itself, without jit")
+    assert sentence.startswith("nets/net.py: single was held against its own step alone, without jit")
 
 
 def test_an_epoch_of_one_batch_has_no_curve() -> None:
@@ -69,4 +69,15 @@ def test_modes_that_a_workload_refuses_are_named_with_the_reason() -> None:
 
 def test_a_report_says_so_of_the_cases_that_passed() -> None:
     result = msgspec.structs.replace(measured(SINGLE, [[1.0]]), certificate=GOOD)
-    assert any("single has nothing to be held against" in sentence for sentence in build(record(result)).sentences)
+    assert any("single was held against its own step alone" in sentence for sentence in build(record(result)).sentences)
+
+
+def test_a_mode_that_is_said_not_to_be_run_is_no_note_of_the_lint_as_well() -> None:
+    finding = Finding("mode", "it isn't measured in ensemble: it sorts", "", "note")
+    result = msgspec.structs.replace(
+        measured(SINGLE, [[1.0]]), certificate=dataclasses.replace(WHOLE, refused=(("ensemble", "it sorts"),))
+    )
+    found = msgspec.structs.replace(record(result), findings={SINGLE.workload: (finding,)})
+    assert [one for one in build(found).sentences if "it sorts" in one] == [
+        "nets/net.py: not run, and not checked: ensemble, for it sorts."
+    ]

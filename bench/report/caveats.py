@@ -110,6 +110,8 @@ def _ab(base: Held, contrast: Contrast) -> str:
     if a and b and a != b:
         sides = f"rev={a[:12]} rev={b[:12]}"
         dirty = [held.name for held in (base, contrast.other) if held.record.host.dirty]
+    if any(match.unlike for match in contrast.matches.values()):
+        sides += " --allow-different-results"
     commits = "their commits" if len(dirty) > 1 else "its commit"
     said = (
         f"So a small ratio of {both} may be the moment's and not the version's; `python -m bench ab {sides}` asks both "

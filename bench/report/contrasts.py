@@ -112,7 +112,8 @@ def _named(cases: Sequence[tuple[Match, Estimate]], times: str) -> str:
 
 def _not_comparable(base: Held, contrast: Contrast) -> list[str]:
     return [
-        f"{name} is not comparable, for both don't compute the same: {_in_both(match.unlike, base, contrast.other)}."
+        f"{name} is not comparable, since it doesn't compute the same in both: "
+        f"{_in_both(match.unlike, base, contrast.other)}."
         for name, match in contrast.matches.items()
         if match.unlike
     ]

@@ -56,10 +56,10 @@ def environment_lines(history: History) -> tuple[str, ...]:
 
 
 def sentences(history: History, shifts: Sequence[Shift]) -> tuple[str, ...]:
-    """What changed, newest first, what changed besides commits, and what doesn't count."""
+    """What changed, newest first, what couldn't be seen, what changed besides commits, and what doesn't count."""
+    found, seen = _changed(history, shifts), _seen(history)
     said = (
-        _changed(history, shifts),
-        _seen(history),
+        *((found, seen) if shifts else (seen, found)),  # that nothing changed is worth what could have been seen
         _environments(history),
         _not_searched(history),
         _left_out(history),
@@ -133,8 +133,13 @@ def _seen(history: History) -> list[str]:
         return []
     sharpest, dullest = (quantity.plain_percent(pick(least.values())) for pick in (min, max))
     most = f", and by {dullest} in {max(least, key=least.__getitem__)}" if len(least) > 1 else ""
+    told = (
+        f"These runs can't tell a change of {100 * history.least:g}%: as"
+        if min(least.values()) > history.least
+        else "As"
+    )
     return [
-        f"As runs scatter, a change half-way through them would have to be by {sharpest} or so to be seen in "
+        f"{told} runs scatter, a change half-way through them would have to be by {sharpest} or so to be seen in "
         f"{min(least, key=least.__getitem__)}{most}."
     ]
 

@@ -46,8 +46,8 @@ def _alone(workload: str, of: Certified) -> list[str]:
     if any(case.mode != "single" for case, _ in of):
         return []
     return [
-        f"{workload}: single has nothing to be held against but itself, without jit or without XLA's optimisation; "
-        "what its own step gets wrong isn't found."
+        f"{workload}: single was held against its own step alone, without jit or without XLA's optimisation, so a "
+        "mistake in that step isn't found."
     ]
 
 

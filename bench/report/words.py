@@ -256,7 +256,7 @@ def _unfinished(record: Record, cases: Sequence[Summary]) -> list[str]:
         restarts = f"{had[0]} to {had[-1]}" if len(had) > 1 else f"{had[0]}"
         said.append(
             f"The budget of {budget_s:g} s allowed {restarts} of {record.schedule.restarts} restarts for "
-            f"{len(few)} cases; --budget gives more time and narrower intervals."
+            f"{len(few)} case{'s' * (len(few) != 1)}; --budget gives more time and narrower intervals."
         )
     if record.seconds > OVERRUN * budget_s:
         said.append(

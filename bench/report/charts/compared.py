@@ -8,7 +8,7 @@ from bench.cases import Case
 from bench.contrast import COMPARED, Compared, Match
 from bench.report import names, quantity
 from bench.report.charts import rows
-from bench.report.charts.view import bounds, chart, table
+from bench.report.charts.view import bounds, chart, table, with_intervals
 from bench.report.document import Chart
 from bench.report.names import KINDS
 from bench.stats import Estimate
@@ -47,7 +47,7 @@ def _chart(found: Compared, number: int, workload: str, cases: Sequence[Case]) -
     ]
     shaded = [i for i, case in enumerate(cases) if any(match.oversubscribed for match in _matches(found, case))]
     said = (
-        f"How many times as fast as in {found.base.name} a step of each case of {workload} is, with 95% intervals. "
+        f"How many times as fast as in {found.base.name} a step of each case of {workload} is{with_intervals(points)}. "
         "Stored records are not paired."
     )
     if shaded:

@@ -11,7 +11,7 @@ from bench.record import Record
 from bench.report import quantity
 from bench.report.charts import axes
 from bench.report.charts.lines import estimates, lines, row
-from bench.report.charts.view import by_workload, chart, table
+from bench.report.charts.view import by_workload, chart, table, with_intervals
 from bench.report.document import Chart
 from bench.report.names import label, labels
 from bench.stats import Estimate
@@ -49,7 +49,7 @@ def _chart(number: int, name: str, own: Sequence[Summary]) -> Chart:
     title = f"{name}: throughput over members"
     said = (
         f"Examples a second of {name}, each counted once for each member that trains on it, over the members of "
-        "ensembles, with 95% intervals; both scales are logarithmic."
+        f"ensembles{with_intervals(rows)}; both scales are logarithmic."
     )
     shown = [(r["series"], quantity.count(r["x"]), r["text"]) for r in rows]
     drawn = table(title, ("series", "members", "samples/s"), shown)

@@ -11,7 +11,7 @@ from bench.record import Record
 from bench.report import quantity
 from bench.report.charts import axes
 from bench.report.charts.lines import estimates, how, lines, row, shaded
-from bench.report.charts.view import Row, by_workload, chart, colour, dashes, drawn, table, tips
+from bench.report.charts.view import Row, by_workload, chart, colour, dashes, drawn, table, tips, with_intervals
 from bench.report.document import Chart
 from bench.report.growth import LIMITS, NOUNS, fixed, in_brackets
 from bench.report.names import KINDS, label
@@ -61,7 +61,7 @@ def _time(number: int, name: str, own: Sequence[Growth], fair: int) -> Chart:
         for _, of, point in said_of
     ]
     title = f"{_titled(name, own)}: how the time of a step grows with {NOUNS[varied]}"
-    said = f"Time of a step of {name} over {AXES[varied]}{_how(own)}, with 95% intervals, both on logarithmic scales"
+    said = f"Time of a step of {name} over {AXES[varied]}{_how(own)}{with_intervals(steps)}, both on logarithmic scales"
     said += "; the thin lines are what its limits alone would take." if limits else "; without --parts no limits."
     headings = ("series", AXES[varied], "step", *LIMITS.values())
     return chart(f"growth-{_slug(varied)}-time-{number}", title, said, table(title, headings, shown), layers)

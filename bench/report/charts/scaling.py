@@ -11,7 +11,7 @@ from bench.record import Record
 from bench.report import quantity
 from bench.report.charts import axes
 from bench.report.charts.lines import estimates, how, ideal, lines, row, shaded
-from bench.report.charts.view import Row, by_workload, chart, table
+from bench.report.charts.view import Row, by_workload, chart, table, with_intervals
 from bench.report.document import Chart
 from bench.report.names import KINDS, label
 from bench.scaling import Point, Series, series
@@ -58,7 +58,7 @@ def _times(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
             text = quantity.seconds(step_s)
             rows.append(row(_series(one, own), label(result.case, batch=True), result.case.devices, step_s, text))
     y = alt.Y("y:Q", **axes.logarithmic(f"time of a step{_how(own)} (log scale)", "s", estimates(rows), least=4.0))
-    said = f"Time of a step of {name} over devices{_how(own)}, with 95% intervals, both on logarithmic scales."
+    said = f"Time of a step of {name} over devices{_how(own)}{with_intervals(rows)}, both on logarithmic scales."
     return _over_devices(f"step-time-{number}", f"{name}: step time over devices", said, rows, y, "step", fair)
 
 
@@ -67,7 +67,7 @@ def _speedup(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
     most = max(row["x"] for row in rows)
     found = [*estimates(rows), Estimate(most, None, None, 1)]
     y = alt.Y("y:Q", **axes.logarithmic(f"speed-up{_how(own)} (log scale)", "x", found))
-    said = f"Speed-up of {name} on more devices over one{_how(own)}, with 95% intervals; "
+    said = f"Speed-up of {name} on more devices over one{_how(own)}{with_intervals(rows)}; "
     said += "the dashed line is ideal, as many times as devices."
     title = f"{name}: speed-up over devices"
     return _over_devices(f"speed-up-{number}", title, said, rows, y, "speed-up", fair, [(1, 1), (most, most)])
@@ -77,9 +77,8 @@ def _efficiency(number: int, name: str, own: Sequence[Series], fair: int) -> Cha
     rows = _against_one(own, "100%", lambda point: (point.efficiency, quantity.percent(point.efficiency)))
     most = 1.1 * max(row["y"] for row in rows)
     y = alt.Y("y:Q", **axes.linear(f"parallel efficiency{_how(own)}", "%", 0, most))
-    said = (
-        f"Parallel efficiency of {name} over devices{_how(own)}, with 95% intervals; the dashed line at 100% is ideal."
-    )
+    said = f"Parallel efficiency of {name} over devices{_how(own)}{with_intervals(rows)}; "
+    said += "the dashed line at 100% is ideal."
     title = f"{name}: parallel efficiency over devices"
     ends = axes.ends(sorted({row["x"] for row in rows}))
     return _over_devices(f"efficiency-{number}", title, said, rows, y, "efficiency", fair, [(n, 1) for n in ends])

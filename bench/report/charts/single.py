@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.record import Record
 from bench.report import names, quantity
 from bench.report.charts import rows
-from bench.report.charts.view import bounds, by_workload, chart, table
+from bench.report.charts.view import bounds, by_workload, chart, table, with_intervals
 from bench.report.document import Chart
 from bench.report.names import KINDS
 from bench.summary import Summary, summaries
@@ -38,7 +38,7 @@ def _chart(number: int, name: str, own: Sequence[Summary]) -> Chart:
     kinds = [text for text in KINDS.values() if any(point["series"] == text for point in points)]
     shared = [i for i, one in enumerate(own) if one.oversubscribed]
     layers = rows.ratios(points, kinds, labels, shared, "times single")
-    said = f"How many times the samples a second of single each case of {name} does, with 95% intervals."
+    said = f"How many times the samples a second of single each case of {name} does{with_intervals(points)}."
     if shared:
         said += " Shaded: more simulated devices than cores, which is not hardware scaling."
     shown = [

@@ -63,6 +63,11 @@ def bounds(of: Estimate) -> dict[str, float | None]:
     return {"low": of.low, "high": of.high}
 
 
+def with_intervals(rows: Sequence[Mapping[str, Any]]) -> str:
+    """That rows with such ends have intervals, to go on a sentence with; one restart has none."""
+    return ", with 95% intervals" if any(row["low"] is not None for row in rows) else ""
+
+
 def colour(series: Sequence[str], among: Sequence[str] = ()) -> alt.Color:
     """A colour for each series, by its place `among` all that there may be.
 

@@ -8,7 +8,7 @@ from itertools import starmap
 
 from bench.report.document import Section, Table
 from bench.report.page import figures, scripts, tables
-from bench.report.page.texts import name
+from bench.report.page.texts import name, prose
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -83,7 +83,7 @@ def _section(key: str, section: Section, *, alone: bool) -> str:
             *([_list(starmap(_link, report.links), "links")] if report.links else []),
             f'<details class="reading" id="{key}-reading" open>',
             "<summary>How to read it</summary>",
-            *(f"<p>{escape(line)}</p>" for line in report.legend),
+            *(f"<p>{prose(line)}</p>" for line in report.legend),
             "</details>",
             "</section>",
         ]
@@ -112,7 +112,7 @@ def _is_urgent(said: str) -> bool:
 
 
 def _sentence(said: str) -> str:
-    return f"<strong>{escape(said)}</strong>" if _is_urgent(said) else escape(said)
+    return f"<strong>{prose(said)}</strong>" if _is_urgent(said) else prose(said)
 
 
 def _list(items: Iterable[str], kind: str) -> str:

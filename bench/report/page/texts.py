@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
+
+
+def prose(text: str) -> str:
+    """A sentence, in which what stands in backticks is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def name(text: str) -> str:
