@@ -172,7 +172,7 @@ def test_sides_that_compute_different_things_are_broken_unless_that_is_allowed(t
     assert ab(*sides, *QUICK, "--out", out) == 4
     (pair,) = read(out).pairs
     assert pair.why is not None
-    told = r"the sides compute .*: the loss of the first step is (\S+) in A and (\S+) in B; .*--allow-different-results.*"
+    told = r"the sides compute .*: the loss of the first step is (\S+) in A and (\S+) in B; .*allow-different.*"
     losses = re.fullmatch(told, pair.why)
     assert losses is not None
     assert float(losses[2]) == pytest.approx(2 * float(losses[1]), rel=1e-4)  # as printed
