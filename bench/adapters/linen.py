@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from bench.adapters import supervised
 from bench.adapters.losses import Loss
+from bench.adapters.made import by_example
 from bench.adapters.supervised import Model, named_inputs
 from toynet.errors import UsageError
 from toynet.workload import Params, Workload
@@ -58,19 +59,9 @@ def workload(
         of_streams = None if key is None else streams(key)
         return make(axis_name).apply(variables, inputs, rngs=of_streams, mutable=list(aux), **kwargs)
 
-    def apply(params: Params, aux: Any, batch: Any, keys: jax.Array | None, axis_name: str | None) -> tuple[Any, Any]:
-        if keys is None or aux:  # with auxiliary state a batch is whole, and the key of one example does for all
-            return applied(axis_name, params, aux, inputs(batch), None if keys is None else keys[0])
-
-        def one(example: Any, key: jax.Array) -> Any:
-            alone = jax.tree.map(lambda leaf: leaf[None], example)
-            return jax.tree.map(lambda leaf: leaf[0], applied(axis_name, params, aux, alone, key)[0])
-
-        return jax.vmap(one)(inputs(batch), keys), aux
-
     aux = jax.eval_shape(lambda: init(jax.random.PRNGKey(0)))[1]
     undivided = _undivided(sorted(aux), told, bool(rngs)) if aux else ""
-    model = Model(init=init, apply=apply, random=bool(rngs), undivided=undivided)
+    model = Model(init=init, apply=by_example(applied, inputs), random=bool(rngs), undivided=undivided)
     return supervised.workload(
         model, loss, optimizer, examples, name=name, batch_size=batch_size, epoch_steps=epoch_steps
     )

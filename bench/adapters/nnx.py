@@ -14,7 +14,7 @@ from flax import nnx
 
 from bench.adapters import supervised
 from bench.adapters.losses import Loss
-from bench.adapters.made import check, made
+from bench.adapters.made import by_example, check, made
 from bench.adapters.supervised import Model, named_inputs
 from toynet.errors import UsageError
 from toynet.workload import Params, Workload
@@ -58,20 +58,10 @@ def workload(
         nnx.pop(module, nnx.Intermediate)
         return outputs, nnx.to_pure_dict(_split(module)[3])
 
-    def apply(params: Params, aux: Any, batch: Any, keys: jax.Array | None, axis_name: str | None) -> tuple[Any, Any]:
-        if keys is None or aux:  # with other state a batch is whole, and the key of one example does for all
-            return applied(axis_name, params, aux, inputs(batch), None if keys is None else keys[0])
-
-        def one(example: Any, key: jax.Array) -> Any:
-            alone = jax.tree.map(lambda leaf: leaf[None], example)
-            return jax.tree.map(lambda leaf: leaf[0], applied(axis_name, params, aux, alone, key)[0])
-
-        return jax.vmap(one)(inputs(batch), keys), aux
-
     _, _, streams, aux = described(None)
     random = bool(jax.tree.leaves(streams))
     undivided = _undivided(aux, make, random) if jax.tree.leaves(aux) else ""
-    model = Model(init=init, apply=apply, random=random, undivided=undivided)
+    model = Model(init=init, apply=by_example(applied, inputs), random=random, undivided=undivided)
     return supervised.workload(
         model, loss, optimizer, examples, name=name, batch_size=batch_size, epoch_steps=epoch_steps
     )
