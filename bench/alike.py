@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -41,10 +41,13 @@ def unlike(workload: Workload, state: Any, batch: Any) -> str:
 
 def varies(leaf: jax.Array, axis_name: str) -> bool:
     """Whether shard_map takes it that devices have a leaf each of their own."""
-    described = jax.typeof(leaf)
-    if hasattr(described, "vma"):  # JAX before 0.10
-        return axis_name in described.vma
-    return axis_name in described.manual_axis_type.varying
+    return axis_name in jax.typeof(leaf).manual_axis_type.varying
+
+
+def divided(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of a state and a batch as SHARDS devices would trace it, each with its part; they needn't be there."""
+    mesh = AbstractMesh((SHARDS,), (DATA,), axis_types=(AxisType.Auto,))  # explicit by itself from JAX 0.12 on
+    return jax.shard_map(function, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P())
 
 
 def _varying(workload: Workload, state: Any, batch: Any) -> Sequence[str]:
@@ -63,8 +66,7 @@ def _varying(workload: Workload, state: Any, batch: Any) -> Sequence[str]:
         return ()
 
     whole = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((_even(leaf.shape[0]), *leaf.shape[1:]), leaf.dtype), batch)
-    mesh = AbstractMesh((SHARDS,), (DATA,), axis_types=(AxisType.Auto,))  # explicit by itself from JAX 0.12 on
-    jax.eval_shape(jax.shard_map(look, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P()), state, whole)
+    jax.eval_shape(divided(look), state, whole)
     return list(found)
 
 

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterator
 
 import jax
-from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
 from bench import alike, foreign
+from bench.alike import SHARDS
 from bench.lint import leaves
 from bench.lint.flow import Flow
 from bench.lint.jaxprs import equations
@@ -16,8 +16,6 @@ from bench.lint.subject import Subject, trace
 from bench.measured import Finding
 from toynet.mesh import DATA
 
-P = PartitionSpec
-SHARDS = 2
 _BY_EXAMPLE = (
     "draw with `toynet.keys.example_keys(key, n, axis_name)`, which has a key for each example by its index in the "
     "global batch"
@@ -43,12 +41,7 @@ def shared_keys(subject: Subject) -> Iterator[Finding]:
     if said := alike.unlike(workload, subject.state, batch):
         yield Finding("mode", f"in mode data_parallel {said}", "", "error")
         return
-    step = jax.shard_map(
-        lambda state, batch: workload.step(state, batch, DATA),
-        mesh=AbstractMesh((SHARDS,), (DATA,), axis_types=(AxisType.Auto,)),  # explicit by itself from JAX 0.12 on
-        in_specs=(P(), P(DATA)),
-        out_specs=P(),
-    )
+    step = alike.divided(lambda state, batch: workload.step(state, batch, DATA))
     try:
         traced = trace(step, subject.state, batch)
     except Exception as error:  # noqa: BLE001, it is the user's code
