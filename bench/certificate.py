@@ -94,11 +94,7 @@ def certify(
     if program.gradients is not None:
         grads = program.members(program.gradients(state, program.place(last)), members)
         expected = [reference.gradients(s, last) for s in start]
-        checks.append(raw.check("raw gradients", grads, expected, allowed.floor))
-        if (n := program.layout.data_shards) > 1 and not checks[-1].passed:
-            parts = jax.tree.map(lambda leaf: leaf / np.asarray(n, leaf.dtype), grads)
-            if raw.check("", parts, expected, allowed.floor).passed:
-                checks[-1] = _hinted(checks[-1], f"{n} times what they should be: {OF_THE_LOSS}")
+        checks.append(_raw_gradients(raw, grads, expected, allowed.floor, program.layout.data_shards))
 
     if fused:
         state, metrics = program.epoch(state, program.place_stacked(batches), 1)
@@ -127,6 +123,17 @@ def certify(
     curve = np.ravel(steps.each(np.stack(losses, axis=-1))[0])
     refused = tuple(refusals(program.workload).items())
     return Certificate(tuple(checks), members, tuple(curve.tolist()), products, refused), state
+
+
+def _raw_gradients(raw: Comparison, found: Any, expected: Sequence[Any], floor: float, devices: int) -> Check:
+    """Of the checked members; with a hint where they are sums over the devices in place of means."""
+    check = raw.check("raw gradients", found, expected, floor)
+    if devices == 1 or check.passed:
+        return check
+    means = jax.tree.map(lambda leaf: leaf / np.asarray(devices, leaf.dtype), found)
+    if not raw.check("", means, expected, floor).passed:
+        return check
+    return _hinted(check, f"{devices} times what they should be: {OF_THE_LOSS}")
 
 
 def _hinted(check: Check, hint: str) -> Check:
