@@ -84,7 +84,7 @@ def test_data_over_both_processes_is_proven_equal_to_single_and_timed_in_both(
 def test_a_rank_that_is_killed_ends_the_run_within_its_time_and_the_rounds_before_stay_readable(
     launcher: Launcher, tmp_path: Path
 ) -> None:
-    case = ("--modes", "data_parallel", "--devices", "2", "--across", "2", "--rounds", "1000", "--budget", "600")
+    case = ("--modes", "data_parallel", "--devices", "2", "--across", "2", "--rounds", "1000", "--budget", "120")
     with launcher.start(tmp_path, *RUN, *case, "--distributed", "auto") as run:
         run.until((tmp_path / "run.json").exists)
         os.kill(run.processes(rank=1)[0].pid, signal.SIGKILL)
