@@ -36,7 +36,7 @@ def named(rank: int, host: str) -> str:
 
 def listening(place: Place) -> socket.socket:
     """Where rank 0 waits for the others; raises ProcessLost, for the others wait in vain, if the port is taken."""
-    loopback = place.host in (LOOPBACK, "localhost", "::1")
+    loopback = place.host == LOOPBACK
     family = socket.AF_INET if loopback or not socket.has_dualstack_ipv6() else socket.AF_INET6
     try:
         return socket.create_server(
