@@ -17,7 +17,8 @@ from bench.asking import awaited
 from bench.live import Launch, Nursery, Pipe
 from bench.workers import WorkerFailed
 from toynet.errors import UsageError
-from toynet.rendezvous import Circle, Ended
+from toynet.link import Ended
+from toynet.rendezvous import Circle
 
 # What an answer begins with.
 ANSWERED, FAILED = b"=", b"!"
