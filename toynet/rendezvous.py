@@ -18,7 +18,7 @@ from typing import Any
 from toynet.cluster import Place, check_alike
 from toynet.errors import ProcessInterrupted
 from toynet.gathering import gathered, listening, named, over
-from toynet.link import PULSE_S, Ended, Link
+from toynet.link import Ended, Link, pulse_s
 
 # Processes that were told that all is over end within that time.
 ENDING_S = 10.0
@@ -52,27 +52,30 @@ class Circle:
 
     def check(self) -> None:
         """Raises what ended one of the others, if one has ended; all that are left are told so before."""
-        for link in self.links.values():
-            if link.lost is not None:
-                if not isinstance(link.lost, Ended):
-                    self.fail(link.lost)
-                raise link.lost
+        if (lost := self._lost()) is not None:
+            if not isinstance(lost, Ended):
+                self.fail(lost)
+            raise lost
+
+    def _lost(self) -> Exception | None:
+        return next((link.lost for link in self.links.values() if link.lost is not None), None)
 
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
         """What ends the block early is told to the others, and ends them, too.
 
-        A launcher interrupts all that are left once it has lost one: then that is raised, and not the interruption.
+        Where one of them is lost, that is raised, and not what it leads to: a launcher interrupts all that are left.
         """
         try:
             yield
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and not any(
-                isinstance(link.lost, ProcessInterrupted) for link in self.links.values()
-            ):
-                self.check()
-            self.fail(over(error, self.who(self.rank)))
-            raise
+            lost, interrupted = self._lost(), isinstance(error, KeyboardInterrupt)
+            both = interrupted and isinstance(lost, ProcessInterrupted)
+            if lost is None or isinstance(lost, Ended) or both or self._told:
+                self.fail(over(error, self.who(self.rank)))
+                raise
+            self.fail(lost)
+            raise lost from None
 
     def fail(self, error: Exception) -> None:
         """Tells everyone that all is over, unless they know, and what they are to raise."""
@@ -96,7 +99,8 @@ class Circle:
             link.close()
 
     def _beat(self) -> None:
-        while not self._over.wait(PULSE_S):
+        every_s = min(pulse_s(link.silence_s) for link in self.links.values())
+        while not self._over.wait(every_s):
             for link in self.links.values():
                 link.pulse()
 
