@@ -81,6 +81,8 @@ def company_of(circle: Circle, backend: Backend, limit_s: float) -> Company:
     Begins to listen to the others.
     """
     machines = cluster.hosts(circle.everyone)
+    if backend.platform == "cpu":
+        cluster.check_reachable(circle.everyone)
     agents = tuple(Agent(circle, rank) for rank in sorted(circle.links))
     circle.start()
     described = [agent.describe(limit_s) for agent in agents]
