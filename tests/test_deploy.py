@@ -168,13 +168,22 @@ def test_records_lie_in_the_claim(file: Path) -> None:
     assert volume["name"] == mount["name"]
     assert volume["persistentVolumeClaim"]["claimName"] == documents(CLAIM)[0]["metadata"]["name"]
     (folder,) = [words[1] for words in instructions() if words[0] == "WORKDIR" and words[1] != "/opt/toynet-bench"]
-    assert (Path(folder) / argument(file, "--out")).is_relative_to(mount["mountPath"])
+    assert (Path(folder) / pod["containers"][0]["args"][0]).is_relative_to(mount["mountPath"])
 
 
 @BOTH
-def test_pods_run_what_is_understood(file: Path) -> None:
-    arguments = pod_spec(file)["containers"][0]["args"]
-    understood(shlex.join(["python", "-m", "bench", *(re.sub(r"\$\(\w+\)", "1", word) for word in arguments)]))
+def test_pods_begin_a_record_and_go_on_with_it_if_started_anew(file: Path, tmp_path: Path) -> None:
+    (container,) = pod_spec(file)["containers"]
+    sh, option, script = container["command"]
+    assert (sh, option) == ("sh", "-c")
+    record, *rest = (re.sub(r"\$\(\w+\)", "1", word) for word in container["args"])
+    run = ["-m", "bench", "run", "--out", record, *rest]
+    called = functools.partial(ran, "-c", script, record, *rest, stand_in="python", folder=tmp_path)
+    assert called() == run
+    (tmp_path / record).parent.mkdir()
+    (tmp_path / record).touch()
+    assert called() == [*run, "--resume", record]
+    understood(shlex.join(["python", *called()]))
 
 
 def instructions() -> list[list[str]]:
@@ -208,14 +217,14 @@ def test_an_image_runs_bench_as_the_user_that_pods_have() -> None:
     assert f"--uid {last['USER']}" in last["RUN"]
 
 
-def ran(script: Path, *arguments: str, stand_in: str, folder: Path, **environment: str) -> list[str]:
-    """The words with which it calls the program that `stand_in` stands for, in that folder."""
+def ran(*arguments: str | Path, stand_in: str, folder: Path, **environment: str) -> list[str]:
+    """The words with which a shell calls the program that `stand_in` stands for, in that folder."""
     program = folder / stand_in
     program.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
     program.chmod(0o755)
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", str(script), *arguments],
+        ["bash", *arguments],
         env={**os.environ, "PATH": path, **environment},
         cwd=folder,
         capture_output=True,
