@@ -25,7 +25,6 @@ OTHERS = (
     "--group-by",
     "--histogram",
     "--map-by",
-    "--wait",
     "--worker",
     "gcloud",
     "mpirun",
