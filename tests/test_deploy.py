@@ -25,6 +25,7 @@ KINDS = {
     ("v1", "Service"): models.IoK8sApiCoreV1Service,
     ("v1", "PersistentVolumeClaim"): models.IoK8sApiCoreV1PersistentVolumeClaim,
 }
+RECORD = Path("results/toynet-bench.json")
 BOTH = pytest.mark.parametrize("file", [JOBSET, JOB], ids=lambda file: file.name)
 # These are written as their value; their models wrap it.
 VALUES = {"IoK8sApimachineryPkgApiResourceQuantity", "IoK8sApimachineryPkgUtilIntstrIntOrString"}
@@ -75,10 +76,17 @@ def pod_spec(file: Path) -> dict[str, Any]:
     return job_spec(file)["template"]["spec"]
 
 
-def argument(file: Path, flag: str) -> str:
-    """What its container is told for a flag."""
-    arguments = pod_spec(file)["containers"][0]["args"]
-    return arguments[arguments.index(flag) + 1]
+def container(file: Path) -> dict[str, Any]:
+    (only,) = pod_spec(file)["containers"]
+    return only
+
+
+def environment(file: Path) -> dict[str, str]:
+    """Of its container, what it is set to; of a field of the pod, the field."""
+    return {
+        variable["name"]: variable.get("value") or variable["valueFrom"]["fieldRef"]["fieldPath"]
+        for variable in container(file)["env"]
+    }
 
 
 @pytest.mark.parametrize(
@@ -118,22 +126,16 @@ def test_a_manifest_that_does_not_is_found(file: Path, right: str, wrong: str, r
 def test_as_many_pods_run_at_once_as_each_is_told_of(file: Path) -> None:
     job = job_spec(file)
     assert job["completionMode"] == "Indexed"
-    assert job["parallelism"] == job["completions"] == int(argument(file, "--processes"))
-    assert argument(file, "--process-id") == "$(JOB_COMPLETION_INDEX)"
+    assert job["parallelism"] == job["completions"] == int(environment(file)["PROCESSES"])
 
 
 @BOTH
 def test_pods_reach_the_first_by_its_name(file: Path) -> None:
     """Which Kubernetes makes of the Job's name, the pod's index and the Service's name."""
     first, last = documents(file)[0], documents(file)[-1]
-    name, _, number = argument(file, "--coordinator").rpartition(":")
-    (container,) = pod_spec(file)["containers"]
-    assert [port["containerPort"] for port in container["ports"]] == [int(number)]
+    name = environment(file)["COORDINATOR"]
     if last["kind"] == "JobSet":
-        (variable,) = container["env"]
-        assert name == f"$({variable['name']})"
-        path = variable["valueFrom"]["fieldRef"]["fieldPath"]
-        assert path == "metadata.annotations['jobset.sigs.k8s.io/coordinator']"
+        assert name == "metadata.annotations['jobset.sigs.k8s.io/coordinator']"
         (replicated,) = last["spec"]["replicatedJobs"]
         assert last["spec"]["coordinator"] == {"replicatedJob": replicated["name"], "jobIndex": 0, "podIndex": 0}
         assert last["spec"]["network"] == {"enableDNSHostnames": True, "publishNotReadyAddresses": True}
@@ -149,8 +151,7 @@ def test_pods_reach_the_first_by_its_name(file: Path) -> None:
 @BOTH
 def test_pods_have_whole_cores_a_node_each_and_no_rights(file: Path) -> None:
     pod = pod_spec(file)
-    (container,) = pod["containers"]
-    resources = container["resources"]
+    resources = container(file)["resources"]
     assert resources["requests"] == resources["limits"]
     assert re.fullmatch(r"\d+", resources["limits"]["cpu"])
     (apart,) = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
@@ -163,26 +164,28 @@ def test_pods_have_whole_cores_a_node_each_and_no_rights(file: Path) -> None:
 
 @BOTH
 def test_records_lie_in_the_claim(file: Path) -> None:
-    pod = pod_spec(file)
-    (volume,), (mount,) = pod["volumes"], pod["containers"][0]["volumeMounts"]
+    (volume,), (mount,) = pod_spec(file)["volumes"], container(file)["volumeMounts"]
     assert volume["name"] == mount["name"]
     assert volume["persistentVolumeClaim"]["claimName"] == documents(CLAIM)[0]["metadata"]["name"]
     (folder,) = [words[1] for words in instructions() if words[0] == "WORKDIR" and words[1] != "/opt/toynet-bench"]
-    assert (Path(folder) / pod["containers"][0]["args"][0]).is_relative_to(mount["mountPath"])
+    assert Path(folder) / RECORD.parent == Path(mount["mountPath"])
 
 
 @BOTH
 def test_pods_begin_a_record_and_go_on_with_it_if_started_anew(file: Path, tmp_path: Path) -> None:
-    (container,) = pod_spec(file)["containers"]
-    sh, option, script = container["command"]
-    assert (sh, option) == ("sh", "-c")
-    record, *rest = (re.sub(r"\$\(\w+\)", "1", word) for word in container["args"])
-    run = ["-m", "bench", "run", "--out", record, *rest]
-    called = functools.partial(ran, "-c", script, record, *rest, stand_in="python", folder=tmp_path)
-    assert called() == run
-    (tmp_path / record).parent.mkdir()
-    (tmp_path / record).touch()
-    assert called() == [*run, "--resume", record]
+    shell, *command = container(file)["command"]
+    assert shell == "sh"
+    given = container(file)["args"]
+    told = {"COORDINATOR": "first", "PROCESSES": "2", "JOB_COMPLETION_INDEX": "1"}
+    (port,) = (port["containerPort"] for port in container(file)["ports"])
+    joined = ["--coordinator", f"first:{port}", "--processes", "2", "--process-id", "1", "--time-limit", "300"]
+    run = ["-m", "bench", "run", *joined]
+    called = functools.partial(ran, *command, *given, stand_in="python", folder=tmp_path, **told)
+    assert called() == [*run, "--out", str(RECORD), *given]
+    understood(shlex.join(["python", *called()]))
+    (tmp_path / RECORD).parent.mkdir()
+    (tmp_path / RECORD).touch()
+    assert called() == [*run, "--resume", str(RECORD)]
     understood(shlex.join(["python", *called()]))
 
 
@@ -217,7 +220,7 @@ def test_an_image_runs_bench_as_the_user_that_pods_have() -> None:
     assert f"--uid {last['USER']}" in last["RUN"]
 
 
-def ran(*arguments: str | Path, stand_in: str, folder: Path, **environment: str) -> list[str]:
+def ran(*arguments: str | Path, stand_in: str, folder: Path, **variables: str) -> list[str]:
     """The words with which a shell calls the program that `stand_in` stands for, in that folder."""
     program = folder / stand_in
     program.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
@@ -225,7 +228,7 @@ def ran(*arguments: str | Path, stand_in: str, folder: Path, **environment: str)
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", *arguments],
-        env={**os.environ, "PATH": path, **environment},
+        env={**os.environ, "PATH": path, **variables},
         cwd=folder,
         capture_output=True,
         text=True,
@@ -236,19 +239,19 @@ def ran(*arguments: str | Path, stand_in: str, folder: Path, **environment: str)
 
 def test_a_job_of_slurm_begins_a_record_and_goes_on_with_it_if_queued_again(tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "8"}
-    called = functools.partial(ran, DEPLOY / "slurm.sbatch", stand_in="srun", folder=tmp_path, **job)
+    given = ["--modes", "single"]
+    called = functools.partial(ran, DEPLOY / "slurm.sbatch", *given, stand_in="srun", folder=tmp_path, **job)
     record = "results/slurm-7.json"
-    words = called("--modes", "single")
-    start = words.index(".venv/bin/python")
-    assert words[:start] == ["--cpus-per-task=8", "--kill-on-bad-exit=0", "--wait=120"]
-    run = ["-m", "bench", "run", "--distributed", "auto", "--out", record, "--modes", "single"]
-    assert words[start + 1 :] == run
-    understood(shlex.join(["python", *run]))
+    words = called()
+    start = words.index(".venv/bin/python") + 1
+    assert words[: start - 1] == ["--cpus-per-task=8", "--kill-on-bad-exit=0", "--wait=120"]
+    run = ["-m", "bench", "run", "--distributed", "auto"]
+    assert words[start:] == [*run, "--out", record, *given]
+    understood(shlex.join(["python", *words[start:]]))
     (tmp_path / "results").mkdir()
     (tmp_path / record).touch()
-    again = called("--modes", "single")[start + 1 :]
-    assert again == [*run, "--resume", record]
-    understood(shlex.join(["python", *again]))
+    assert called()[start:] == [*run, "--resume", record]
+    understood(shlex.join(["python", *called()[start:]]))
 
 
 def test_a_command_for_a_cloud_tpu_is_run_on_all_its_hosts_as_it_was_given(tmp_path: Path) -> None:
