@@ -23,6 +23,11 @@ LOCAL_DEVICES = "JAX_LOCAL_DEVICE_IDS"
 ALIKE = ("jax", "jaxlib", "flax", "optax", "numpy", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
 # How many processes a launcher started together, by the variables that it sets.
 LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "mpirun", "SLURM_STEP_NUM_TASKS": "srun"}
+# Why JAX finds no cluster where one of these is set.
+UNFOUND = {
+    "OMPI_COMM_WORLD_SIZE": "mpirun of Open MPI 5 doesn't say where rank 0 is, as that of 4 does",
+    "SLURM_JOB_ID": "a job of Slurm, but this wasn't started by srun in it",
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
     own = _local_devices(os.environ)
     try:
         with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             found = ClusterEnv.auto_detect_unset_distributed_params(
                 coordinator, processes, process_id, own, None, round(limit_s)
             )
@@ -102,7 +108,8 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
         raise UsageError(f"--distributed auto failed: {_flat(error)}; give {_BY_HAND} by hand.") from None
     address, count, rank, devices = found
     if address is None or count is None or rank is None:
-        hint = f" ({_flat(said[0].message)})" if said else ""
+        hints = [_flat(one.message) for one in said] + [why for name, why in UNFOUND.items() if name in os.environ]
+        hint = f" ({hints[0]})" if hints else ""
         raise UsageError(
             f"--distributed auto finds no cluster here{hint}: start it by srun, mpirun, in an indexed Job or on a "
             f"Cloud TPU, or give {_BY_HAND} by hand."
