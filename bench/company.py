@@ -80,12 +80,12 @@ def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> 
     Begins to listen to the others, which find out what they run on while this one does by `probe`.
     """
     machines = cluster.hosts(circle.everyone)
-    if backend.platform == "cpu":
-        cluster.check_reachable(circle.everyone)
     agents = tuple(Agent(circle, rank) for rank in sorted(circle.links))
     circle.start()
     asked = [(agent, agent.begin_describe()) for agent in agents]
     backend = probe()
+    if backend.platform == "cpu":
+        cluster.check_reachable(circle.everyone)
     described = [agent.end_describe(channel, limit_s) for agent, channel in asked]
     own = Described(environment.host(Path()), backend, "", environment.load_average())
     processes = tuple(
