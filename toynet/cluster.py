@@ -166,6 +166,7 @@ def facts() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "network": _network(),
+        "address": _own_address(),
         "cores": list(usable_cores()),
         "python": platform.python_version(),
         "packages": versions(ALIKE),
@@ -189,6 +190,14 @@ def _network() -> str:
     return str(own.stat().st_ino) if own.exists() else ""
 
 
+def _own_address() -> str:
+    """Of this host's name, as Gloo tells it to the others; empty if it has none."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return ""
+
+
 def check_alike(facts: Sequence[Mapping[str, Any]]) -> None:
     """Raises UsageError if the processes, by rank, don't have the same versions installed."""
     first = facts[0]
@@ -200,6 +209,17 @@ def check_alike(facts: Sequence[Mapping[str, Any]]) -> None:
                     f"rank {rank} on {other['host']} has {package} {theirs or '(none)'}, and rank 0 on "
                     f"{first['host']} {ours or '(none)'}; install the same versions everywhere."
                 )
+
+
+def check_reachable(facts: Sequence[Mapping[str, Any]]) -> None:
+    """Raises UsageError if a host's own name leads nowhere but to itself: by it the others find a CPU's collectives."""
+    several = len(set(hosts(facts))) > 1
+    for rank, one in enumerate(facts):
+        if several and one["address"].startswith("127."):
+            raise UsageError(
+                f"rank {rank} on {one['host']} has {one['address']} for the address of {one['host']}, where no other "
+                "host can reach it; let the name resolve to the one by which they do (Debian has it in /etc/hosts)."
+            )
 
 
 def hosts(facts: Sequence[Mapping[str, Any]]) -> list[int]:
