@@ -19,7 +19,7 @@ from bench.cases import DEFAULT_MODES, PRESET_BATCH, Case, Own, Selection, check
 from bench.comparison import Comparison, PairResult, SideResult, absorb
 from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
-from bench.live import PRELOAD, Launch, LiveWorker, WorkerFailed, nursery
+from bench.live import PRELOAD, Launch, LiveWorker, Pipe, WorkerFailed, nursery
 from bench.measured import Kind
 from bench.room import Room
 from bench.run import (
@@ -41,7 +41,7 @@ from toynet.errors import UsageError
 from toynet.xla import MAX_SIMULATED, check_xla_flags
 
 THRESHOLDS = (0.001, 1.0)
-Starts = tuple[Callable[[], LiveWorker], Callable[[], LiveWorker]]
+Starts = tuple[Callable[[], LiveWorker[Pipe]], Callable[[], LiveWorker[Pipe]]]
 Looked = Mapping[str, Own | str]
 """What a side has of each workload, or why it hasn't."""
 Found = Mapping[str, int | str]
@@ -189,7 +189,7 @@ class _Sides:
         a, b = (stack.enter_context(self._nursery(side)) for side in (0, 1))
         return a, b
 
-    def _nursery(self, side: int) -> contextlib.AbstractContextManager[Callable[[], LiveWorker]]:
+    def _nursery(self, side: int) -> contextlib.AbstractContextManager[Callable[[], LiveWorker[Pipe]]]:
         plan = self._plan
         return nursery(plan.limit_s, self._shared[side], self._preload, self._launches[side], plan.tolerance)
 
@@ -214,7 +214,7 @@ class _Sides:
         return (backends[0], backends[1]), (a, b)
 
 
-def _own(start: Callable[[], LiveWorker], workload: str) -> Own | str:
+def _own(start: Callable[[], LiveWorker[Pipe]], workload: str) -> Own | str:
     with contextlib.closing(start()) as worker:
         try:
             return worker.own(workload)

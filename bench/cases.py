@@ -46,6 +46,8 @@ class Case:
     """Of the layers' products; None: as dtype."""
     path: str = "plain"
     """Of PATHS."""
+    processes: int = 1
+    """That its devices are in, as many in each; 1: in that which conducts."""
 
     @property
     def products(self) -> str:
@@ -62,7 +64,11 @@ class Case:
     @property
     def layout(self) -> modes.Layout:
         return modes.Layout(
-            members=self.members, batch=self.batch, member_shards=self.member_shards, data_shards=self.data_shards
+            members=self.members,
+            batch=self.batch,
+            member_shards=self.member_shards,
+            data_shards=self.data_shards,
+            **({"processes": self.processes} if self.processes > 1 else {}),  # a side's toynet may be older
         )
 
     @property
@@ -82,9 +88,11 @@ class Case:
 
     @property
     def name(self) -> str:
-        """A name that tells it from every other case, such as `tutorial/ensemble_data-4x2/m64/b32`."""
+        """A name that tells it from every other case, such as `tutorial/ensemble_data-4x2/m64/b32`; `/p2` at its end:
+        over 2 processes."""
         parts = [self.workload, f"{self.mode}-{self.mesh}", f"m{self.members}", f"b{self.batch}"]
-        return "/".join([*parts, *self.variant, *["deterministic"] * self.deterministic])
+        over = [f"p{self.processes}"] if self.processes > 1 else []
+        return "/".join([*parts, *self.variant, *["deterministic"] * self.deterministic, *over])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +133,10 @@ class Selection:
     """Of PATHS; None: plain, and on one device fast beside it."""
     deterministic: bool = False
     """Measure the bit-equal variant of each data_parallel case beside the plain one."""
+    across: tuple[int, ...] | None = None
+    """Over how many processes a case's devices are divided, each case as far as it can be; None: one."""
+    devices_each: int | None = None
+    """That a process has at most; None: as many as it's asked for, which a CPU simulates."""
     scaling: tuple[str, ...] = ()
     """Of SCALINGS: each case on one device, and its like on more. strong: with the same batch and members;
     weak: with the same of them for each device."""
@@ -145,7 +157,10 @@ class Selection:
                     raise UsageError(f"{name} must be at least 1, got {value}.")
                 if value >= 2**31:
                     raise UsageError(f"{name} must be below 2**31, got {value}.")
-        for list_name in ("workloads", "modes", "devices", "members", "paths"):
+        for count in self.across or ():
+            if count < 1:
+                raise UsageError(f"--across must be at least 1 process, got {count}.")
+        for list_name in ("workloads", "modes", "devices", "members", "paths", "across"):
             if getattr(self, list_name) == ():
                 raise UsageError(f"{list_name} is empty; name at least one.")
         for mesh in self.meshes or ():
@@ -214,7 +229,8 @@ def expand(
         for name, mode in chosen.items()
         if selection.modes or name not in refused.get(workload, {})
         for batch in selection.batch or (own_batch[workload],)
-        for plain in (_scaled if selection.scaling else _of_mode)(selection, network, mode, batch)
+        for together in (_scaled if selection.scaling else _of_mode)(selection, network, mode, batch)
+        for plain in _over_processes(selection, together)
         for case in _on_paths(selection, plain)
     ]
     if not cases:
@@ -280,6 +296,13 @@ def _on_paths(selection: Selection, plain: Case) -> list[Case]:
     paths = selection.paths or (PATHS if beside else ("plain",))
     own = PATHS if plain.workload in PRESETS else ("plain",)
     return [dataclasses.replace(plain, path=name) for name in PATHS if name in paths and name in own]
+
+
+def _over_processes(selection: Selection, case: Case) -> list[Case]:
+    """A case over each number of processes that can share its devices equally and have so many."""
+    most = selection.devices_each or case.devices
+    counts = [n for n in selection.across or (1,) if not case.devices % n and case.devices // n <= most]
+    return [dataclasses.replace(case, processes=n) for n in counts]
 
 
 def _of_mode(selection: Selection, network: Mapping[str, Any], mode: modes.Mode, batch: int) -> list[Case]:

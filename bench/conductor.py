@@ -51,6 +51,7 @@ class Conductor:
         turns: Callable[[Sequence[Case]], list[list[Case]]] = lambda cases: [list(cases)],
         beside: Callable[[Sequence[int]], AbstractContextManager[object]] = nullcontext,
         traces: Path | None = None,
+        deal: Callable[[Case, Sequence[int]], Sequence[Sequence[int]]] | None = None,
     ) -> None:
         """`nursery` is entered anew for each restart, and gives what starts a worker.
 
@@ -59,6 +60,8 @@ class Conductor:
         If `exclusive`, one worker is alive at a time: a restart takes the cases one after another, and their rounds
         count as the same.
         Else `turns` divides cases into what may be alive at once; a case may be in several of its turns.
+        `deal` gives each process of a case its cores, from the order in which they are drawn (None: each case is in one
+        process).
         With a folder `traces`, a few steps of each case are traced into a folder of its own there, after its first
         rounds.
         """
@@ -66,6 +69,7 @@ class Conductor:
         self._beside = beside
         self._traces = traces
         self._pinned = pinned
+        self._deal = deal or self._dealt
         self._exclusive = exclusive
         self._nursery = nursery
         self._clock = clock
@@ -139,7 +143,7 @@ class Conductor:
 
     def _left(self, drawn: Sequence[int]) -> list[int]:
         """The cores that no worker has; where there are none, the one that the fewest have."""
-        most = max((case.devices for case in self._workers), default=0)
+        most = max((case.devices // case.processes for case in self._workers), default=0)
         return sorted(drawn[most:] or drawn[-1:])
 
     def _affordable(self, cases: Sequence[Case], seconds: float, restarts: int) -> list[Case]:
@@ -170,11 +174,11 @@ class Conductor:
         """A worker for each case, in a new order: prepared side by side, compiled one by one. It has the first of
         the cores that were drawn, so that what is compared stands on the same ones."""
         order = self._shuffled(cases)
-        cores = {case: tuple(sorted(drawn[: case.devices] if self._pinned else drawn)) for case in cases}
+        cores = {case: [tuple(own) for own in self._deal(case, drawn)] for case in cases}
 
         def begin(case: Case) -> None:
             self._workers[case] = self._start()
-            self._workers[case].begin_prepare(case, cores[case])
+            self._workers[case].begin_prepare(case, *cores[case])
 
         began = self._clock()
         yield from self._side_by_side(order, restart, begin, lambda case: self._workers[case].end_prepare())
@@ -188,7 +192,10 @@ class Conductor:
             elif why := unlike_first(compiled.first_loss, self._first_loss.setdefault(case, compiled.first_loss)):
                 yield self._drop(Broke(case, restart, f"wrong results: {why}"))
             else:
-                yield Started(case, restart, compiled, cores[case])
+                yield Started(case, restart, compiled, cores[case][0], tuple(cores[case][1:]))
+
+    def _dealt(self, case: Case, drawn: Sequence[int]) -> list[list[int]]:
+        return [sorted(drawn[: case.devices] if self._pinned else drawn)]
 
     def _check(self, cases: Sequence[Case]) -> Iterator[Event]:
         """Cases that are alive, against `single`."""
@@ -251,7 +258,7 @@ class Conductor:
 
     def _taken_apart(self, case: Case) -> Parts | None:
         """Devices that share cores have no peak of their own."""
-        peaks = not self._pinned or case.devices <= len(self._cores)
+        peaks = not self._pinned or case.devices // case.processes <= len(self._cores)
         return self._workers[case].take_apart(peaks=peaks) if self._schedule.parts else None
 
     def _rounds(self, restart: int, later: int, deadline: float) -> Iterator[Event]:

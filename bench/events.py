@@ -38,6 +38,9 @@ class Started:
     restart: int
     compiled: Compiled
     cores: tuple[int, ...]
+    """Of its first process."""
+    others: tuple[tuple[int, ...], ...] = ()
+    """The cores of its other processes, in their order."""
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from bench.memo import Memo
 from bench.places import file_name
 from bench.reference import Reference, unstacked
 from bench.yardstick import Yardstick
-from toynet import modes
+from toynet import mesh, modes
 from toynet.errors import UsageError
-from toynet.program import bind
+from toynet.program import Program, bind
 from toynet.workload import Workload, loss
 
 # Chained and fused steps differ from waited ones by their dispatch, which is nothing beside a step this
@@ -62,6 +62,7 @@ class Holder:
         self._cache = cache
         self._clock = clock
         self._in_flight = timing.in_flight(case.devices)
+        self._meet, self._agreed = _several(self._program) if case.processes > 1 else (None, _own)
         self._use_cache("shared")
         self._memo = memo
         self._plain = None if plain is workload else plain
@@ -77,7 +78,8 @@ class Holder:
         """The step compiled in its stages, and its first run."""
         self._use_cache(file_name(self.case.name))
         batch, sharding = self._program.padded(unstacked(self._host_batches)[0]), self._program.batch_sharding
-        _, transfer_s = timing.timed(lambda: jax.device_put(batch, sharding), self._clock)
+        put = jax.device_put if self.case.processes == 1 else mesh.put
+        _, transfer_s = timing.timed(lambda: put(batch, sharding), self._clock)
         traced, program, seconds, cached = timing.compiled(
             self._program.step, (self._state, self._batches[0]), self._clock
         )
@@ -95,7 +97,7 @@ class Holder:
         return Compiled(stages, self._cost, first_loss if math.isfinite(first_loss) else None)
 
     def _is_long(self) -> bool:
-        long = self._first_step_s > LONG_FIRST_STEP_S
+        long = self._agreed(self._first_step_s) > LONG_FIRST_STEP_S
         if long and jax.default_backend() != "cpu":  # a GPU's first step loads libraries
             return self._rough("latency") > LONG_FIRST_STEP_S
         return long
@@ -149,7 +151,12 @@ class Holder:
         return block
 
     def block(self, kind: Kind, steps: int) -> Block:
-        """A block of so many steps; fused ones come in whole epochs, at least one."""
+        """A block of so many steps; fused ones come in whole epochs, at least one.
+
+        The processes of a case begin it together, and each of them says how long it took there.
+        """
+        if self._meet is not None:
+            self._meet()
         program, clock = self._program, self._clock
         if kind == REFERENCE:
             return self._yardstick.block(steps, clock)
@@ -181,7 +188,8 @@ class Holder:
         wanted: list[Kind] = [kind for kind in kinds if not self._long or kind not in KINDS]
         found: dict[Kind, float] = {kind: self._rough(kind) for kind in wanted}
         if self._long and "latency" in kinds:
-            found["latency"] = self._first_step_s if jax.default_backend() == "cpu" else self._rough("latency")
+            on_cpu = jax.default_backend() == "cpu"
+            found["latency"] = self._agreed(self._first_step_s) if on_cpu else self._rough("latency")
         return found
 
     def traces(self) -> int:
@@ -200,21 +208,31 @@ class Holder:
     def _what(self) -> str:
         """The name of what all modes and paths of the workload share at this batch size."""
         return dataclasses.replace(
-            self.case, mode="single", member_shards=1, data_shards=1, members=1, path="plain"
+            self.case, mode="single", member_shards=1, data_shards=1, members=1, path="plain", processes=1
         ).name
 
     def _rough(self, kind: Kind) -> float:
         self.block(kind, 1)  # compiles what isn't compiled yet
         block = self.block(kind, 1)
-        while block.seconds < ROUGH_BLOCK_S:
+        while (seconds := self._agreed(block.seconds)) < ROUGH_BLOCK_S:
             block = self.block(kind, 4 * block.steps)
-        return block.seconds / block.steps
+        return seconds / block.steps
 
     def _use_cache(self, name: str) -> None:
         """Compiles into a folder of the cache from now on; a cache that the user has set stays."""
         if self._cache is not None:
             compilation_cache.reset_cache()
             jax.config.update("jax_compilation_cache_dir", str(self._cache / name))
+
+
+def _own(value: float) -> float:
+    return value
+
+
+def _several(program: Program) -> tuple[Callable[[], None], Callable[[float], float]]:
+    """What lets the processes of a program meet, and agree on the largest of their values."""
+    layout = program.layout
+    return mesh.meeting(mesh.make_mesh(layout.member_shards, layout.data_shards, layout.processes)), mesh.agreed
 
 
 def epoch_of(workload: Workload, batch: int, *, jit: bool = True) -> Any:

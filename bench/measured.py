@@ -84,6 +84,8 @@ class Block:
     """latency only: until the calls returned, summed over the steps."""
     fastest_s: float | None = None
     """latency only: the fastest of the steps."""
+    processes_s: tuple[float, ...] = ()
+    """Over several processes: the seconds that it took in each, by its own clock; `seconds` is the largest of them."""
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,11 @@ def taken_apart(program: Program, found: Sequence[Operation], jaxpr: Any, *, pea
 
     Without collectives a step is all compute, and has no parts but, with `peaks`, those of its devices.
     """
-    mesh = make_mesh(program.layout.member_shards, program.layout.data_shards)
+    layout = program.layout
+    over = (layout.processes,) if getattr(layout, "processes", 1) > 1 else ()  # a side's toynet may be older
+    mesh = make_mesh(layout.member_shards, layout.data_shards, *over)
     made, why_not = _collectives(program, found, jaxpr, mesh) if found else ({}, "")
-    compute = bind(program.workload, program.mode, program.layout, communicates=False) if made else None
+    compute = bind(program.workload, program.mode, layout, communicates=False) if made else None
     product_flops = stream_bytes = 0.0
     dtype = product_dtype(jaxpr) or "float32"
     if peaks:

@@ -6,6 +6,7 @@ Versions of the format:
   3  2026-11  a case's `path`
   4  2026-11  blocks of the kind `reference`, a case's `unreferenced`; its `trace`
   5  2026-11  `findings` of the lint; the modes that a certificate's workload has `refused`
+  6  2026-11  `processes`; how many of them a case is in, the cores of a start's `others`, a block's `processes_s`
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from bench.plausible import fault_of_case, fault_of_cost, fault_of_date, fault_o
 from bench.reading import Fault, check, content_of, read_as
 from toynet.errors import UsageError
 
-SCHEMA = 5
+SCHEMA = 6
 
 
 class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +48,10 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     restart: int
     cores: tuple[int, ...]
+    """Of its first process."""
     stages: Stages
+    others: tuple[tuple[int, ...], ...] = ()
+    """The cores of its other processes, in their order."""
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +83,18 @@ class CaseResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why its worker couldn't run the reference workload, and no worker did from then on."""
 
 
+class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several processes that a run is in, on its host."""
+
+    rank: int
+    name: str
+    """Of its host."""
+    machine: int
+    """Equal for processes that share a host, from 0."""
+    host: Host
+    backend: Backend
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run: what was asked for, on what machine, and what came of it."""
 
@@ -101,6 +117,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """restarts: one process only may hold the devices, so the workers of a restart came one after another."""
     gpu_readings: tuple[Reading, ...] = ()
     """Of the GPUs in use, after each round; none without nvidia-ml-py."""
+    processes: tuple[Process, ...] = ()
+    """By rank, where there are several: the first, whose `host` and `backend` these are, conducted."""
     findings: dict[str, tuple[Finding, ...]] = {}
     """Of the lint, by the workload that was looked over; one that isn't there wasn't."""
     cases: tuple[CaseResult, ...]
@@ -119,8 +137,8 @@ def _absorb(
 ) -> CaseResult:
     change: dict[str, Any]
     match event:
-        case Started(restart=restart, compiled=compiled, cores=cores):
-            start = Start(restart, cores, compiled.stages)
+        case Started(restart=restart, compiled=compiled, cores=cores, others=others):
+            start = Start(restart, cores, compiled.stages, others)
             change = {"starts": (*result.starts, start), "cost": compiled.cost}
         case Certified(certificate=certificate):
             change = {"certificate": certificate}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import os
 import tempfile
 import time
@@ -17,19 +18,21 @@ import msgspec
 from bench import environment, linting, nvml
 from bench.cases import Case, Selection, is_own, taken
 from bench.choosing import chosen
+from bench.company import Company, company_of
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule, Traced
 from bench.growth import QUANTITIES, Quantity
-from bench.live import PRELOAD, WorkerFailed, nursery
+from bench.live import PRELOAD, Launch, nursery
 from bench.places import try_writing
 from bench.plausible import COUNT_AT_MOST
 from bench.record import CaseResult, Record, absorb, write
 from bench.room import Room
 from bench.turns import Turns
-from bench.workers import LIMIT_S
+from bench.workers import LIMIT_S, PartsWorker, WorkerFailed
 from toynet.config import PRESETS
 from toynet.errors import UsageError
+from toynet.rendezvous import Circle
 from toynet.xla import MAX_SIMULATED, check_xla_flags
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,17 +70,24 @@ class Plan:
         check_tolerance(self.tolerance)
 
 
-def measure(plan: Plan, watch: Watch) -> Record:
-    """Runs the plan, writing its record after each round; raises UsageError before anything is written."""
+def measure(plan: Plan, watch: Watch, circle: Circle | None = None) -> Record:
+    """Runs the plan, writing its record after each round; raises UsageError before anything is written.
+
+    Of a circle of processes this is rank 0. Raises ProcessLost if one of the others is lost; the record has what was
+    measured by then.
+    """
     check_xla_flags()
     check_writable(plan.out)
     if plan.traces is not None:
         check_folder(plan.traces)
-    cases = chosen(plan.selection, plan.limit_s)
-    backend = probe(plan.limit_s)
+    own = {} if circle is None else circle.place.environment
+    backend = probe(plan.limit_s, own)
+    company = None if circle is None else company_of(circle, backend, plan.limit_s)
+    selection = plan.selection if company is None else company.selection(plan.selection)
+    cases = chosen(selection, plan.limit_s)
     check_dtype(cases, backend)
     cases = taken(cases, backend.platform)
-    cases = available(cases, backend, cut=plan.selection.devices is None and plan.selection.meshes is None)
+    cases = available(cases, backend, cut=selection.devices is None and selection.meshes is None)
     gpus = backend.gpus[: max(case.devices for case in cases)]
     library = nvml.library() if gpus else None
     free = room(backend, nvml.free_bytes(library, gpus), parts=plan.schedule.parts)
@@ -96,11 +106,13 @@ def measure(plan: Plan, watch: Watch) -> Record:
         seconds=0.0,
         pinned=environment.CAN_PIN,
         alternation="restarts" if backend.exclusive else "rounds",
+        processes=() if company is None else company.processes,
         findings=dict(findings),
         cases=tuple(CaseResult(case) for case in cases),
     )
     pinned = backend.simulated and environment.CAN_PIN
-    with conducting(plan, cases, turns, pinned=pinned, exclusive=backend.exclusive) as (conductor, events):
+    conducted = conducting(plan, cases, turns, pinned=pinned, exclusive=backend.exclusive, company=company)
+    with conducted as (conductor, events):
         for event in events:
             if isinstance(event, Traced) and event.file is not None:
                 event = dataclasses.replace(event, file=Path(os.path.relpath(event.file, plan.out.parent)))
@@ -141,14 +153,28 @@ def growth_beside(out: Path, quantity: Quantity) -> Path:
 
 @contextlib.contextmanager
 def conducting(
-    plan: Plan, cases: Sequence[Case], turns: Turns, *, pinned: bool, exclusive: bool
+    plan: Plan,
+    cases: Sequence[Case],
+    turns: Turns,
+    *,
+    pinned: bool,
+    exclusive: bool,
+    company: Company | None = None,
 ) -> Iterator[tuple[Conductor, Iterable[Event]]]:
     """A conductor of live workers and what happens; workers and the folder that they share are gone when it ends."""
     presets = any(case.workload in PRESETS for case in cases)
     preload = (*PRELOAD, "toynet.train") if presets else PRELOAD
     with tempfile.TemporaryDirectory(prefix="bench-") as shared:
+
+        def alone() -> contextlib.AbstractContextManager[Callable[[], PartsWorker]]:
+            return nursery(plan.limit_s, Path(shared), preload, tolerance=plan.tolerance)
+
+        def together() -> contextlib.AbstractContextManager[Callable[[], PartsWorker]]:
+            assert company is not None
+            return company.crews(plan.limit_s, Path(shared), preload, plan.tolerance)
+
         conductor = Conductor(
-            lambda: nursery(plan.limit_s, Path(shared), preload, tolerance=plan.tolerance),
+            alone if company is None else together,
             time.monotonic,
             plan.schedule,
             environment.usable_cores(),
@@ -157,6 +183,7 @@ def conducting(
             turns=turns,
             beside=environment.beside if pinned else lambda _: contextlib.nullcontext(),
             traces=plan.traces,
+            deal=None if company is None else functools.partial(company.deal, pinned=pinned),
         )
         with contextlib.closing(conductor.run(groups(cases))) as events:
             yield conductor, events
@@ -185,10 +212,12 @@ def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Cas
     return kept
 
 
-def probe(limit_s: float) -> Backend:
-    """What JAX runs on here, found out in a process of its own; raises UsageError if it can't start."""
+def probe(limit_s: float, environment: Mapping[str, str] = {}) -> Backend:
+    """What JAX runs on here, found out in a process of its own with that in its environment; raises UsageError if it
+    can't start."""
     try:
-        with nursery(limit_s, None, PRELOAD) as start, contextlib.closing(start()) as worker:
+        launch = Launch(environment=environment)
+        with nursery(limit_s, None, PRELOAD, launch) as start, contextlib.closing(start()) as worker:
             return worker.backend()
     except WorkerFailed as error:
         raise UsageError(f"JAX doesn't start here: {error}.") from None

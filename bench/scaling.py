@@ -74,7 +74,8 @@ def fits(base: Case, case: Case, scaling: Scaling) -> bool:
     """Whether a case on several devices belongs to that scaling of one on one device."""
     if case.devices == 1 or case.deterministic or not same_family(base, case.mode):
         return False
-    wanted = dataclasses.replace(base, mode=case.mode, member_shards=case.member_shards, data_shards=case.data_shards)
+    mesh = {"member_shards": case.member_shards, "data_shards": case.data_shards, "processes": case.processes}
+    wanted = dataclasses.replace(base, mode=case.mode, **mesh)
     if scaling == "weak":
         wanted = dataclasses.replace(
             wanted, members=base.members * case.member_shards, batch=base.batch * case.data_shards

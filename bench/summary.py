@@ -97,9 +97,8 @@ def baseline(record: Record, case: Case) -> CaseResult | None:
 
 def single_of(case: Case) -> Case:
     """`single` with the case's workload, network, batch and dtypes, computed plainly."""
-    return dataclasses.replace(
-        case, mode="single", member_shards=1, data_shards=1, members=1, deterministic=False, path="plain"
-    )
+    one = {"mode": "single", "member_shards": 1, "data_shards": 1, "members": 1, "processes": 1}
+    return dataclasses.replace(case, deterministic=False, path="plain", **one)
 
 
 def speedups(result: CaseResult, base: CaseResult) -> dict[Kind, Estimate]:

@@ -25,18 +25,29 @@ if TYPE_CHECKING:
     from bench.measured import Finding
 
 
-def prepare(case: Case, cores: list[int], shared: str | None, within_s: float | None = None) -> Holder:
+def prepare(
+    case: Case,
+    cores: list[int],
+    shared: str | None,
+    within_s: float | None = None,
+    joined: dict[str, Any] | None = None,
+) -> Holder:
     """The case on those cores: pinned before JAX has a backend, whose threads inherit it.
 
     In the folder `shared` the workers of a run keep what others can use. Within so many seconds a user's module must
-    be imported.
+    be imported. `joined` says how it joins the other processes of the case.
     """
     from bench.holder import Holder
     from bench.memo import Memo
     from toynet import mesh
 
     environment.pin(cores)
-    mesh.simulate(case.devices)
+    mesh.simulate(case.devices // case.processes)
+    _keep_to_own_devices()
+    if joined is not None:
+        from toynet import cluster  # a side's toynet may be older, and is never joined
+
+        cluster.join(cluster.Joined(**joined))
     workload = lookup.workload(case, _until(within_s))  # a user's module may start JAX as it is imported
     plain = workload if case.path == "plain" else lookup.workload(dataclasses.replace(case, path="plain"))
     if shared is None:
@@ -82,6 +93,13 @@ def serve(pipe: socket.socket) -> None:
         wire.send(pipe, reply)
 
 
+def _keep_to_own_devices() -> None:
+    if "JAX_LOCAL_DEVICE_IDS" in os.environ:
+        from toynet import cluster  # a side's toynet may be older
+
+        cluster.keep_to_own_devices()
+
+
 def _until(within_s: float | None) -> float | None:
     return None if within_s is None else time.monotonic() + within_s
 
@@ -90,6 +108,7 @@ def _answered(holder: Holder | None, request: dict[str, Any]) -> tuple[Holder | 
     """What holds the case from now on, and the answer."""
     match request.pop("ask"):
         case "backend":
+            _keep_to_own_devices()
             return holder, dataclasses.asdict(environment.backend())
         case "lookup":
             until = _until(request["within_s"])

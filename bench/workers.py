@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 from bench.cases import Case
 from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts
 
+# How a worker failed: of several that work together, the cause is in the first of these that is among them.
+How = Literal["ended", "stopped", "raised", "silent"]
 # One step in a chain would only be a step that is waited for.
 STEPS_AT_LEAST: dict[Kind, int] = {**dict.fromkeys(get_args(Kind), 1), "throughput": 2}
 # Seconds after which one that doesn't answer is broken, unless the command line says otherwise.
@@ -17,13 +19,24 @@ LIMIT_S = 120.0
 FIRST_LOSS_TOLERANCE = 1e-5
 
 
+class WorkerFailed(Exception):
+    """A worker died, was aborted, or didn't answer in time; the message says which, with its last lines."""
+
+    def __init__(self, why: str, how: How = "ended") -> None:
+        super().__init__(why)
+        self.how = how
+
+
 class Worker(Protocol):
     """What is asked of a worker. What begins may run beside others.
 
     Each call may raise WorkerFailed or UsageError, either of which costs the case only.
     """
 
-    def begin_prepare(self, case: Case, cores: Sequence[int]) -> None: ...
+    def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
+        """On those cores; `others`: of the other processes of the case, one after another."""
+        ...
+
     def end_prepare(self) -> None: ...
     def begin_compile(self) -> None: ...
     def end_compile(self) -> Compiled: ...
@@ -46,10 +59,11 @@ def reference_bearer(cases: Iterable[Case]) -> Case | None:
     """Of cases that are alive at once, the one whose worker runs the reference workload, too.
 
     `single` where there is one, for what is compared with it is alive whenever it is; else the one with the fewest
-    devices. The same in every restart of the same cases. None if none of them is computed plainly.
+    devices. Over several processes one that is in most of them, so that each host is seen. The same in every restart
+    of the same cases. None if none of them is computed plainly.
     """
     plain = [case for case in cases if case.path == "plain"]
-    return min(plain, key=lambda case: (case.mode != "single", case.devices, case.name), default=None)
+    return min(plain, key=lambda case: (-case.processes, case.mode != "single", case.devices, case.name), default=None)
 
 
 def unlike_first(loss: float | None, first: float | None) -> str:

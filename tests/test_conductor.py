@@ -132,7 +132,7 @@ class Fake:
         self.world.busy[what] -= 1
         self._asked(phase)
 
-    def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
+    def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
         self.case, self.cores = case, tuple(cores)
         self.restart = sum(phase == "begin_prepare" and case == asked for phase, asked in self.world.asked)
         self._begin("prepare", "begin_prepare")

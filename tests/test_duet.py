@@ -80,7 +80,7 @@ class Fake:
         if error := self.world.failing.get((self.side, phase)):
             raise error
 
-    def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
+    def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
         self.world.cores.append((self.side, tuple(cores)))
         self._asked("begin_prepare")
 
@@ -320,7 +320,7 @@ def test_a_clear_pair_is_not_restarted_while_another_still_is() -> None:
     world = World()
 
     class Knows(Fake):
-        def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
+        def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
             super().begin_prepare(case, cores)
             self.case = case
 

@@ -12,7 +12,7 @@ import pytest
 
 from bench import wire
 from bench.cases import Case
-from bench.live import PRELOAD, LiveWorker, Nursery, WorkerFailed, _timeval, nursery
+from bench.live import PRELOAD, LiveWorker, Nursery, Pipe, WorkerFailed, nursery, timeval
 from bench.measured import KINDS, REFERENCE, Compiled
 from toynet.errors import UsageError
 
@@ -33,18 +33,18 @@ def worker() -> Iterator[LiveWorker]:
         yield alive
 
 
-def prepare(worker: LiveWorker, name: str, data_shards: int = 1, batch: int = 8) -> None:
+def prepare(worker: LiveWorker[Pipe], name: str, data_shards: int = 1, batch: int = 8) -> None:
     mode = "data_parallel" if data_shards > 1 else "single"
     worker.begin_prepare(Case(workload=f"planted:{name}", mode=mode, batch=batch, data_shards=data_shards), [0])
     worker.end_prepare()
 
 
-def compiled(worker: LiveWorker) -> Compiled:
+def compiled(worker: LiveWorker[Pipe]) -> Compiled:
     worker.begin_compile()
     return worker.end_compile()
 
 
-def test_a_worker_prepares_compiles_checks_and_runs_blocks(worker: LiveWorker) -> None:
+def test_a_worker_prepares_compiles_checks_and_runs_blocks(worker: LiveWorker[Pipe]) -> None:
     prepare(worker, "right", data_shards=2)
     step = compiled(worker)
     assert step.first_loss is not None
@@ -57,18 +57,18 @@ def test_a_worker_prepares_compiles_checks_and_runs_blocks(worker: LiveWorker) -
     assert worker.block("fused", 8).steps == 8
 
 
-def test_what_is_printed_does_not_disturb_the_answers(worker: LiveWorker) -> None:
+def test_what_is_printed_does_not_disturb_the_answers(worker: LiveWorker[Pipe]) -> None:
     prepare(worker, "chatty")
     assert compiled(worker).first_loss is not None
 
 
-def test_a_step_that_raises_is_told_with_its_line(worker: LiveWorker) -> None:
+def test_a_step_that_raises_is_told_with_its_line(worker: LiveWorker[Pipe]) -> None:
     prepare(worker, "raises", batch=BEYOND)
     with pytest.raises(WorkerFailed, match=r"^ValueError in tests/planted.py, line \d+: planted: the step raises$"):
         compiled(worker)
 
 
-def test_a_worker_that_is_killed_is_told_by_its_signal(worker: LiveWorker) -> None:
+def test_a_worker_that_is_killed_is_told_by_its_signal(worker: LiveWorker[Pipe]) -> None:
     prepare(worker, "killed", batch=BEYOND)
     with pytest.raises(WorkerFailed, match="ended by SIGKILL"):
         compiled(worker)
@@ -85,15 +85,17 @@ def test_a_worker_that_xla_aborts_is_told_with_what_xla_printed(monkeypatch: pyt
             compiled(worker)
 
 
-def test_a_worker_that_hangs_is_given_up_and_ended(worker: LiveWorker) -> None:
+def test_a_worker_that_hangs_is_given_up_and_ended(worker: LiveWorker[Pipe]) -> None:
     prepare(worker, "hangs", batch=BEYOND)
     worker._limit_s = 0.5
-    worker._pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(0.5))  # which was set when it was made
+    worker.channel.pipe.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(0.5)
+    )  # which was set when it was made
     with pytest.raises(WorkerFailed, match=r"no answer within 0\.5 s"):
         compiled(worker)
     worker.close()
     with pytest.raises(ProcessLookupError):
-        os.kill(worker.pid, 0)
+        os.kill(worker.channel.pid, 0)
 
 
 def test_workers_of_one_nursery_are_processes_of_their_own() -> None:
@@ -111,9 +113,9 @@ def test_a_nursery_that_loses_its_conductor_ends_even_a_worker_that_hangs() -> N
     prepare(worker, "hangs", batch=BEYOND)
     worker.ask({"ask": "compile"})
     nursery.close()
-    worker._pipe.settimeout(LIMIT_S)
+    worker.channel.pipe.settimeout(LIMIT_S)
     with closing(worker), pytest.raises((EOFError, ConnectionResetError)):  # the latter if it hadn't read its request
-        wire.receive(worker._pipe)
+        wire.receive(worker.channel.pipe)
 
 
 def test_a_nursery_that_cannot_import_says_so() -> None:
@@ -127,7 +129,7 @@ def test_a_nursery_that_cannot_import_says_so() -> None:
     ("name", "said"),
     [("rigth", "did you mean 'right'"), ("not_a_workload", "is of type int, and a Workload was expected")],
 )
-def test_a_workload_that_is_not_there_is_the_users_error(worker: LiveWorker, name: str, said: str) -> None:
+def test_a_workload_that_is_not_there_is_the_users_error(worker: LiveWorker[Pipe], name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         prepare(worker, name)
 
@@ -149,7 +151,7 @@ def test_a_worker_on_which_the_reference_workload_is_another_says_so_and_goes_on
         assert worker.block("latency", 3).steps == 3
 
 
-def test_the_backend_is_told_by_the_worker(worker: LiveWorker) -> None:
+def test_the_backend_is_told_by_the_worker(worker: LiveWorker[Pipe]) -> None:
     backend = worker.backend()
     assert (backend.platform, backend.device_count, backend.simulated) == ("cpu", 1, True)
     assert {"jax", "jaxlib"} <= set(backend.packages)

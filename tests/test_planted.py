@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench import cli
-from bench.live import LiveWorker, _timeval
+from bench.live import LiveWorker, Pipe, timeval
 from bench.record import Record, read
 
 TESTS = Path(__file__).parent
@@ -32,11 +32,11 @@ def _soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The step that hangs is waited for 6 s, the others for as long as is asked: a machine may be busy."""
     ask = LiveWorker.ask
 
-    def hurried(worker: LiveWorker, request: dict[str, Any]) -> None:
+    def hurried(worker: LiveWorker[Pipe], request: dict[str, Any]) -> None:
         if request["ask"] == "prepare" and "planted:hangs" in str(request):
             assert worker._limit_s == 300
             worker._limit_s = 6.0
-            worker._pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(6.0))
+            worker.channel.pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(6.0))
         ask(worker, request)
 
     monkeypatch.setattr(LiveWorker, "ask", hurried)

@@ -28,7 +28,7 @@ from bench.cases import Case
 from bench.comparison import read
 from bench.duet import Duets, Event, Judged, Pace, Pair
 from bench.holder import Holder
-from bench.live import PRELOAD, LiveWorker, nursery
+from bench.live import PRELOAD, LiveWorker, Pipe, nursery
 from bench.measured import KINDS, Block, Certificate, Compiled, Kind
 from bench.verdict import Rule, judged
 from toynet.mesh import make_mesh
@@ -128,7 +128,7 @@ class Held:
     def __init__(self, clock: Clock, workload: Workload) -> None:
         self._clock, self._workload = clock, workload
 
-    def begin_prepare(self, case: Case, cores: Sequence[int]) -> None:
+    def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
         self._holder = Holder(case, self._workload, clock=self._clock)
 
     def end_prepare(self) -> None: ...
@@ -185,7 +185,7 @@ def test_a_cold_compilation_cache_is_told_from_a_warm_one(tmp_path: Path, monkey
         assert [compile_cached(start) for _ in range(3)] == [False, True, True]
 
 
-def compile_cached(start: Callable[[], LiveWorker]) -> bool:
+def compile_cached(start: Callable[[], LiveWorker[Pipe]]) -> bool:
     with closing(start()) as worker:
         worker.begin_prepare(CASE, [0])
         worker.end_prepare()

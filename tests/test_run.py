@@ -26,7 +26,7 @@ def test_on_a_card_for_one_process_workers_alternate_and_the_record_has_power_an
 ) -> None:
     cards = (Gpu("GPU-c333", "a card", one_process=True), Gpu("GPU-aa00", "a card"))
     card = Backend("gpu", "a card", 2, False, {}, "3", {}, gpus=cards)
-    monkeypatch.setattr(run, "probe", lambda _: card)
+    monkeypatch.setattr(run, "probe", lambda *_: card)
     monkeypatch.setitem(sys.modules, "pynvml", Library())
     alive: list[int] = []
 

@@ -11,6 +11,10 @@ class UsageError(ValueError):
     """What was asked for can't be done; the message says what was expected, what came, what to do."""
 
 
+class ProcessLost(Exception):
+    """A process that the others can't do without has gone; the message names its rank and host, and says how."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that isn't one of the known ones, with the one that it may have meant, or with all."""
     names = sorted(known)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from toynet.errors import UsageError
 from toynet.xla import MAX_SIMULATED, check_xla_flags
@@ -36,9 +40,9 @@ def simulate(count: int) -> None:
 
 
 def first_devices(count: int) -> list[Any]:
-    """The first `count` devices of the default backend; raises UsageError if it has fewer."""
+    """The first `count` devices of this process, on the default backend; raises UsageError if it has fewer."""
     try:
-        present = jax.devices()
+        present = jax.local_devices()
     except (RuntimeError, AssertionError) as error:  # the latter, without a word, for JAX_PLATFORMS=cuda and no GPU
         reason = str(error).partition("\n")[0] or "there are none of that kind"
         platforms = os.environ.get("JAX_PLATFORMS", "")
@@ -51,10 +55,70 @@ def first_devices(count: int) -> list[Any]:
     return present[:count]
 
 
-def make_mesh(member_shards: int, data_shards: int) -> Mesh:
-    """A mesh of members x data over the first devices; its axes are left to the compiler outside shard_map."""
-    devices = np.array(first_devices(member_shards * data_shards)).reshape(member_shards, data_shards)
+def devices_of_all(count: int, processes: int) -> list[list[Any]]:
+    """Of each of so many processes as many devices, `count` in all; raises UsageError where one has fewer.
+
+    The processes are those that JAX knows, in their order.
+    """
+    each = count // processes
+    first_devices(1)  # says why there are none
+    held: dict[int, list[Any]] = {}
+    for device in jax.devices():
+        held.setdefault(device.process_index, []).append(device)
+    if len(held) < processes:
+        raise UsageError(f"{processes} processes asked for, but JAX knows {len(held)}.")
+    chosen = [held[index] for index in sorted(held)[:processes]]
+    if (fewest := min(map(len, chosen))) < each:
+        raise UsageError(f"{each} devices of each process asked for, but one has {fewest}.")
+    return [devices[:each] for devices in chosen]
+
+
+def make_mesh(member_shards: int, data_shards: int, processes: int = 1) -> Mesh:
+    """A mesh of members x data over the first devices; its axes are left to the compiler outside shard_map.
+
+    Over several processes the data axis is the outermost: neighbours along it are in one process as far as they can,
+    and so are all shards of the members; what data shards can't be divided by, members are.
+    """
+    count = member_shards * data_shards
+    if processes == 1:
+        devices = np.array(first_devices(count)).reshape(member_shards, data_shards)
+    else:
+        outer = math.gcd(data_shards, processes)
+        held = np.array(devices_of_all(count, processes))
+        blocks = held.reshape(outer, processes // outer, member_shards * outer // processes, data_shards // outer)
+        devices = blocks.transpose(1, 2, 0, 3).reshape(member_shards, data_shards)
     return Mesh(devices, (MEMBERS, DATA), axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+def put(tree: Any, sharding: Any) -> Any:
+    """Arrays of the host on their devices; where those are in several processes, each puts its own part there."""
+    if all(one.is_fully_addressable for one in jax.tree.leaves(sharding)):
+        return jax.device_put(tree, sharding)
+    shardings = jax.tree.broadcast(sharding, tree)
+
+    def place(leaf: Any, sharding: Any) -> jax.Array:
+        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+    return jax.tree.map(place, tree, shardings)
+
+
+def fetched(leaf: jax.Array) -> np.ndarray:
+    """An array on the host, as a copy; where other processes have parts of it, they have to fetch it, too."""
+    if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
+        return np.array(multihost_utils.process_allgather(leaf, tiled=True))
+    return np.array(leaf)
+
+
+def agreed(value: float) -> float:
+    """The largest of the values that the processes have, all of which must ask; to choose alike by what was timed."""
+    return value if jax.process_count() == 1 else float(np.max(multihost_utils.process_allgather(np.float32(value))))
+
+
+def meeting(mesh: Mesh) -> Callable[[], None]:
+    """What returns once all processes of a mesh have called it, within about a message's time of each other."""
+    ones = put(np.ones(mesh.size, np.float32), NamedSharding(mesh, PartitionSpec((MEMBERS, DATA))))
+    summed = jax.jit(jnp.sum, out_shardings=NamedSharding(mesh, PartitionSpec())).lower(ones).compile()
+    return lambda: summed(ones).block_until_ready() and None
 
 
 @functools.cache

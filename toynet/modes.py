@@ -78,6 +78,8 @@ class Layout:
     batch: int = 32
     member_shards: int = 1
     data_shards: int = 1
+    processes: int = 1
+    """That the devices are in, as many in each."""
 
     @property
     def devices(self) -> int:
@@ -103,7 +105,7 @@ def mesh_for(mode: Mode, devices: int) -> tuple[int, int]:
 
 def check(mode: Mode, layout: Layout) -> None:
     """Raises UsageError if the mode can't run at these sizes."""
-    for name in ("members", "batch", "member_shards", "data_shards"):
+    for name in ("members", "batch", "member_shards", "data_shards", "processes"):
         if getattr(layout, name) < 1:
             raise UsageError(f"{name.replace('_', ' ')} must be at least 1, got {getattr(layout, name)}.")
     if layout.members > 1 and not mode.ensemble:
@@ -116,6 +118,11 @@ def check(mode: Mode, layout: Layout) -> None:
     if layout.data_shards > 1 and not mode.shards_batch:
         other = "ensemble_data" if mode.ensemble else "data_parallel"
         raise UsageError(f"mode {mode.name!r} runs on 1 device, got {layout.devices}; {other!r} takes several.")
+    if layout.devices % layout.processes:
+        raise UsageError(
+            f"{layout.devices} devices can't be shared equally by {layout.processes} processes; take a number of "
+            f"devices that {layout.processes} divides."
+        )
 
 
 class Divisible(Protocol):

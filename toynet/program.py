@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 
 from toynet import fsdp
 from toynet.blocks import in_blocks
-from toynet.mesh import DATA, MEMBERS, first_devices, make_mesh, small_sums
+from toynet.mesh import DATA, MEMBERS, fetched, first_devices, make_mesh, put, small_sums
 from toynet.modes import Layout, Mode, check, check_alone, check_workload, collectives
 from toynet.workload import Batch, Metrics, State, Workload
 
@@ -67,7 +67,7 @@ class Program:
 
     def place(self, batch: Batch) -> Batch:
         """One batch, padded with zeros where it doesn't divide, on its devices."""
-        return jax.device_put(self.padded(batch), self.batch_sharding)
+        return put(self.padded(batch), self.batch_sharding)
 
     def padded(self, batch: Batch) -> Batch:
         """One batch on the host, with zeros where it doesn't divide."""
@@ -75,7 +75,7 @@ class Program:
 
     def place_stacked(self, batches: Batch) -> Batch:
         """The same for batches of shape (steps, batch, ...)."""
-        return jax.device_put(self._pad(batches, axis=1), self.stacked_sharding)
+        return put(self._pad(batches, axis=1), self.stacked_sharding)
 
     def _pad(self, batch: Batch, axis: int) -> Batch:
         size = self.layout.padded_batch(self.workload.virtual_shards)
@@ -90,10 +90,11 @@ class Program:
     def members(self, tree: Any, which: Sequence[int] | None = None) -> Any:
         """A state or metrics on the host, of those members (None: of all, without padding); shapes (members, ...).
 
-        Without members it is the tree itself. It is a copy, since donation may reuse the device's buffer.
+        Without members it is the tree itself. It is a copy, since donation may reuse the device's buffer. Over several
+        processes all of them have to ask.
         """
         if not self.mode.ensemble:
-            return jax.tree.map(np.array, tree)
+            return jax.tree.map(fetched, tree)
         chosen = range(self.layout.members) if which is None else which
         return jax.tree.map(lambda leaf: _rows(leaf, chosen), tree)
 
@@ -131,7 +132,7 @@ def bind(workload: Workload, mode: Mode, layout: Layout, *, communicates: bool =
     data = P(DATA) if layout.data_shards > 1 else P()
     stacked = P(None, *data)
     if mode.sharded:
-        mesh = make_mesh(layout.member_shards, layout.data_shards)
+        mesh = make_mesh(layout.member_shards, layout.data_shards, layout.processes)
         place = functools.partial(jax.tree.map, functools.partial(NamedSharding, mesh))
         shard = functools.partial(jax.shard_map, mesh=mesh, check_vma=communicates)
     else:
@@ -200,8 +201,11 @@ def _vmapped(function: Callable) -> Callable:
 
 
 def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:
-    """Rows of an array whose first axis alone may be sharded, on the host, without assembling the whole."""
+    """Rows of an array whose first axis alone may be sharded, on the host, without assembling the whole, unless other
+    processes have parts of it."""
     wanted = np.asarray(which)
+    if not (leaf.is_fully_addressable or leaf.is_fully_replicated):
+        return fetched(leaf)[wanted]
     rows, found = np.empty((len(wanted), *leaf.shape[1:]), leaf.dtype), np.zeros(len(wanted), bool)
     for shard in leaf.addressable_shards:
         first, count = shard.index[0].start or 0, shard.data.shape[0]

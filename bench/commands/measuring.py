@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -16,7 +16,12 @@ from bench.cases import DEFAULT_MODES, Case, Selection, path_of, plainly
 from bench.commands.reporting import reported, while_read
 from bench.commands.status import BROKEN, DONE
 from bench.workers import LIMIT_S
+from toynet import joining
 from toynet.config import PRESETS, ComputeDtype
+from toynet.joining import Joining
+
+if TYPE_CHECKING:
+    from toynet.rendezvous import Circle
 
 MEMBERS, MEMBERS_SCALED = (8, 64), (8,)
 # Where `doctor` keeps the noise floors of this machine, and `ab` and `gate` look for them.
@@ -52,6 +57,8 @@ class Cases:
     """How steps are computed: 'plain'; 'fast', as is quickest at their sizes ('list --explain' says how)."""
     deterministic: Switch = False
     """Measure data_parallel's bit-equal variant beside the plain one."""
+    across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
+    """Processes that a case's devices are divided over, where several run this together."""
     scaling: Annotated[Names, own("none")] = ()
     """strong, weak, or both: on one device and on more, with the same batch (members), or the same for each device."""
 
@@ -69,6 +76,7 @@ class Cases:
             hidden_dim=self.hidden_dim or None,
             paths=self.paths or None,
             deterministic=self.deterministic,
+            across=self.across or None,
             scaling=self.scaling,
         )
 
@@ -99,7 +107,7 @@ class List(Cases):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Cases):
+class Run(Cases, Joining):
     """Measure cases, write their record after each round, print a table and what it means.
 
     Example: python -m bench run --workloads tutorial --modes single,ensemble --members 8 --budget 30
@@ -111,8 +119,8 @@ class Run(Cases):
     """Blocks of each kind that every case is asked for between restarts, at most."""
     budget: float = 150.0
     """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
-    time_limit: float = LIMIT_S
-    """Seconds after which a worker that doesn't answer is broken."""
+    time_limit: Annotated[float | None, own(f"{LIMIT_S:g}; over several processes {joining.LIMIT_S:g}")] = None
+    """Seconds after which a worker that doesn't answer is broken, and a process that doesn't come or answer is lost."""
     tolerance: Tolerance = None
     """How far results may be from those of single, relative to each leaf's largest entry: gradients, steps, states."""
     no_lint: Switch = False
@@ -129,6 +137,21 @@ class Run(Cases):
     """Print nothing but errors."""
 
     def execute(self) -> int:
+        alone = self.time_limit or LIMIT_S
+        place = self.place(limit_s := self.time_limit or joining.LIMIT_S)
+        if place is None:
+            return self._measured(alone, None)
+        from bench import agent
+        from toynet.rendezvous import together
+
+        with together(place, "bench run", limit_s, ("bench", *sys.argv[1:])) as circle:
+            if circle.rank:
+                return agent.serve(circle, limit_s)
+            status = self._measured(limit_s, circle)
+            circle.end(status)
+            return status
+
+    def _measured(self, limit_s: float, circle: Circle | None) -> int:
         from bench.events import Schedule
         from bench.progress import progress
         from bench.report import terminal
@@ -144,14 +167,14 @@ class Run(Cases):
                 parts=self.parts or bool(self.scaling),
             ),
             out=self.out,
-            limit_s=self.time_limit,
+            limit_s=limit_s,
             tolerance=self.tolerance,
             lint=not self.no_lint,
             traces=self.trace,
             command=("python", "-m", "bench", *sys.argv[1:]),
         )
         with reported(self.out, _report_of), progress(quiet=self.quiet) as watch:
-            record = measure(plan, watch)
+            record = measure(plan, watch, circle)
         _report_beside(record, self.out)
         if not self.quiet:
             from bench.report.table import build

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from bench.commands.status import DONE, INTERRUPTED, UNUSABLE
+from bench.commands.status import BROKEN, DONE, INTERRUPTED, UNUSABLE
 from bench.commands.writing import Out, target, write
 from bench.report import exports
 from bench.report.harmless import harmless
-from toynet.errors import UsageError
+from toynet.errors import ProcessLost, UsageError
 
 if TYPE_CHECKING:
     from bench.report.document import Section
@@ -209,6 +209,9 @@ def finished(execute: Callable[[], int]) -> int:
         return execute()
     except UsageError as error:
         return refused(error)
+    except ProcessLost as lost:
+        print(harmless(f"error: {lost}."), file=sys.stderr)
+        return BROKEN
     except BrokenPipeError:  # whoever read the help has left
         _print_nowhere()
         return DONE

@@ -1,0 +1,113 @@
+"""All processes of a run, as rank 0 has them: who they are, and where workers of a case are started."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import environment
+from bench.cases import Case, Selection
+from bench.crew import Crew, Meeting, Post, dealt
+from bench.environment import Backend
+from bench.live import Launch, nursery
+from bench.record import Process
+from bench.remote import Agent, Described
+from toynet import cluster
+from toynet.cluster import LOOPBACK
+from toynet.errors import UsageError
+from toynet.rendezvous import Circle
+
+
+@dataclass(frozen=True)
+class Company:
+    """The processes of a run: rank 0, and the agents of the others."""
+
+    circle: Circle
+    processes: tuple[Process, ...]
+    agents: tuple[Agent, ...]
+    shared: tuple[str, ...]
+    """Of each agent, a folder on its host."""
+
+    def selection(self, asked: Selection) -> Selection:
+        """What is measured over these processes where nothing else was asked for: one, those of a host, all."""
+        count = len(self.processes)
+        if (most := max(asked.across or (1,))) > count:
+            raise UsageError(f"--across asks for {most} processes, and there are {count}.")
+        here = sum(one.machine == self.processes[0].machine for one in self.processes)
+        backend = self.processes[0].backend
+        return dataclasses.replace(
+            asked,
+            across=asked.across or tuple(dict.fromkeys([1, here, count])),
+            devices_each=None if backend.simulated else backend.device_count,
+        )
+
+    def deal(self, case: Case, drawn: Sequence[int], *, pinned: bool) -> list[tuple[int, ...]]:
+        """The cores of each process of a case."""
+        mine = self.processes[: case.processes]
+        if not pinned:
+            return [process.host.usable_cores for process in mine]
+        return dealt(case, drawn, mine)
+
+    @contextlib.contextmanager
+    def crews(
+        self, limit_s: float, shared: Path, preload: Sequence[str], tolerance: float | None
+    ) -> Iterator[Callable[[], Crew]]:
+        """What starts the workers of a case, in all of its processes, until the block ends."""
+        place = self.circle.place
+        meeting = Meeting(place.host, place.host == LOOPBACK, limit_s)
+        launch = Launch(environment=place.environment)
+        with nursery(limit_s, shared, preload, launch) as start:
+            for agent in self.agents:
+                agent.nursery(preload)
+            try:
+                starts = [lambda: start().channel, *(agent.worker for agent in self.agents)]
+                folders = [str(shared), *self.shared]
+                posts = [
+                    Post(self.circle.who(rank), begin, folder)
+                    for rank, (begin, folder) in enumerate(zip(starts, folders, strict=True))
+                ]
+                yield lambda: Crew(posts, meeting, limit_s, tolerance, self.circle.check)
+            finally:
+                for agent in self.agents:
+                    agent.rest()
+
+
+def company_of(circle: Circle, backend: Backend, limit_s: float) -> Company:
+    """All processes of a circle, on backends that are alike; raises UsageError, naming what differs, where they aren't.
+
+    Begins to listen to the others.
+    """
+    machines = cluster.hosts(circle.everyone)
+    agents = tuple(Agent(circle, rank) for rank in sorted(circle.links))
+    circle.start()
+    described = [agent.describe(limit_s) for agent in agents]
+    own = Described(environment.host(Path()), backend, "", environment.load_average())
+    processes = tuple(
+        Process(rank, circle.everyone[rank]["host"], machines[rank], one.host, one.backend)
+        for rank, one in enumerate([own, *described])
+    )
+    for process in processes[1:]:
+        _check_alike(processes[0], process)
+    return Company(circle, processes, agents, tuple(one.shared for one in described))
+
+
+def _check_alike(first: Process, other: Process) -> None:
+    def told(process: Process) -> dict[str, object]:
+        backend = process.backend
+        return {
+            "platform": backend.platform,
+            "device": backend.device_kind,
+            "devices": backend.device_count,
+            **backend.settings,
+        }
+
+    ours, theirs = told(first), told(other)
+    for name in ours:
+        if ours[name] != theirs.get(name):
+            raise UsageError(
+                f"rank {other.rank} on {other.name} has {name} {theirs.get(name)}, and rank 0 on {first.name} "
+                f"{ours[name]}; all processes of a run need the same."
+            )

@@ -1,0 +1,218 @@
+"""The workers of one case in all of its processes, asked as if they were one."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.asking import Channel, LiveWorker, block_of, understood
+from bench.cases import Case
+from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts, Stages
+from bench.record import Process
+from bench.wire import BLOCK
+from bench.workers import How, WorkerFailed
+from toynet.cluster import Joined
+from toynet.errors import UsageError
+
+# After the first of them failed, the others may say within that time how they did: one may have been the cause.
+GRACE_S = 2.0
+# An agent answers for its worker at the latest after the time limit; what it says is on its way then.
+UNDER_WAY_S = 5.0
+BLAME: tuple[How, ...] = ("ended", "stopped", "raised", "silent")
+
+
+@dataclasses.dataclass(frozen=True)
+class Post:
+    """One process that may have workers: what starts one there, and what the other processes must know of it."""
+
+    who: str
+    """Rank and host."""
+    start: Callable[[], Channel]
+    shared: str | None
+    """A folder on its host, where workers keep what others can use."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Meeting:
+    """Where the processes of a case find each other."""
+
+    host: str
+    """Of the first of them, as the others reach it."""
+    loopback: bool
+    limit_s: float
+
+    def joined(self, count: int) -> list[Joined]:
+        """For each of so many processes, how it joins: at a port that is free now on the first one's host."""
+        with socket.create_server(("127.0.0.1" if self.loopback else "", 0)) as free:
+            address = f"{self.host}:{free.getsockname()[1]}"
+        return [Joined(address, count, index, self.limit_s, self.loopback) for index in range(count)]
+
+
+class Crew:
+    """Workers of a case, one in each of its processes: the first of those that there are, from rank 0 on."""
+
+    def __init__(
+        self,
+        posts: Sequence[Post],
+        meeting: Meeting,
+        limit_s: float,
+        tolerance: float | None,
+        look: Callable[[], None],
+    ) -> None:
+        """`look` is called while answers are awaited, and may raise what ends the waiting."""
+        self._posts = posts
+        self._meeting = meeting
+        self._limit_s = limit_s
+        self._tolerance = tolerance
+        self._look = look
+        self._workers: list[LiveWorker[Channel]] = []
+
+    def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
+        several = case.processes > 1
+        joined = self._meeting.joined(case.processes) if several else [None]
+        for post, own, join in zip(self._posts, (cores, *others), joined, strict=False):
+            worker = LiveWorker(post.start(), self._limit_s, post.shared, self._tolerance)
+            self._workers.append(worker)
+            worker.begin_joining(case, own, join)
+
+    def end_prepare(self) -> None:
+        self._answers()
+
+    def begin_compile(self) -> None:
+        for worker in self._workers:
+            worker.begin_compile()
+
+    def end_compile(self) -> Compiled:
+        """As the first process says, and of each stage the longest time that it took in any."""
+        found = [msgspec.convert(answer, Compiled) for answer in self._answers()]
+        return dataclasses.replace(found[0], stages=slowest([one.stages for one in found]))
+
+    def begin_check(self, fused: bool | None = None) -> None:
+        for worker in self._workers:
+            worker.begin_check(fused)
+
+    def end_check(self) -> Certificate:
+        """That of the first process, and what failed in the others."""
+        first, *others = (msgspec.convert(answer, Certificate) for answer in self._answers())
+        failed = [
+            dataclasses.replace(check, name=f"{check.name} ({post.who})")
+            for post, certificate in zip(self._posts[1:], others, strict=False)
+            for check in certificate.checks
+            if not check.passed
+        ]
+        return dataclasses.replace(first, checks=(*first.checks, *failed))
+
+    def take_apart(self, *, peaks: bool) -> Parts:
+        for worker in self._workers:
+            worker.ask({"ask": "take_apart", "peaks": peaks})
+        return msgspec.convert(self._answers()[0], Parts)
+
+    def profile(self, folder: Path) -> Path:
+        """Traces a few steps in all processes, each into the folder on its host; gives the first one's file."""
+        for rank, worker in enumerate(self._workers):
+            own = folder if rank == 0 else folder.with_name(f"{folder.name}-rank{rank}")
+            worker.ask({"ask": "profile", "folder": str(own.absolute())})
+        return Path(self._answers()[0])
+
+    def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
+        """Of each kind, the longest in any process."""
+        for worker in self._workers:
+            worker.ask({"ask": "rough", "kinds": list(kinds)})
+        found = [msgspec.convert(answer, dict[Kind, float]) for answer in self._answers()]
+        return {kind: max(one[kind] for one in found) for kind in found[0]}
+
+    def traces(self) -> int:
+        for worker in self._workers:
+            worker.ask({"ask": "traces"})
+        return max(self._answers())
+
+    def block(self, kind: Kind, steps: int) -> Block:
+        """A block that all begin together; its time is that of the slowest."""
+        for worker in self._workers:
+            worker.begin_block(kind, steps)
+        blocks = [block_of(message) for message in self._messages()]
+        longest = max(blocks, key=lambda block: block.seconds)
+        if len(blocks) == 1:
+            return longest
+        return dataclasses.replace(longest, processes_s=tuple(block.seconds for block in blocks))
+
+    def close(self) -> None:
+        """Ends the workers of all processes."""
+        for worker in self._workers:
+            worker.close()
+
+    def _answers(self) -> list[Any]:
+        return [understood(message) for message in self._messages()]
+
+    def _messages(self) -> list[bytes]:
+        """An answer of each; raises WorkerFailed or UsageError, naming who failed, as soon as one did."""
+        pending = dict(enumerate(worker.channel for worker in self._workers))
+        got: dict[int, bytes] = {}
+        failed: dict[int, WorkerFailed | UsageError] = {}
+        until = time.monotonic() + self._limit_s + UNDER_WAY_S * (len(pending) > 1)
+        while pending and time.monotonic() < until:
+            for rank, channel in list(pending.items()):
+                try:
+                    message = channel.heard(wait=rank == min(pending))
+                    if message is not None and not message.startswith(BLOCK):
+                        understood(message)
+                except (WorkerFailed, UsageError) as error:
+                    failed[rank] = error
+                    until = min(until, time.monotonic() + GRACE_S)
+                    message = b""
+                if message is not None:
+                    got[rank] = message
+                    del pending[rank]
+            self._look()
+        failed |= {rank: channel.silent(self._limit_s) for rank, channel in pending.items() if not failed}
+        if failed:
+            raise self._blamed(failed)
+        return [got[rank] for rank in sorted(got)]
+
+    def _blamed(self, failed: Mapping[int, WorkerFailed | UsageError]) -> WorkerFailed | UsageError:
+        """What went wrong, by those that are its cause as far as that shows."""
+        if len(self._workers) == 1:
+            return failed[0]
+        for rank, error in failed.items():
+            if isinstance(error, UsageError):
+                return UsageError(f"{self._posts[rank].who}: {error}")
+        errors = {rank: error for rank, error in failed.items() if isinstance(error, WorkerFailed)}
+        how: How = next(how for how in BLAME if any(error.how == how for error in errors.values()))
+        said = [f"{self._posts[rank].who}: {error}" for rank, error in errors.items() if error.how == how]
+        return WorkerFailed("; ".join(said), how)
+
+
+def slowest(stages: Sequence[Stages]) -> Stages:
+    """Of each stage the longest time; it was cached if it was in all processes."""
+    longest = {
+        field.name: max(getattr(one, field.name) for one in stages)
+        for field in dataclasses.fields(Stages)
+        if field.name != "compile_cached"
+    }
+    return Stages(**longest, compile_cached=all(one.compile_cached for one in stages))
+
+
+def dealt(case: Case, drawn: Sequence[int], processes: Sequence[Process]) -> list[tuple[int, ...]]:
+    """For each process of a case as many of its cores as it has devices, in the order drawn for the first one's.
+
+    Processes that share a host have cores of their own as far as there are enough; else they share them.
+    """
+    each = case.devices // case.processes
+    first = processes[0].host.usable_cores
+    places = [first.index(core) for core in drawn]
+    taken: dict[int, set[int]] = {}
+    found = []
+    for process in processes:
+        cores = process.host.usable_cores
+        order = [*(cores[place] for place in places if place < len(cores)), *cores[len(first) :]]
+        others = taken.setdefault(process.machine, set())
+        order.sort(key=lambda core: core in others)
+        others.update(order[:each])
+        found.append(tuple(sorted(order[:each])))
+    return found

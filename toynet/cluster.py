@@ -1,0 +1,221 @@
+"""Which process of how many this is: told by hand, or found in what a launcher has set. Loads JAX to detect only."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toynet.errors import UsageError
+from toynet.xla import usable_cores
+
+LOOPBACK = "127.0.0.1"
+# JAX's own name for it.
+LOCAL_DEVICES = "JAX_LOCAL_DEVICE_IDS"
+# Where two processes differ in one of these they may not understand each other, or not compute the same.
+ALIKE = ("jax", "jaxlib", "flax", "optax", "numpy", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
+# How many processes a launcher started together, by the variables that it sets.
+LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "mpirun", "SLURM_STEP_NUM_TASKS": "srun"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One process among those that run a command together."""
+
+    host: str
+    """Of rank 0, as the others reach it."""
+    port: int
+    """Where rank 0 listens; 0: where the system lets it, for processes that it starts itself."""
+    count: int
+    rank: int
+    local_devices: tuple[int, ...] | None = None
+    """Of its host's, those that are its own; None: all that it sees."""
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells the processes that it starts which devices are its own."""
+        own = self.local_devices
+        return {} if own is None else {LOCAL_DEVICES: ",".join(map(str, own))}
+
+
+@dataclass(frozen=True)
+class Joined:
+    """How a process of a case joins JAX's own runtime with the others of it."""
+
+    address: str
+    """Of the coordination service, which the first of them starts."""
+    count: int
+    process_id: int
+    limit_s: float
+    loopback: bool = False
+    """Whether the service is to be reached from this machine only."""
+
+
+def local(count: int) -> Place | None:
+    """Rank 0 of so many processes on loopback, that it is to start itself; None if it is the only one."""
+    return Place(LOOPBACK, 0, count, 0) if count > 1 else None
+
+
+def told(coordinator: str | None, processes: int | None, process_id: int | None) -> Place:
+    """The place that was given by hand; raises UsageError for one that can't be, and for half of one."""
+    given = {"--coordinator": coordinator, "--processes": processes, "--process-id": process_id}
+    if missing := [name for name, value in given.items() if value is None]:
+        raise UsageError(f"{' and '.join(missing)} must be given as well, or --distributed auto find them.")
+    assert coordinator is not None
+    assert processes is not None
+    assert process_id is not None
+    return _checked(coordinator, processes, process_id, _local_devices(os.environ))
+
+
+def detected(coordinator: str | None, processes: int | None, process_id: int | None, limit_s: float) -> Place:
+    """The place as JAX's cluster detection finds it, but for what is given; raises UsageError where it finds none.
+
+    It is the detection that `jax.distributed.initialize()` begins with. That has no name of its own there, and would
+    join, too, which is left to the processes that hold devices.
+    """
+    from jax._src.clusters import ClusterEnv
+
+    coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    own = _local_devices(os.environ)
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            found = ClusterEnv.auto_detect_unset_distributed_params(
+                coordinator, processes, process_id, own, None, round(limit_s)
+            )
+    except Exception as error:  # noqa: BLE001, whatever a launcher's variables or its API lead to
+        raise UsageError(f"--distributed auto failed: {_flat(error)}; give {_BY_HAND} by hand.") from None
+    address, count, rank, devices = found
+    if address is None or count is None or rank is None:
+        hint = f" ({_flat(said[0].message)})" if said else ""
+        raise UsageError(
+            f"--distributed auto finds no cluster here{hint}: start it by srun, mpirun, in an indexed Job or on a "
+            f"Cloud TPU, or give {_BY_HAND} by hand."
+        )
+    return _checked(address, count, rank, devices)
+
+
+_BY_HAND = "--coordinator, --processes and --process-id"
+
+
+def several(place: Place) -> Place | None:
+    """The place, unless there is no other."""
+    return place if place.count > 1 else None
+
+
+def check_alone(environment: Mapping[str, str] = os.environ) -> None:
+    """Raises UsageError where a launcher started several processes, each of which would run by itself."""
+    for variable, launcher in LAUNCHERS.items():
+        if (count := environment.get(variable, "1")) not in ("", "1"):
+            raise UsageError(
+                f"{launcher} started {count} processes together, and each would run alone and write the same files: "
+                "--distributed auto joins them, --distributed off means it."
+            )
+
+
+def _checked(coordinator: str, count: int, rank: int, devices: Sequence[int] | None) -> Place:
+    host, colon, port = coordinator.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and 0 < int(port) < 2**16):
+        raise UsageError(f"--coordinator is written as HOST:PORT, such as node1:8476, got {coordinator!r}.")
+    if count < 1:
+        raise UsageError(f"--processes must be at least 1, got {count}.")
+    if not 0 <= rank < count:
+        raise UsageError(f"--process-id must be from 0 to {count - 1} for {count} processes, got {rank}.")
+    return Place(host.strip("[]"), int(port), count, rank, None if devices is None else tuple(devices))
+
+
+def _local_devices(environment: Mapping[str, str]) -> list[int] | None:
+    """What JAX takes from that variable, too."""
+    told = environment.get(LOCAL_DEVICES, "")
+    try:
+        return [int(one) for one in told.split(",")] if told else None
+    except ValueError:
+        raise UsageError(f"{LOCAL_DEVICES} must be numbers separated by commas, got {told!r}.") from None
+
+
+def _flat(error: object) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def facts() -> dict[str, Any]:
+    """What others must know of this process before they work with it: a JSON object."""
+    return {
+        "host": socket.gethostname(),
+        "network": _network(),
+        "cores": list(usable_cores()),
+        "python": platform.python_version(),
+        "packages": versions(ALIKE),
+    }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Of those that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _network() -> str:
+    """Tells network namespaces of one machine apart, as containers have them; empty where there is no such thing."""
+    own = Path("/proc/self/ns/net")
+    return str(own.stat().st_ino) if own.exists() else ""
+
+
+def check_alike(facts: Sequence[Mapping[str, Any]]) -> None:
+    """Raises UsageError if the processes, by rank, don't have the same versions installed."""
+    first = facts[0]
+    for rank, other in enumerate(facts):
+        for package in ALIKE:
+            ours, theirs = first["packages"].get(package), other["packages"].get(package)
+            if ours != theirs:
+                raise UsageError(
+                    f"rank {rank} on {other['host']} has {package} {theirs or '(none)'}, and rank 0 on "
+                    f"{first['host']} {ours or '(none)'}; install the same versions everywhere."
+                )
+
+
+def hosts(facts: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Of each rank the number of its host, from 0 in the order in which they come."""
+    seen: dict[tuple[str, str], int] = {}
+    return [seen.setdefault((one["host"], one["network"]), len(seen)) for one in facts]
+
+
+def keep_to_own_devices() -> None:
+    """Keeps JAX, before it has a backend, to the GPUs that are this process's, as joining would."""
+    import jax
+
+    if own := _local_devices(os.environ):
+        for platform in ("cuda", "rocm"):
+            jax.config.update(f"jax_{platform}_visible_devices", ",".join(map(str, own)))
+
+
+def join(joined: Joined) -> None:
+    """Joins JAX's distributed runtime, before JAX has a backend; raises RuntimeError where that fails in its time."""
+    import jax
+
+    # Its notifier would swallow SIGTERM, and nothing here asks it.
+    jax.config.update("jax_enable_preemption_service", False)
+    port = joined.address.rpartition(":")[2]
+    limit_s = max(1, round(joined.limit_s))
+    jax.distributed.initialize(
+        coordinator_address=joined.address,
+        num_processes=joined.count,
+        process_id=joined.process_id,
+        cluster_detection_method="deactivate",
+        initialization_timeout=limit_s,
+        heartbeat_timeout_seconds=limit_s,
+        coordinator_bind_address=f"{LOOPBACK}:{port}" if joined.loopback else None,
+    )
