@@ -192,6 +192,8 @@ def together(place: Place, what: str, limit_s: float, command: Sequence[str]) ->
         try:
             yield circle
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                circle.check()  # a launcher that lost a process stops the others: the loss is what is to be said
             why = str(error) or type(error).__name__
             circle.fail(why if isinstance(error, ProcessLost) else f"{circle.who(circle.rank)} gave up: {why}")
             raise
