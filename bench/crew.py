@@ -98,13 +98,14 @@ class Crew:
             worker.begin_check(fused)
 
     def end_check(self) -> Certificate:
-        """That of the first process, and what failed in the others."""
+        """That of the first process, and what failed in others but not in that."""
         first, *others = (msgspec.convert(answer, Certificate) for answer in self._answers())
+        known = {check.name for check in first.checks if not check.passed}
         failed = [
             dataclasses.replace(check, name=f"{check.name} ({post.who})")
             for post, certificate in zip(self._posts[1:], others, strict=False)
             for check in certificate.checks
-            if not check.passed
+            if not check.passed and check.name not in known
         ]
         return dataclasses.replace(first, checks=(*first.checks, *failed))
 

@@ -95,6 +95,7 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
     own = _local_devices(os.environ)
     try:
         with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             found = ClusterEnv.auto_detect_unset_distributed_params(
                 coordinator, processes, process_id, own, None, round(limit_s)
             )
