@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from toynet import cluster, link, rendezvous
+from toynet import cluster, link
 from toynet.cluster import Place
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
 from toynet.link import Ended, Link
