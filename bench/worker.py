@@ -52,8 +52,10 @@ def prepare(
     plain = workload if case.path == "plain" else lookup.workload(dataclasses.replace(case, path="plain"))
     if shared is None:
         return Holder(case, workload, plain)
-    own_cache = "JAX_COMPILATION_CACHE_DIR" in os.environ  # the user's, which is to be measured
-    return Holder(case, workload, plain, Memo(Path(shared, "memo")), None if own_cache else Path(shared, "compiled"))
+    # The user's is to be measured. Of several processes JAX lets the first alone write into one, and what it finds
+    # there while others don't, they would wait for, where they share the work of compiling.
+    uncached = "JAX_COMPILATION_CACHE_DIR" in os.environ or joined is not None
+    return Holder(case, workload, plain, Memo(Path(shared, "memo")), None if uncached else Path(shared, "compiled"))
 
 
 def lint(workload: str, examples: int | None, within_s: float) -> tuple[Finding, ...]:
