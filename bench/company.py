@@ -34,8 +34,7 @@ class Company:
     def selection(self, asked: Selection) -> Selection:
         """What is measured over these processes where nothing else was asked for: one, those of a host, all."""
         count = len(self.processes)
-        if (most := max(asked.across or (1,))) > count:
-            raise UsageError(f"--across asks for {most} processes, and there are {count}.")
+        check_across(asked, count)
         here = sum(one.machine == self.processes[0].machine for one in self.processes)
         backend = self.processes[0].backend
         return dataclasses.replace(
@@ -83,7 +82,8 @@ def company_of(circle: Circle, backend: Backend, limit_s: float) -> Company:
     machines = cluster.hosts(circle.everyone)
     agents = tuple(Agent(circle, rank) for rank in sorted(circle.links))
     circle.start()
-    described = [agent.describe(limit_s) for agent in agents]
+    asked = [(agent, agent.begin_describe()) for agent in agents]
+    described = [agent.end_describe(channel, limit_s) for agent, channel in asked]
     own = Described(environment.host(Path()), backend, "", environment.load_average())
     processes = tuple(
         Process(rank, circle.everyone[rank]["host"], machines[rank], one.host, one.backend)
@@ -92,6 +92,15 @@ def company_of(circle: Circle, backend: Backend, limit_s: float) -> Company:
     for process in processes[1:]:
         _check_alike(processes[0], process)
     return Company(circle, processes, agents, tuple(one.shared for one in described))
+
+
+def check_across(asked: Selection, count: int) -> None:
+    """Raises UsageError where cases are to be divided over more processes than there are."""
+    if (most := max(asked.across or (1,))) > count:
+        raise UsageError(
+            f"--across must be at most {count}, as many processes as there are, got {most}; "
+            "a launcher starts more, or --local-processes on this machine."
+        )
 
 
 def _check_alike(first: Process, other: Process) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from bench import environment, linting, nvml
 from bench.cases import Case, Selection, is_own, taken
 from bench.choosing import chosen
-from bench.company import Company, company_of
+from bench.company import Company, check_across, company_of
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule, Traced
@@ -78,6 +78,8 @@ def measure(plan: Plan, watch: Watch, circle: Circle | None = None) -> Record:
     """
     check_xla_flags()
     check_writable(plan.out)
+    if circle is None:
+        check_across(plan.selection, 1)
     if plan.traces is not None:
         check_folder(plan.traces)
     own = {} if circle is None else circle.place.environment
@@ -203,10 +205,10 @@ def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Cas
     """The cases for which there are devices; with `cut` others are left out, else they raise UsageError."""
     most = MAX_SIMULATED if backend.simulated else backend.device_count
     for case in cases:
-        if case.devices // case.processes > most and not cut:
+        if case.devices > most * case.processes and not cut:
             how = f"a CPU can be made to show {most}" if backend.simulated else f"{backend.platform} has {most}"
             raise UsageError(f"{case.devices} devices asked for, but {how}; ask for fewer.")
-    kept = [case for case in cases if case.devices // case.processes <= most]
+    kept = [case for case in cases if case.devices <= most * case.processes]
     if not kept:
         raise UsageError(f"no case: all of them need more devices than the {most} of {backend.platform}.")
     return kept

@@ -16,6 +16,7 @@ from toynet.errors import UsageError
 from toynet.xla import usable_cores
 
 LOOPBACK = "127.0.0.1"
+LOOPBACKS = (LOOPBACK, "localhost", "::1")
 # JAX's own name for it.
 LOCAL_DEVICES = "JAX_LOCAL_DEVICE_IDS"
 # Where two processes differ in one of these they may not understand each other, or not compute the same.
@@ -39,7 +40,7 @@ class Place:
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        return at(self.host, self.port)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,6 +60,11 @@ class Joined:
     limit_s: float
     loopback: bool = False
     """Whether the service is to be reached from this machine only."""
+
+
+def at(host: str, port: int) -> str:
+    """A port of a host, as addresses are written."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def local(count: int) -> Place | None:
@@ -89,6 +95,7 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
     own = _local_devices(os.environ)
     try:
         with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             found = ClusterEnv.auto_detect_unset_distributed_params(
                 coordinator, processes, process_id, own, None, round(limit_s)
             )
@@ -130,7 +137,9 @@ def _checked(coordinator: str, count: int, rank: int, devices: Sequence[int] | N
         raise UsageError(f"--processes must be at least 1, got {count}.")
     if not 0 <= rank < count:
         raise UsageError(f"--process-id must be from 0 to {count - 1} for {count} processes, got {rank}.")
-    return Place(host.strip("[]"), int(port), count, rank, None if devices is None else tuple(devices))
+    host = host.strip("[]")
+    own = None if devices is None else tuple(devices)
+    return Place(LOOPBACK if host in LOOPBACKS else host, int(port), count, rank, own)
 
 
 def _local_devices(environment: Mapping[str, str]) -> list[int] | None:

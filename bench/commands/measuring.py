@@ -57,8 +57,6 @@ class Cases:
     """How steps are computed: 'plain'; 'fast', as is quickest at their sizes ('list --explain' says how)."""
     deterministic: Switch = False
     """Measure data_parallel's bit-equal variant beside the plain one."""
-    across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
-    """Processes that a case's devices are divided over, where several run this together."""
     scaling: Annotated[Names, own("none")] = ()
     """strong, weak, or both: on one device and on more, with the same batch (members), or the same for each device."""
 
@@ -76,13 +74,23 @@ class Cases:
             hidden_dim=self.hidden_dim or None,
             paths=self.paths or None,
             deterministic=self.deterministic,
-            across=self.across or None,
             scaling=self.scaling,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class List(Cases):
+class CasesAcross(Cases):
+    """Which cases, and over how many processes they are divided."""
+
+    across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
+    """Processes that a case's devices are divided over, where several run this together."""
+
+    def selection(self) -> Selection:
+        return dataclasses.replace(super().selection(), across=self.across or None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(CasesAcross):
     """List the cases that `run` would measure, and what each needs; nothing is run.
 
     Example: python -m bench list --modes data_parallel --devices 1,2
@@ -107,7 +115,7 @@ class List(Cases):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Cases, Joining):
+class Run(Joining, CasesAcross):
     """Measure cases, write their record after each round, print a table and what it means.
 
     Example: python -m bench run --workloads tutorial --modes single,ensemble --members 8 --budget 30
@@ -119,7 +127,7 @@ class Run(Cases, Joining):
     """Blocks of each kind that every case is asked for between restarts, at most."""
     budget: float = 150.0
     """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
-    time_limit: Annotated[float | None, own(f"{LIMIT_S:g}; over several processes {joining.LIMIT_S:g}")] = None
+    time_limit: Annotated[float | None, own(f"{LIMIT_S:g}; over several processes {joining.LIMIT_S:g}", "FLOAT")] = None
     """Seconds after which a worker that doesn't answer is broken, and a process that doesn't come or answer is lost."""
     tolerance: Tolerance = None
     """How far results may be from those of single, relative to each leaf's largest entry: gradients, steps, states."""
