@@ -83,7 +83,7 @@ class _Agent:
 
     def _started(self, preload: Sequence[str]) -> Nursery:
         launch = Launch(environment=self._circle.place.environment)
-        return Nursery(self._limit_s, self._shared, preload, launch)
+        return Nursery(self._limit_s, self._shared, preload, launch, look=self._circle.check)
 
     def close(self) -> None:
         """Ends all workers and their nursery."""

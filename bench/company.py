@@ -58,7 +58,7 @@ class Company:
         place = self.circle.place
         meeting = Meeting(place.host, place.host == LOOPBACK, limit_s)
         launch = Launch(environment=place.environment)
-        with nursery(limit_s, shared, preload, launch) as start:
+        with nursery(limit_s, shared, preload, launch, look=self.circle.check) as start:
             for agent in self.agents:
                 agent.nursery(preload)
             try:
@@ -74,15 +74,16 @@ class Company:
                     agent.rest()
 
 
-def company_of(circle: Circle, backend: Backend, limit_s: float) -> Company:
+def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> Company:
     """All processes of a circle, on backends that are alike; raises UsageError, naming what differs, where they aren't.
 
-    Begins to listen to the others.
+    Begins to listen to the others, which find out what they run on while this one does by `probe`.
     """
     machines = cluster.hosts(circle.everyone)
     agents = tuple(Agent(circle, rank) for rank in sorted(circle.links))
     circle.start()
     asked = [(agent, agent.begin_describe()) for agent in agents]
+    backend = probe()
     described = [agent.end_describe(channel, limit_s) for agent, channel in asked]
     own = Described(environment.host(Path()), backend, "", environment.load_average())
     processes = tuple(

@@ -85,7 +85,8 @@ def _welcomed(place: Place, own: Facts, server: socket.socket, limit_s: float) -
                 for rank, (link, _) in list(came.items()):
                     if link.gone():  # a launcher may start it once more
                         came.pop(rank)[0].close()
-                    link.pulse()
+                    else:
+                        link.pulse()
         _check_own_name(place, own["host"])
     except BaseException as error:
         for link, _ in came.values():

@@ -67,9 +67,8 @@ class Circle:
         try:
             yield
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and not any(
-                isinstance(link.lost, ProcessInterrupted) for link in self.links.values()
-            ):
+            interrupted = any(isinstance(link.lost, ProcessInterrupted) for link in self.links.values())
+            if isinstance(error, KeyboardInterrupt) and not interrupted and not self._told:
                 self.check()
             self.fail(over(error, self.who(self.rank)))
             raise
