@@ -58,7 +58,7 @@ def first_devices(count: int) -> list[Any]:
 def devices_of_all(count: int, processes: int) -> list[list[Any]]:
     """Of each of so many processes as many devices, `count` in all; raises UsageError where one has fewer.
 
-    The processes are those that JAX knows, in their order.
+    The processes are the first of those that JAX knows; raises it, too, where this isn't one of them.
     """
     each = count // processes
     first_devices(1)  # says why there are none
@@ -67,7 +67,10 @@ def devices_of_all(count: int, processes: int) -> list[list[Any]]:
         held.setdefault(device.process_index, []).append(device)
     if len(held) < processes:
         raise UsageError(f"{processes} processes asked for, but JAX knows {len(held)}.")
-    chosen = [held[index] for index in sorted(held)[:processes]]
+    first = sorted(held)[:processes]
+    if (own := jax.process_index()) not in first:
+        raise UsageError(f"JAX counts this process as {own}, and the first {processes} are asked for.")
+    chosen = [held[index] for index in first]
     if (fewest := min(map(len, chosen))) < each:
         raise UsageError(f"{each} devices of each process asked for, but one has {fewest}.")
     return [devices[:each] for devices in chosen]
