@@ -97,7 +97,7 @@ def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> 
         for rank, one in enumerate([own, *described])
     )
     for process in processes[1:]:
-        _check_alike(processes[0], process)
+        check_alike(processes[0], process)
     free = tuple((one.free_bytes, one.device_free_bytes) for one in described)
     return Company(circle, processes, agents, tuple(one.shared for one in described), free)
 
@@ -111,7 +111,9 @@ def check_across(asked: Selection, count: int) -> None:
         )
 
 
-def _check_alike(first: Process, other: Process) -> None:
+def check_alike(first: Process, other: Process) -> None:
+    """Raises UsageError, naming what differs, if two processes don't run the same on the same."""
+
     def told(process: Process) -> dict[str, object]:
         backend = process.backend
         return {

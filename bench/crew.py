@@ -130,8 +130,9 @@ class Crew:
     def profile(self, folder: Path) -> Path:
         """Traces a few steps in all processes, each into the folder on its host; gives the first one's file."""
         for rank, worker in enumerate(self._workers):
-            own = folder if rank == 0 else folder.with_name(f"{folder.name}-rank{rank}")
-            worker.ask({"ask": "profile", "folder": str(own.absolute())})
+            # Where that is relative, it is so to the folder in which the process was started there.
+            own = folder.absolute() if rank == 0 else folder.with_name(f"{folder.name}-rank{rank}")
+            worker.ask({"ask": "profile", "folder": str(own)})
         return Path(self._answers()[0])
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
