@@ -110,6 +110,26 @@ def blocks(*seconds: float) -> list[Said]:
     return [(0.0, wire.block_answer(Block(8, one, 0.01, 0.02))) for one in seconds]
 
 
+@pytest.mark.parametrize(("case", "own"), [(dataclasses.replace(OVER, processes=2), 2), (ALONE, 1)])
+def test_where_jax_starts_in_all_processes_or_none_those_that_a_case_is_not_in_stand_by(
+    clock: Clock, case: Case, own: int
+) -> None:
+    fakes = [Fake(clock, [(float(i), answer(None)), (0.0, answer(i))], LAST) for i in range(3)]
+    posts = [Post(f"rank {i} on a", lambda one=one: one, None) for i, one in enumerate(fakes)]
+    made = Crew(posts, Meeting("127.0.0.1", True, LIMIT_S), LIMIT_S, None, lambda: None, whole=True)
+    made.begin_prepare(case, *[[i] for i in range(own)])
+    made.end_prepare()
+    assert clock.now == 2.0  # when the last of them was ready
+    asked = [json.loads(fake.asked[0]) for fake in fakes]
+    assert [one["ask"] for one in asked] == ["prepare"] * own + ["stand_by"] * (3 - own)
+    assert [(one["joined"]["count"], one["joined"]["process_id"]) for one in asked] == [(3, 0), (3, 1), (3, 2)]
+    assert {one["devices"] for one in asked[own:]} == {case.devices // case.processes}
+    assert made.traces() == own - 1
+    assert [len(fake.asked) for fake in fakes] == [2] * own + [1] * (3 - own)
+    made.close()
+    assert [fake.closed for fake in fakes] == [1, 1, 1]
+
+
 def test_each_process_is_told_its_cores_and_its_number_and_all_the_same_meeting(built: Built) -> None:
     _, fakes = built(NEVER, NEVER, NEVER)
     asked = [json.loads(fake.asked[0]) for fake in fakes]
