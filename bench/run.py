@@ -203,10 +203,10 @@ def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Cas
     """The cases for which there are devices; with `cut` others are left out, else they raise UsageError."""
     most = MAX_SIMULATED if backend.simulated else backend.device_count
     for case in cases:
-        if case.devices > most and not cut:
+        if case.devices // case.processes > most and not cut:
             how = f"a CPU can be made to show {most}" if backend.simulated else f"{backend.platform} has {most}"
             raise UsageError(f"{case.devices} devices asked for, but {how}; ask for fewer.")
-    kept = [case for case in cases if case.devices <= most]
+    kept = [case for case in cases if case.devices // case.processes <= most]
     if not kept:
         raise UsageError(f"no case: all of them need more devices than the {most} of {backend.platform}.")
     return kept
