@@ -82,15 +82,16 @@ def _welcomed(place: Place, own: Facts, server: socket.socket, limit_s: float) -
             while len(came) < place.count - 1:
                 if time.monotonic() > until:
                     raise ProcessLost(_missing(place, own["host"], came, limit_s) + "".join(twice))
-                for connection, hello in door.arrivals(min(pulse_s(limit_s / 2), max(0.0, until - time.monotonic()))):
-                    link = Link(connection, named(hello["rank"], hello["host"]), limit_s / 2)
-                    if not _let_in(place, own, came, link, hello):
-                        twice.append(f"; {link.who} came twice")
+                arrivals = door.arrivals(min(pulse_s(limit_s / 2), max(0.0, until - time.monotonic())))
                 for rank, (link, _) in list(came.items()):
-                    if link.gone():  # a launcher may start it once more
+                    if link.gone():  # a launcher may have started it once more
                         came.pop(rank)[0].close()
                     else:
                         link.pulse()
+                for connection, hello in arrivals:
+                    link = Link(connection, named(hello["rank"], hello["host"]), limit_s / 2)
+                    if not _let_in(place, own, came, link, hello):
+                        twice.append(f"; {link.who} came twice")
         _check_own_name(place, own["host"])
     except BaseException as error:
         for link, _ in came.values():

@@ -32,7 +32,7 @@ class Circle:
         self.place = place
         self.everyone = tuple(everyone)
         self.links = dict(links)
-        self._told = False
+        self._told = self._ended = False
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
@@ -68,10 +68,12 @@ class Circle:
         """
         try:
             yield
+        except (Ended, SystemExit):
+            raise
         except BaseException as error:
-            lost, interrupted = self._lost(), isinstance(error, KeyboardInterrupt)
-            both = interrupted and isinstance(lost, ProcessInterrupted)
-            if lost is None or isinstance(lost, Ended) or both or self._told:
+            lost = None if self._ended else self._lost()
+            both = isinstance(error, KeyboardInterrupt) and isinstance(lost, ProcessInterrupted)
+            if lost is None or isinstance(lost, Ended) or both:
                 self.fail(over(error, self.who(self.rank)))
                 raise
             self.fail(lost)
@@ -87,7 +89,7 @@ class Circle:
     def end(self, status: int) -> None:
         """Tells everyone that all is done, unless they know, and with which exit status."""
         if not self._told:
-            self._told = True
+            self._told = self._ended = True
             for link in self.links.values():
                 link.end(status)
 
