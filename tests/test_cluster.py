@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import socket
 import sys
@@ -28,8 +29,8 @@ def _no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name, raising=False)
 
 
-def found(*by_hand: Any) -> Place:
-    return detected(*(by_hand or (None, None, None)), 60.0)
+def found(coordinator: str | None = None, processes: int | None = None, process_id: int | None = None) -> Place:
+    return detected(coordinator, processes, process_id, 60.0)
 
 
 # What `srun -n 4` of Slurm 22.05 sets, over two nodes, for the fourth task.
@@ -145,7 +146,7 @@ def _in_a_pod(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("HOSTNAME", "train-2")
     monkeypatch.setattr(k8s_cluster.K8sCluster, "_namespace", lambda: "team")
     monkeypatch.setattr(socket, "gethostbyname", lambda _: "10.0.0.7")
-    monkeypatch.setattr(k8s_cluster.time, "sleep", lambda _: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     _forget_pods()
     yield
     _forget_pods()
@@ -230,7 +231,7 @@ def test_processes_share_a_host_if_they_have_its_name_and_its_network() -> None:
 def test_a_process_says_of_itself_what_others_need() -> None:
     own = facts()
     assert own["host"] == socket.gethostname()
-    assert own["packages"]["jaxlib"] == jax.lib.__version__
+    assert own["packages"]["jaxlib"] == importlib.metadata.version("jaxlib")
     assert set(own["cores"]) == os.sched_getaffinity(0)
     assert own["network"] == str(os.stat("/proc/self/ns/net").st_ino)
     check_alike([own, own])

@@ -129,6 +129,7 @@ def test_one_of_several_that_a_launcher_started_is_refused_unless_it_says_how(
 def test_the_devices_of_a_process_are_told_as_jax_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAX_LOCAL_DEVICE_IDS", "2,3")
     found = place(**BY_HAND)
+    assert found is not None
     assert found == Place("node1", 8476, 4, 2, (2, 3))
     assert found.environment == {"JAX_LOCAL_DEVICE_IDS": "2,3"}
     assert Place("node1", 80, 2, 0).environment == {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import selectors
 import socket
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 from toynet.cluster import LOOPBACK, Place, facts
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
-from toynet.link import HELLO, LOST, MESSAGE, PULSE, PULSE_S, UNUSABLE, Link, received, tell, whole
+from toynet.link import HELLO, LOST, MESSAGE, PULSE, UNUSABLE, Link, pulse_s, received, tell, whole
 
 # Between two tries to reach rank 0, which may come later.
 AGAIN_S = 0.2
@@ -47,7 +48,7 @@ def listening(place: Place) -> socket.socket:
         )
     except OSError as error:
         raise ProcessLost(
-            f"{named(0, socket.gethostname())} can't wait for the others at port {place.port}: {error.strerror}; "
+            f"{named(0, socket.gethostname())} can't wait for the others at port {place.port}: {_said(error)}; "
             "name another by --coordinator, or by JAX_COORDINATOR_PORT for --distributed auto"
         ) from None
 
@@ -74,19 +75,23 @@ def gathered(
 def _welcomed(place: Place, own: Facts, server: socket.socket, limit_s: float) -> tuple[list[Facts], dict[int, Link]]:
     """Rank 0: waits for all others, and tells each who there is."""
     came: dict[int, tuple[Link, Facts]] = {}
+    twice: list[str] = []
     until = time.monotonic() + limit_s
     try:
         with contextlib.closing(_Door(server)) as door:
             while len(came) < place.count - 1:
                 if time.monotonic() > until:
-                    raise ProcessLost(_missing(place, own["host"], came, limit_s))
-                for connection, hello in door.arrivals(min(PULSE_S, max(0.0, until - time.monotonic()))):
-                    _let_in(place, own, came, Link(connection, named(hello["rank"], hello["host"]), limit_s / 2), hello)
+                    raise ProcessLost(_missing(place, own["host"], came, limit_s) + "".join(twice))
+                arrivals = door.arrivals(min(pulse_s(limit_s / 2), max(0.0, until - time.monotonic())))
                 for rank, (link, _) in list(came.items()):
-                    if link.gone():  # a launcher may start it once more
+                    if link.gone():  # a launcher may have started it once more
                         came.pop(rank)[0].close()
                     else:
                         link.pulse()
+                for connection, hello in arrivals:
+                    link = Link(connection, named(hello["rank"], hello["host"]), limit_s / 2)
+                    if not _let_in(place, own, came, link, hello):
+                        twice.append(f"; {link.who} came twice")
         _check_own_name(place, own["host"])
     except BaseException as error:
         for link, _ in came.values():
@@ -110,17 +115,18 @@ def over(error: BaseException, who: str) -> Exception:
     return kind(f"{who} gave up: {str(error) or type(error).__name__}")
 
 
-def _let_in(place: Place, own: Facts, came: dict[int, tuple[Link, Facts]], link: Link, hello: Facts) -> None:
-    """Counts a process in, or sends it away if that rank is there; raises UsageError if it doesn't run the same."""
-    if hello["rank"] in came:
-        link.fail(UsageError(f"{link.who} came twice; give each process a --process-id of its own."))
-        link.close()
-    elif refused := _unlike(place, own, link.who, hello):
+def _let_in(place: Place, own: Facts, came: dict[int, tuple[Link, Facts]], link: Link, hello: Facts) -> bool:
+    """Counts a process in, or sends it away, if that rank is there; raises UsageError if it doesn't run the same."""
+    there = hello["rank"] in came
+    refused = f"{link.who} came twice; give each process a --process-id of its own."
+    if there or (refused := _unlike(place, own, link.who, hello)):
         link.fail(UsageError(refused))
         link.close()
-        raise UsageError(refused)
+        if not there:
+            raise UsageError(refused)
     else:
         came[hello["rank"]] = link, hello
+    return not there
 
 
 def _unlike(place: Place, own: Facts, who: str, hello: Facts) -> str:
@@ -136,8 +142,8 @@ def _unlike(place: Place, own: Facts, who: str, hello: Facts) -> str:
         theirs, ours = (one["flags"].get(name) for one in (hello, own))
         if theirs != ours:
             return (
-                f"{who} has {theirs or 'none'} for --{name}, and {first} {ours or 'none'}; give all the same "
-                "command line."
+                f"{who} has {theirs or 'the default'} for --{name}, and {first} {ours or 'the default'}; give all the "
+                "same command line."
             )
     return ""
 
@@ -214,6 +220,13 @@ def _missing(place: Place, host: str, came: Mapping[int, Any], limit_s: float) -
     )
 
 
+def _said(error: OSError) -> str:
+    """What the system says, without what Python adds."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error) or type(error).__name__
+    return os.strerror(error.errno)
+
+
 def _is_here(host: str) -> bool:
     """Whether a name leads to this machine, as far as that can be told."""
     try:
@@ -232,7 +245,7 @@ def _check_own_name(place: Place, host: str) -> None:
         socket.getaddrinfo(place.host, place.port)
     except OSError as error:
         raise UsageError(
-            f"{named(0, host)} can't find its own name, {place.host} ({error.strerror}); give its address by "
+            f"{named(0, host)} can't find its own name, {place.host} ({_said(error)}); give its address by "
             "--coordinator."
         ) from None
 
@@ -245,7 +258,7 @@ def _arrived(place: Place, own: Facts, limit_s: float) -> tuple[list[Facts], dic
         try:
             connection = _connected(place, until - time.monotonic())
         except OSError as error:
-            why = f" ({error.strerror or 'nothing is heard'})"
+            why = f" ({_said(error)})"
             time.sleep(AGAIN_S)
             continue
         connection.settimeout(limit_s / 2)
