@@ -18,8 +18,9 @@ from bench.workers import WorkerFailed
 from toynet.cluster import Joined
 from toynet.errors import UsageError
 
-# What a process prints is looked at that often while its answer is awaited.
-LOOK_S = 1.0
+# While an answer is awaited, what the process prints is looked at that often, and whether all others are there: mpirun
+# stops those that are left a second after one is lost, and who it was is to be said before.
+LOOK_S = 0.25
 # Of the time limit, what a user's module may take to be imported: it is to be ended while it can still be said where.
 IMPORT_SHARE = 0.9
 

@@ -93,6 +93,8 @@ def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> 
     circle.start()
     asked = [(agent, agent.begin_describe()) for agent in agents]
     backend = probe()
+    if backend.platform == "cpu":
+        cluster.check_reachable(circle.everyone)
     described = [agent.end_describe(channel, limit_s) for agent, channel in asked]
     own = Described(environment.host(Path()), backend, "", environment.load_average())
     processes = tuple(

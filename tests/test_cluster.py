@@ -92,6 +92,16 @@ def test_no_cluster_is_the_users_error() -> None:
         found("node1:80", 2, None)
 
 
+def test_a_launcher_that_says_too_little_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a batch script has of a job of two tasks, and what Open MPI 5 has left of 4's variables.
+    set_all(monkeypatch, {"SLURM_JOB_ID": "17", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"})
+    with pytest.raises(UsageError, match=r"finds no cluster here \(a job of Slurm, but this wasn't started by srun"):
+        found()
+    set_all(monkeypatch, {name: value for name, value in OPEN_MPI.items() if "COMM_WORLD" in name})
+    with pytest.raises(UsageError, match=r"finds no cluster here \(mpirun of Open MPI 5 doesn't say where rank 0 is"):
+        found()
+
+
 def test_variables_that_make_no_sense_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, {**OPEN_MPI, "OMPI_MCA_orte_hnp_uri": "1531576320.0;usock"})
     with pytest.raises(UsageError, match=r"--distributed auto failed: Could not parse coordinator IP .*; give --coord"):

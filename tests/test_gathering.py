@@ -148,7 +148,7 @@ def test_a_stranger_that_says_nothing_is_sent_away(
     come: Callable[..., Future[Gathered]], server: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gathering, "HELLO_S", 0.02)
-    monkeypatch.setattr(gathering, "PULSE_S", 0.02)
+    monkeypatch.setattr("toynet.link.PULSE_S", 0.02)
     with socket.create_connection(server.getsockname(), LIMIT_S) as stranger:
         first = come(0)
         assert stranger.recv(1) == b""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from toynet import cluster, link, rendezvous
+from toynet import cluster, link
 from toynet.cluster import Place
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
 from toynet.link import Ended, Link
@@ -110,7 +110,7 @@ def test_an_interruption_by_a_launcher_that_lost_one_is_that_loss(circles: list[
 def test_a_pulse_goes_to_all_while_nothing_else_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rendezvous, "PULSE_S", 0.01)
+    monkeypatch.setattr("toynet.link.PULSE_S", 0.01)
     ours, theirs = socket.socketpair()
     with theirs, contextlib.closing(Circle(Place("a", 80, 2, 0), [{"host": "a"}, {"host": "b"}], {1: _link(ours)})):
         assert [link.received(theirs) for _ in range(3)] == [(link.PULSE, b"")] * 3

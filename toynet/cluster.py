@@ -23,6 +23,11 @@ LOCAL_DEVICES = "JAX_LOCAL_DEVICE_IDS"
 ALIKE = ("jax", "jaxlib", "flax", "optax", "numpy", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
 # How many processes a launcher started together, by the variables that it sets.
 LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "mpirun", "SLURM_STEP_NUM_TASKS": "srun"}
+# Why JAX finds no cluster where one of these is set.
+UNFOUND = {
+    "OMPI_COMM_WORLD_SIZE": "mpirun of Open MPI 5 doesn't say where rank 0 is, as that of 4 does",
+    "SLURM_JOB_ID": "a job of Slurm, but this wasn't started by srun in it",
+}
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,8 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
         raise UsageError(f"--distributed auto failed: {_flat(error)}; give {_BY_HAND} by hand.") from None
     address, count, rank, devices = found
     if address is None or count is None or rank is None:
-        hint = f" ({_flat(said[0].message)})" if said else ""
+        hints = [_flat(one.message) for one in said] + [why for name, why in UNFOUND.items() if name in os.environ]
+        hint = f" ({hints[0]})" if hints else ""
         raise UsageError(
             f"--distributed auto finds no cluster here{hint}: start it by srun, mpirun, in an indexed Job or on a "
             f"Cloud TPU, or give {_BY_HAND} by hand."
@@ -160,6 +166,7 @@ def facts() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "network": _network(),
+        "address": _own_address(),
         "cores": list(usable_cores()),
         "python": platform.python_version(),
         "packages": versions(ALIKE),
@@ -183,6 +190,14 @@ def _network() -> str:
     return str(own.stat().st_ino) if own.exists() else ""
 
 
+def _own_address() -> str:
+    """Of this host's name, as Gloo tells it to the others; empty if it has none."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return ""
+
+
 def check_alike(facts: Sequence[Mapping[str, Any]]) -> None:
     """Raises UsageError if the processes, by rank, don't have the same versions installed."""
     first = facts[0]
@@ -194,6 +209,17 @@ def check_alike(facts: Sequence[Mapping[str, Any]]) -> None:
                     f"rank {rank} on {other['host']} has {package} {theirs or '(none)'}, and rank 0 on "
                     f"{first['host']} {ours or '(none)'}; install the same versions everywhere."
                 )
+
+
+def check_reachable(facts: Sequence[Mapping[str, Any]]) -> None:
+    """Raises UsageError if a host's own name leads nowhere but to itself: by it the others find a CPU's collectives."""
+    several = len(set(hosts(facts))) > 1
+    for rank, one in enumerate(facts):
+        if several and one["address"].startswith("127."):
+            raise UsageError(
+                f"rank {rank} on {one['host']} has {one['address']} for the address of {one['host']}, where no other "
+                "host can reach it; let the name resolve to the one by which they do (Debian has it in /etc/hosts)."
+            )
 
 
 def hosts(facts: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from toynet.cluster import LOOPBACK, Place, facts
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
-from toynet.link import HELLO, LOST, MESSAGE, PULSE, PULSE_S, UNUSABLE, Link, received, tell, whole
+from toynet.link import HELLO, LOST, MESSAGE, PULSE, UNUSABLE, Link, pulse_s, received, tell, whole
 
 # Between two tries to reach rank 0, which may come later.
 AGAIN_S = 0.2
@@ -82,7 +82,7 @@ def _welcomed(place: Place, own: Facts, server: socket.socket, limit_s: float) -
             while len(came) < place.count - 1:
                 if time.monotonic() > until:
                     raise ProcessLost(_missing(place, own["host"], came, limit_s) + "".join(twice))
-                arrivals = door.arrivals(min(PULSE_S, max(0.0, until - time.monotonic())))
+                arrivals = door.arrivals(min(pulse_s(limit_s / 2), max(0.0, until - time.monotonic())))
                 for rank, (link, _) in list(came.items()):
                     if link.gone():  # a launcher may have started it once more
                         came.pop(rank)[0].close()

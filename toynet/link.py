@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
 
+# At most; it is a quarter of the silence after which a process is lost, if that is less.
 PULSE_S = 1.0
 # No message is larger: what comes from elsewhere isn't waited for.
 LARGEST = 2**28
@@ -39,7 +40,7 @@ class Link:
         """What takes messages, in a thread of its own; None: they are kept for `receive`."""
         self._connection = connection
         self._connection.settimeout(silence_s)
-        self._silence_s = silence_s
+        self.silence_s = silence_s
         self._sending = threading.Lock()
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -95,7 +96,7 @@ class Link:
             try:
                 tell(self._connection, kind, message)
             except TimeoutError:  # a part of it may be on its way, behind which nothing would be understood
-                self._lose(ProcessLost(f"{self.who} took nothing in for {self._silence_s:g} s"))
+                self._lose(ProcessLost(f"{self.who} took nothing in for {self.silence_s:g} s"))
                 self._shut()
             except OSError:
                 pass
@@ -111,7 +112,7 @@ class Link:
                 elif kind in _RAISED:
                     raise _RAISED[kind](message.decode(errors="replace"))
         except TimeoutError:
-            self._lose(ProcessLost(f"{self.who} gave no sign of life for {self._silence_s:g} s"))
+            self._lose(ProcessLost(f"{self.who} gave no sign of life for {self.silence_s:g} s"))
         except (EOFError, OSError):
             self._lose(ProcessLost(f"{self.who} has ended"))
         except (Ended, ProcessLost, UsageError) as over:
@@ -127,6 +128,11 @@ class Link:
     def _shut(self) -> None:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
+
+
+def pulse_s(silence_s: float) -> float:
+    """Seconds between two pulses where so long a silence is a loss."""
+    return min(PULSE_S, silence_s / 4)
 
 
 def tell(connection: socket.socket, kind: int, message: bytes = b"") -> None:

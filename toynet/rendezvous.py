@@ -18,7 +18,7 @@ from typing import Any
 from toynet.cluster import Place, check_alike
 from toynet.errors import ProcessInterrupted
 from toynet.gathering import gathered, listening, named, over
-from toynet.link import PULSE_S, Ended, Link
+from toynet.link import Ended, Link, pulse_s
 
 # Processes that were told that all is over end within that time.
 ENDING_S = 10.0
@@ -32,7 +32,7 @@ class Circle:
         self.place = place
         self.everyone = tuple(everyone)
         self.links = dict(links)
-        self._told = False
+        self._told = self._ended = False
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
@@ -52,26 +52,32 @@ class Circle:
 
     def check(self) -> None:
         """Raises what ended one of the others, if one has ended; all that are left are told so before."""
-        for link in self.links.values():
-            if link.lost is not None:
-                if not isinstance(link.lost, Ended):
-                    self.fail(link.lost)
-                raise link.lost
+        if (lost := self._lost()) is not None:
+            if not isinstance(lost, Ended):
+                self.fail(lost)
+            raise lost
+
+    def _lost(self) -> Exception | None:
+        return next((link.lost for link in self.links.values() if link.lost is not None), None)
 
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
         """What ends the block early is told to the others, and ends them, too.
 
-        A launcher interrupts all that are left once it has lost one: then that is raised, and not the interruption.
+        Where one of them is lost, that is raised, and not what it leads to: a launcher interrupts all that are left.
         """
         try:
             yield
-        except BaseException as error:
-            interrupted = any(isinstance(link.lost, ProcessInterrupted) for link in self.links.values())
-            if isinstance(error, KeyboardInterrupt) and not interrupted and not self._told:
-                self.check()
-            self.fail(over(error, self.who(self.rank)))
+        except (Ended, SystemExit):
             raise
+        except BaseException as error:
+            lost = None if self._ended else self._lost()
+            both = isinstance(error, KeyboardInterrupt) and isinstance(lost, ProcessInterrupted)
+            if lost is None or isinstance(lost, Ended) or both:
+                self.fail(over(error, self.who(self.rank)))
+                raise
+            self.fail(lost)
+            raise lost from None
 
     def fail(self, error: Exception) -> None:
         """Tells everyone that all is over, unless they know, and what they are to raise."""
@@ -83,7 +89,7 @@ class Circle:
     def end(self, status: int) -> None:
         """Tells everyone that all is done, unless they know, and with which exit status."""
         if not self._told:
-            self._told = True
+            self._told = self._ended = True
             for link in self.links.values():
                 link.end(status)
 
@@ -95,7 +101,8 @@ class Circle:
             link.close()
 
     def _beat(self) -> None:
-        while not self._over.wait(PULSE_S):
+        every_s = min(pulse_s(link.silence_s) for link in self.links.values())
+        while not self._over.wait(every_s):
             for link in self.links.values():
                 link.pulse()
 
