@@ -96,7 +96,7 @@ def _configured(folder: Path) -> Path:
                 host=socket.gethostname().partition(".")[0],
                 controller_port=one.getsockname()[1],
                 node_port=other.getsockname()[1],
-                cores=os.cpu_count(),
+                cores=max(2, len(os.sched_getaffinity(0))),
             )
         )
     return path

@@ -42,8 +42,8 @@ def end_marked(name: str, value: str) -> None:
 
 
 def _read(folder: Path) -> Process:
-    entries = (folder / "environ").read_bytes().split(b"\0")
-    environment = dict(os.fsdecode(entry).partition("=")[::2] for entry in entries)
+    entries = (os.fsdecode(entry).partition("=") for entry in (folder / "environ").read_bytes().split(b"\0"))
+    environment = {name: value for name, _, value in entries}
     # The name before it, in parentheses, may have blanks.
     parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
     return Process(int(folder.name), int(parent), environment)
