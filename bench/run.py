@@ -83,6 +83,11 @@ def measure(plan: Plan, watch: Watch, circle: Circle | None = None) -> Record:
     own = {} if circle is None else circle.place.environment
     backend = probe(plan.limit_s, own)
     company = None if circle is None else company_of(circle, backend, plan.limit_s)
+    if company is None and (most := max(plan.selection.across or (1,))) > 1:
+        raise UsageError(
+            f"--across asks for {most} processes, and this is the only one; start more by a launcher and --distributed "
+            f"auto, or by --local-processes {most}."
+        )
     selection = plan.selection if company is None else company.selection(plan.selection)
     cases = chosen(selection, plan.limit_s)
     check_dtype(cases, backend)

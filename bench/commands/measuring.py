@@ -57,8 +57,6 @@ class Cases:
     """How steps are computed: 'plain'; 'fast', as is quickest at their sizes ('list --explain' says how)."""
     deterministic: Switch = False
     """Measure data_parallel's bit-equal variant beside the plain one."""
-    across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
-    """Processes that a case's devices are divided over, where several run this together."""
     scaling: Annotated[Names, own("none")] = ()
     """strong, weak, or both: on one device and on more, with the same batch (members), or the same for each device."""
 
@@ -76,13 +74,23 @@ class Cases:
             hidden_dim=self.hidden_dim or None,
             paths=self.paths or None,
             deterministic=self.deterministic,
-            across=self.across or None,
             scaling=self.scaling,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class List(Cases):
+class Across(Cases):
+    """Which cases, in how many processes."""
+
+    across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
+    """Processes that a case's devices are divided over, where several run this together."""
+
+    def selection(self) -> Selection:
+        return dataclasses.replace(super().selection(), across=self.across or None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(Across):
     """List the cases that `run` would measure, and what each needs; nothing is run.
 
     Example: python -m bench list --modes data_parallel --devices 1,2
@@ -107,7 +115,7 @@ class List(Cases):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Cases, Joining):
+class Run(Across, Joining):
     """Measure cases, write their record after each round, print a table and what it means.
 
     Example: python -m bench run --workloads tutorial --modes single,ensemble --members 8 --budget 30
