@@ -6,18 +6,19 @@ import contextlib
 import json
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
 import msgspec
 
-from bench import environment
+from bench import environment, nvml
+from bench.asking import awaited
 from bench.live import Launch, Nursery, Pipe
 from bench.workers import WorkerFailed
 from toynet.errors import UsageError
-from toynet.rendezvous import Circle, Ended
+from toynet.link import Ended
+from toynet.rendezvous import Circle
 
 # What an answer begins with.
 ANSWERED, FAILED = b"=", b"!"
@@ -30,8 +31,9 @@ def serve(circle: Circle, limit_s: float) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as shared:
         agent = _Agent(circle, Path(shared), limit_s)
         try:
-            while True:
-                agent.do(link.receive())
+            with circle.telling():  # before its workers are ended, which would look as if they had failed
+                while True:
+                    agent.do(link.receive())
         except Ended as ended:
             return ended.args[0]
         finally:
@@ -54,7 +56,7 @@ class _Agent:
         verb, number, rest = message.split(b" ", 2)
         match verb:
             case b"describe":
-                self._answer(int(number), self._described())
+                self._answer(int(number), ANSWERED + self._described())
             case b"nursery":
                 self.close()
                 self._nursery = self._started(json.loads(rest))
@@ -63,7 +65,8 @@ class _Agent:
             case b"tell":
                 self._relays[int(number)].asked.put(rest)
             case b"close":
-                self._relays.pop(int(number)).close()
+                if relay := self._relays.pop(int(number), None):
+                    relay.close()
             case b"rest":
                 self.close()
 
@@ -72,16 +75,24 @@ class _Agent:
 
     def _described(self) -> bytes:
         """This process's machine, and what JAX runs on here; or why it doesn't."""
-        told = {"host": environment.host(Path()), "shared": str(self._shared), "load": environment.load_average()}
         try:
             with contextlib.closing(self._started(())) as nursery, contextlib.closing(nursery.worker()) as worker:
-                return msgspec.json.encode({"answer": {**told, "backend": worker.backend()}})
+                backend = worker.backend()
         except (UsageError, WorkerFailed) as error:
             return msgspec.json.encode({"unusable": str(error)})
+        told = {
+            "host": environment.host(Path()),
+            "backend": backend,
+            "shared": str(self._shared),
+            "load": environment.load_average(),
+            "free_bytes": environment.free_bytes(),
+            "device_free_bytes": nvml.free_bytes(nvml.library(), backend.gpus) if backend.gpus else None,
+        }
+        return msgspec.json.encode({"answer": told})
 
     def _started(self, preload: Sequence[str]) -> Nursery:
         launch = Launch(environment=self._circle.place.environment)
-        return Nursery(self._limit_s, self._shared, preload, launch)
+        return Nursery(self._limit_s, self._shared, preload, launch, look=self._circle.check)
 
     def close(self) -> None:
         """Ends all workers and their nursery."""
@@ -124,11 +135,7 @@ class _Relay:
         if self._pipe is None:
             raise self._failed
         self._pipe.tell(request)
-        until = time.monotonic() + self._limit_s
-        while (message := self._pipe.heard()) is None:
-            if time.monotonic() > until:
-                raise self._pipe.silent(self._limit_s)
-        return message
+        return awaited(self._pipe, self._limit_s)
 
     def close(self) -> None:
         """Ends the worker; a request that is under way fails."""

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import environment
-from bench.cases import Case, Selection
-from bench.crew import Crew, Meeting, Post, dealt
+from bench.cases import DEVICES, Case, Selection
+from bench.crew import Crew, Post, dealt
 from bench.environment import Backend
 from bench.live import Launch, nursery
 from bench.record import Process
 from bench.remote import Agent, Described
 from toynet import cluster
-from toynet.cluster import LOOPBACK
+from toynet.cluster import LOOPBACK, Meeting
 from toynet.errors import UsageError
 from toynet.rendezvous import Circle
+
+# There JAX starts in all processes of a slice or in none: a case that is in some of them has the others stand by.
+WHOLE = ("tpu",)
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,22 @@ class Company:
     agents: tuple[Agent, ...]
     shared: tuple[str, ...]
     """Of each agent, a folder on its host."""
+    free: tuple[tuple[int | None, int | None], ...]
+    """Of each agent the memory that is free on its host, and on its fullest GPU; None: it can't be told."""
 
     def selection(self, asked: Selection) -> Selection:
-        """What is measured over these processes where nothing else was asked for: one, those of a host, all."""
+        """What is measured over these processes where nothing else was asked for: over one, those of a host, and all,
+        on as many devices as one alone has, and on all that there are (of simulated ones, on one of each process)."""
         count = len(self.processes)
-        if (most := max(asked.across or (1,))) > count:
-            raise UsageError(f"--across asks for {most} processes, and there are {count}.")
+        check_across(asked, count)
         here = sum(one.machine == self.processes[0].machine for one in self.processes)
         backend = self.processes[0].backend
+        each = 1 if backend.simulated else backend.device_count
         return dataclasses.replace(
             asked,
             across=asked.across or tuple(dict.fromkeys([1, here, count])),
-            devices_each=None if backend.simulated else backend.device_count,
+            devices=asked.devices or tuple(sorted({*DEVICES, count * each})),
+            devices_each=None if backend.simulated else each,
         )
 
     def deal(self, case: Case, drawn: Sequence[int], *, pinned: bool) -> list[tuple[int, ...]]:
@@ -59,7 +66,7 @@ class Company:
         place = self.circle.place
         meeting = Meeting(place.host, place.host == LOOPBACK, limit_s)
         launch = Launch(environment=place.environment)
-        with nursery(limit_s, shared, preload, launch) as start:
+        with nursery(limit_s, shared, preload, launch, look=self.circle.check) as start:
             for agent in self.agents:
                 agent.nursery(preload)
             try:
@@ -69,32 +76,49 @@ class Company:
                     Post(self.circle.who(rank), begin, folder)
                     for rank, (begin, folder) in enumerate(zip(starts, folders, strict=True))
                 ]
-                yield lambda: Crew(posts, meeting, limit_s, tolerance, self.circle.check)
+                whole = self.processes[0].backend.platform in WHOLE
+                yield lambda: Crew(posts, meeting, limit_s, tolerance, self.circle.check, whole=whole)
             finally:
                 for agent in self.agents:
                     agent.rest()
 
 
-def company_of(circle: Circle, backend: Backend, limit_s: float) -> Company:
+def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> Company:
     """All processes of a circle, on backends that are alike; raises UsageError, naming what differs, where they aren't.
 
-    Begins to listen to the others.
+    Begins to listen to the others, which find out what they run on while this one does by `probe`.
     """
     machines = cluster.hosts(circle.everyone)
     agents = tuple(Agent(circle, rank) for rank in sorted(circle.links))
     circle.start()
-    described = [agent.describe(limit_s) for agent in agents]
+    asked = [(agent, agent.begin_describe()) for agent in agents]
+    backend = probe()
+    if backend.platform == "cpu":
+        cluster.check_reachable(circle.everyone)
+    described = [agent.end_describe(channel, limit_s) for agent, channel in asked]
     own = Described(environment.host(Path()), backend, "", environment.load_average())
     processes = tuple(
         Process(rank, circle.everyone[rank]["host"], machines[rank], one.host, one.backend)
         for rank, one in enumerate([own, *described])
     )
     for process in processes[1:]:
-        _check_alike(processes[0], process)
-    return Company(circle, processes, agents, tuple(one.shared for one in described))
+        check_alike(processes[0], process)
+    free = tuple((one.free_bytes, one.device_free_bytes) for one in described)
+    return Company(circle, processes, agents, tuple(one.shared for one in described), free)
 
 
-def _check_alike(first: Process, other: Process) -> None:
+def check_across(asked: Selection, count: int) -> None:
+    """Raises UsageError where cases are to be divided over more processes than there are."""
+    if (most := max(asked.across or (1,))) > count:
+        raise UsageError(
+            f"--across must be at most {count}, as many processes as there are, got {most}; "
+            "a launcher starts more, or --local-processes on this machine."
+        )
+
+
+def check_alike(first: Process, other: Process) -> None:
+    """Raises UsageError, naming what differs, if two processes don't run the same on the same."""
+
     def told(process: Process) -> dict[str, object]:
         backend = process.backend
         return {
@@ -102,6 +126,7 @@ def _check_alike(first: Process, other: Process) -> None:
             "device": backend.device_kind,
             "devices": backend.device_count,
             **backend.settings,
+            "commit": f"{process.host.commit}{' with changes' * process.host.dirty}",
         }
 
     ours, theirs = told(first), told(other)

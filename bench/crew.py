@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any
 
 import msgspec
 
-from bench.asking import Channel, LiveWorker, block_of, understood
+from bench.asking import Channel, LiveWorker, understood
 from bench.cases import Case
 from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts, Stages
 from bench.record import Process
-from bench.wire import BLOCK
 from bench.workers import How, WorkerFailed
-from toynet.cluster import Joined
+from toynet.cluster import Meeting
 from toynet.errors import UsageError
 
 # After the first of them failed, the others may say within that time how they did: one may have been the cause.
@@ -38,22 +36,6 @@ class Post:
     """A folder on its host, where workers keep what others can use."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Meeting:
-    """Where the processes of a case find each other."""
-
-    host: str
-    """Of the first of them, as the others reach it."""
-    loopback: bool
-    limit_s: float
-
-    def joined(self, count: int) -> list[Joined]:
-        """For each of so many processes, how it joins: at a port that is free now on the first one's host."""
-        with socket.create_server(("127.0.0.1" if self.loopback else "", 0)) as free:
-            address = f"{self.host}:{free.getsockname()[1]}"
-        return [Joined(address, count, index, self.limit_s, self.loopback) for index in range(count)]
-
-
 class Crew:
     """Workers of a case, one in each of its processes: the first of those that there are, from rank 0 on."""
 
@@ -64,25 +46,38 @@ class Crew:
         limit_s: float,
         tolerance: float | None,
         look: Callable[[], None],
+        *,
+        whole: bool = False,
     ) -> None:
-        """`look` is called while answers are awaited, and may raise what ends the waiting."""
+        """`look` is called while answers are awaited, and may raise what ends the waiting.
+
+        If `whole`, JAX starts in all processes or in none: those that aren't the case's stand by.
+        """
         self._posts = posts
         self._meeting = meeting
         self._limit_s = limit_s
         self._tolerance = tolerance
         self._look = look
+        self._whole = whole
         self._workers: list[LiveWorker[Channel]] = []
+        self._standing_by: list[LiveWorker[Channel]] = []
 
     def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
-        several = case.processes > 1
-        joined = self._meeting.joined(case.processes) if several else [None]
+        count = len(self._posts) if self._whole else case.processes
+        joined = self._meeting.joined(count) if count > 1 else [None]
         for post, own, join in zip(self._posts, (cores, *others), joined, strict=False):
-            worker = LiveWorker(post.start(), self._limit_s, post.shared, self._tolerance)
-            self._workers.append(worker)
+            self._workers.append(worker := self._started(post))
             worker.begin_joining(case, own, join)
+        for post, join in zip(self._posts[case.processes :], joined[case.processes :], strict=False):
+            assert join is not None
+            self._standing_by.append(worker := self._started(post))
+            worker.begin_stand_by(case.devices // case.processes, join)
+
+    def _started(self, post: Post) -> LiveWorker[Channel]:
+        return LiveWorker(post.start(), self._limit_s, post.shared, self._tolerance)
 
     def end_prepare(self) -> None:
-        self._answers()
+        self._answers([*self._workers, *self._standing_by])
 
     def begin_compile(self) -> None:
         for worker in self._workers:
@@ -98,13 +93,14 @@ class Crew:
             worker.begin_check(fused)
 
     def end_check(self) -> Certificate:
-        """That of the first process, and what failed in the others."""
+        """That of the first process, and what failed in others but not in that."""
         first, *others = (msgspec.convert(answer, Certificate) for answer in self._answers())
+        known = {check.name for check in first.checks if not check.passed}
         failed = [
             dataclasses.replace(check, name=f"{check.name} ({post.who})")
             for post, certificate in zip(self._posts[1:], others, strict=False)
             for check in certificate.checks
-            if not check.passed
+            if not check.passed and check.name not in known
         ]
         return dataclasses.replace(first, checks=(*first.checks, *failed))
 
@@ -116,8 +112,9 @@ class Crew:
     def profile(self, folder: Path) -> Path:
         """Traces a few steps in all processes, each into the folder on its host; gives the first one's file."""
         for rank, worker in enumerate(self._workers):
-            own = folder if rank == 0 else folder.with_name(f"{folder.name}-rank{rank}")
-            worker.ask({"ask": "profile", "folder": str(own.absolute())})
+            # Where that is relative, it is so to the folder in which the process was started there.
+            own = folder.absolute() if rank == 0 else folder.with_name(f"{folder.name}-rank{rank}")
+            worker.ask({"ask": "profile", "folder": str(own)})
         return Path(self._answers()[0])
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
@@ -136,7 +133,7 @@ class Crew:
         """A block that all begin together; its time is that of the slowest."""
         for worker in self._workers:
             worker.begin_block(kind, steps)
-        blocks = [block_of(message) for message in self._messages()]
+        blocks: list[Block] = self._answers()
         longest = max(blocks, key=lambda block: block.seconds)
         if len(blocks) == 1:
             return longest
@@ -144,40 +141,36 @@ class Crew:
 
     def close(self) -> None:
         """Ends the workers of all processes."""
-        for worker in self._workers:
+        for worker in (*self._workers, *self._standing_by):
             worker.close()
 
-    def _answers(self) -> list[Any]:
-        return [understood(message) for message in self._messages()]
-
-    def _messages(self) -> list[bytes]:
-        """An answer of each; raises WorkerFailed or UsageError, naming who failed, as soon as one did."""
-        pending = dict(enumerate(worker.channel for worker in self._workers))
-        got: dict[int, bytes] = {}
+    def _answers(self, workers: Sequence[LiveWorker[Channel]] | None = None) -> list[Any]:
+        """What each of them says (None: those of the case); raises WorkerFailed or UsageError, naming who failed, soon
+        after one did."""
+        pending = dict(enumerate(worker.channel for worker in workers or self._workers))
+        said: dict[int, Any] = {}
         failed: dict[int, WorkerFailed | UsageError] = {}
         until = time.monotonic() + self._limit_s + UNDER_WAY_S * (len(pending) > 1)
         while pending and time.monotonic() < until:
             for rank, channel in list(pending.items()):
                 try:
-                    message = channel.heard(wait=rank == min(pending))
-                    if message is not None and not message.startswith(BLOCK):
-                        understood(message)
+                    if (message := channel.heard(wait=rank == min(pending))) is None:
+                        continue
+                    said[rank] = understood(message)
                 except (WorkerFailed, UsageError) as error:
                     failed[rank] = error
                     until = min(until, time.monotonic() + GRACE_S)
-                    message = b""
-                if message is not None:
-                    got[rank] = message
-                    del pending[rank]
+                del pending[rank]
             self._look()
-        failed |= {rank: channel.silent(self._limit_s) for rank, channel in pending.items() if not failed}
+        if all(isinstance(error, WorkerFailed) and error.how == "silent" for error in failed.values()):
+            failed |= {rank: channel.silent(self._limit_s) for rank, channel in pending.items()}
         if failed:
             raise self._blamed(failed)
-        return [got[rank] for rank in sorted(got)]
+        return [said[rank] for rank in sorted(said)]
 
     def _blamed(self, failed: Mapping[int, WorkerFailed | UsageError]) -> WorkerFailed | UsageError:
         """What went wrong, by those that are its cause as far as that shows."""
-        if len(self._workers) == 1:
+        if len(self._workers) + len(self._standing_by) == 1:
             return failed[0]
         for rank, error in failed.items():
             if isinstance(error, UsageError):

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from bench import wire
 from bench.asking import LOOK_S, LiveWorker
-from bench.printed import Printed
 from bench.workers import WorkerFailed
 from toynet.errors import UsageError
+from toynet.printed import Printed, how_it_ended, stopped
 
 # A GPU's memory is shared by the workers that are alive at once, so none may take all of it at start.
 # What is compiled within a run is kept for its restarts, however quickly it was compiled.
@@ -68,18 +68,21 @@ class Nursery:
         preload: Sequence[str] = PRELOAD,
         launch: Launch = Launch(),
         tolerance: float | None = None,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         """Starts the process, which imports `preload`; workers keep in the folder `shared` what others can use, and
-        check by that tolerance (None: as is usual where their cases compute).
+        check by that tolerance (None: as is usual where their cases compute). `look` is called now and then while one
+        is awaited, and may raise what ends the waiting.
 
         Raises UsageError if there is no such interpreter.
         """
         self._tolerance = tolerance
+        self._look = look
         self._limit_s = limit_s
         self._shared = shared
         self._printed = Printed()
         self._control, theirs = socket.socketpair()
-        self._control.settimeout(limit_s)
+        self._control.settimeout(min(LOOK_S, limit_s))
         self._asking = threading.Lock()
         with theirs:
             try:
@@ -101,7 +104,7 @@ class Nursery:
     def worker(self) -> LiveWorker[Pipe]:
         """A new worker; raises WorkerFailed if the nursery has died."""
         shared = None if self._shared is None else str(self._shared)
-        return LiveWorker(self.pipe(), self._limit_s, shared, self._tolerance)
+        return LiveWorker(self.pipe(), self._limit_s, shared, self._tolerance, self._look)
 
     def pipe(self) -> Pipe:
         """The channel to a new worker; raises WorkerFailed if the nursery has died."""
@@ -111,7 +114,7 @@ class Nursery:
             ours, theirs = socket.socketpair()
             undone.callback(ours.close)
             with theirs:
-                pid = self._ask("spawn", theirs.fileno(), printed.file.fileno())
+                pid = self._ask("spawn", theirs.fileno(), printed.file.fileno(), look=self._look)
             assert pid is not None
             undone.pop_all()
         return Pipe(self, pid, ours, printed, self._limit_s)
@@ -120,24 +123,33 @@ class Nursery:
         """The exit code of a worker that has ended (below 0: the signal that ended it); None if it hasn't."""
         return self._ask(f"status {pid}")
 
-    def _ask(self, request: str, *descriptors: int) -> int | None:
+    def _ask(self, request: str, *descriptors: int, look: Callable[[], None] = lambda: None) -> int | None:
         with self._asking:
-            return self._asked(request, *descriptors)
-
-    def _asked(self, request: str, *descriptors: int) -> int | None:
-        if self._printed.file.closed:
-            raise WorkerFailed("its nursery has ended")
-        try:
-            socket.send_fds(self._control, [request.encode()], list(descriptors))
-            answer = self._control.recv(4096)
-        except TimeoutError:
-            self._process.kill()  # a late answer would be taken for that of the next request
-            raise WorkerFailed(self._printed.after(f"no worker within {self._limit_s:g} s")) from None
-        except OSError:  # the socket is closed, at its end or at ours
-            answer = b""
+            if self._printed.file.closed:
+                raise WorkerFailed("its nursery has ended")
+            try:
+                answer = self._asked(request, descriptors, look)
+            except BaseException:
+                self._process.kill()  # a late answer would be taken for that of the next request
+                raise
         if not answer:
             raise WorkerFailed(self._printed.after(self._ending()))
         return json.loads(answer)
+
+    def _asked(self, request: str, descriptors: Sequence[int], look: Callable[[], None]) -> bytes:
+        """The answer; empty if the nursery has ended."""
+        until = time.monotonic() + self._limit_s
+        try:
+            socket.send_fds(self._control, [request.encode()], list(descriptors))
+            while True:
+                try:
+                    return self._control.recv(4096)
+                except TimeoutError:
+                    look()
+                    if time.monotonic() > until:
+                        raise WorkerFailed(self._printed.after(f"no worker within {self._limit_s:g} s")) from None
+        except OSError:  # the socket is closed, at its end or at ours
+            return b""
 
     def _ending(self) -> str:
         try:
@@ -195,10 +207,8 @@ class Pipe:
 
     def silent(self, limit_s: float) -> WorkerFailed:
         """What is said of it where no answer came within that time."""
-        stopped = ", for it is stopped" if _stopped(self.pid) else ""
-        return WorkerFailed(
-            self._printed.after(f"no answer within {limit_s:g} s{stopped}"), "stopped" if stopped else "silent"
-        )
+        why = ", for it is stopped" if stopped(self.pid) else ""
+        return WorkerFailed(self._printed.after(f"no answer within {limit_s:g} s{why}"), "stopped" if why else "silent")
 
     def kill(self) -> None:
         """Ends the process and all that it started."""
@@ -233,17 +243,6 @@ def timeval(seconds: float) -> bytes:
     return struct.pack("@ll", whole, part)
 
 
-def _stopped(pid: int) -> bool:
-    """Whether a signal keeps the process from running (Linux)."""
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] in "Tt"
-
-
-def how_it_ended(status: int) -> str:
-    """An exit code in words; below 0: the signal that ended the process."""
-    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-
-
 @contextlib.contextmanager
 def nursery(
     limit_s: float,
@@ -251,9 +250,10 @@ def nursery(
     preload: Sequence[str],
     launch: Launch = Launch(),
     tolerance: float | None = None,
+    look: Callable[[], None] = lambda: None,
 ) -> Iterator[Callable[[], LiveWorker[Pipe]]]:
-    """What starts workers, until the block ends."""
-    made = Nursery(limit_s, shared, preload, launch, tolerance)
+    """What starts workers, until the block ends; arguments as a nursery has them."""
+    made = Nursery(limit_s, shared, preload, launch, tolerance, look)
     try:
         yield made.worker
     finally:

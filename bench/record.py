@@ -103,6 +103,19 @@ class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: Backend
 
 
+class Resumed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a run that went on with an earlier one, which had been ended."""
+
+    created: str
+    """UTC, ISO 8601: when it began."""
+    command: tuple[str, ...]
+    after_s: float
+    """Seconds that the run had taken before."""
+    load_at_start: float
+    again: tuple[str, ...] = ()
+    """Workloads whose last restart had been broken off: it doesn't count, though its rounds are there."""
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run: what was asked for, on what machine, and what came of it."""
 
@@ -119,6 +132,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seconds: float
     complete: bool = False
     """Whether the run came to its end."""
+    resumed: tuple[Resumed, ...] = ()
+    """The parts in which an earlier one was gone on with; `seconds` is of all."""
+    tolerance: float | None = None
+    """Of what was compared with `single`, where one was asked for."""
     pinned: bool = True
     """Whether each worker of a CPU was kept on as many cores as its case has devices."""
     alternation: Literal["rounds", "restarts"] = "rounds"
