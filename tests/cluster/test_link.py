@@ -1,4 +1,4 @@
-"""Two hosts with a link between them that is known."""
+"""Two hosts with a link between them that is known, and what the record's model makes of it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from link import HERE, NAMESPACES, PAYLOAD_OF_FRAME, PREFIX, Link, linked
 from processes import marked
 from tools import needed
 
+from bench.cost_model import fitted, rows
+from bench.links import spread
 from bench.record import read
 
 LATENCY_S = 1e-3
@@ -112,6 +114,24 @@ def test_a_link_that_is_far_too_slow_ends_the_run_on_both_hosts(tmp_path: Path) 
         for _, complaint in ended:
             assert re.search(rf"rank [01] on {PREFIX}-\S+-[ab] gave no sign of life", complaint)
         assert [host.processes() for host in link.hosts] == [[], []]
+
+
+def test_the_model_of_a_run_finds_the_latency_and_the_bandwidth_of_the_link(
+    link: Link, tmp_path: Path, compiled_before: None
+) -> None:
+    """Gradients of 154 kB, so that their bytes take three times as long as the latencies of their sum."""
+    arguments = ("--workloads=small", "--hidden-dim=512", *OVER_BOTH, "--parts", "--restarts=1", "--rounds=5")
+    with started(link, tmp_path, *arguments, "--budget=10") as run:
+        assert run.ended(within_s=100) == [(0, ""), (0, "")]
+    record = read(run.record)
+    (result,) = record.cases
+    over = spread(record, result.case)
+    assert over
+    assert over.hosts == 2
+    assert result.cost
+    found = fitted(rows([result], {result.case: over}), result.cost.collectives, {}).whole.coefficients
+    assert found["host latency"] == pytest.approx(LATENCY_S, rel=0.2)
+    assert 8 / found["host bytes"] == pytest.approx(BITS_PER_S, rel=0.2)
 
 
 @dataclass(frozen=True)
