@@ -6,7 +6,7 @@ export PYTHONUNBUFFERED := 1
 # Its modules are compiled once, and not in each of the processes that a command starts.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup bench suite test gate lint format report lock
+.PHONY: setup bench suite test test-cluster gate lint format report lock
 
 setup: .venv/installed-$(EXTRAS)
 
@@ -31,7 +31,12 @@ suite: setup
 # On all cores, but by 4 processes at most: each takes up to 1 GB with the workers that it starts. With TESTS='-n 0' by
 # one, with TESTS=-x or any other option of pytest.
 test: setup
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal tests $(TESTS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal tests --ignore tests/cluster $(TESTS)
+
+# Several processes under the real launchers, mpirun and a Slurm of one node that is started for it, as root. Debian:
+# apt-get install openmpi-bin slurm-wlm munge. What isn't installed is skipped, but fails where CI is set.
+test-cluster: setup
+	$(BIN)/python -m pytest tests/cluster --durations 5 $(TESTS)
 
 # Fails if a case is slower than BASE by more than SLOWER, or if that isn't clear. make exits with 2 for either: a CI
 # that tells them apart calls `python -m bench gate` itself.

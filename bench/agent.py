@@ -6,7 +6,6 @@ import contextlib
 import json
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,10 +13,12 @@ from queue import SimpleQueue
 import msgspec
 
 from bench import environment
+from bench.asking import awaited
 from bench.live import Launch, Nursery, Pipe
 from bench.workers import WorkerFailed
 from toynet.errors import UsageError
-from toynet.rendezvous import Circle, Ended
+from toynet.link import Ended
+from toynet.rendezvous import Circle
 
 # What an answer begins with.
 ANSWERED, FAILED = b"=", b"!"
@@ -54,7 +55,7 @@ class _Agent:
         verb, number, rest = message.split(b" ", 2)
         match verb:
             case b"describe":
-                self._answer(int(number), self._described())
+                self._answer(int(number), ANSWERED + self._described())
             case b"nursery":
                 self.close()
                 self._nursery = self._started(json.loads(rest))
@@ -63,7 +64,8 @@ class _Agent:
             case b"tell":
                 self._relays[int(number)].asked.put(rest)
             case b"close":
-                self._relays.pop(int(number)).close()
+                if relay := self._relays.pop(int(number), None):
+                    relay.close()
             case b"rest":
                 self.close()
 
@@ -81,7 +83,7 @@ class _Agent:
 
     def _started(self, preload: Sequence[str]) -> Nursery:
         launch = Launch(environment=self._circle.place.environment)
-        return Nursery(self._limit_s, self._shared, preload, launch)
+        return Nursery(self._limit_s, self._shared, preload, launch, look=self._circle.check)
 
     def close(self) -> None:
         """Ends all workers and their nursery."""
@@ -124,11 +126,7 @@ class _Relay:
         if self._pipe is None:
             raise self._failed
         self._pipe.tell(request)
-        until = time.monotonic() + self._limit_s
-        while (message := self._pipe.heard()) is None:
-            if time.monotonic() > until:
-                raise self._pipe.silent(self._limit_s)
-        return message
+        return awaited(self._pipe, self._limit_s)
 
     def close(self) -> None:
         """Ends the worker; a request that is under way fails."""

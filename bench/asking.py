@@ -18,8 +18,9 @@ from bench.workers import WorkerFailed
 from toynet.cluster import Joined
 from toynet.errors import UsageError
 
-# What a process prints is looked at that often while its answer is awaited.
-LOOK_S = 1.0
+# While an answer is awaited, what the process prints is looked at that often, and whether all others are there: mpirun
+# stops those that are left a second after one is lost, and who it was is to be said before.
+LOOK_S = 0.25
 # Of the time limit, what a user's module may take to be imported: it is to be ended while it can still be said where.
 IMPORT_SHARE = 0.9
 
@@ -72,15 +73,7 @@ class LiveWorker(Generic[C]):
 
     def answer(self) -> Any:
         """The answer to the last request; raises WorkerFailed, or UsageError for what the user got wrong."""
-        return understood(self._awaited())
-
-    def _awaited(self) -> bytes:
-        until = time.monotonic() + self._limit_s
-        while (message := self.channel.heard()) is None:
-            self._look()
-            if time.monotonic() > until:
-                raise self.channel.silent(self._limit_s)
-        return message
+        return understood(awaited(self.channel, self._limit_s, self._look))
 
     def backend(self) -> Backend:
         """What JAX runs on there; starts JAX in the worker."""
@@ -159,7 +152,7 @@ class LiveWorker(Generic[C]):
     def block(self, kind: Kind, steps: int) -> Block:
         """Runs a block of steps."""
         self.begin_block(kind, steps)
-        return block_of(self._awaited())
+        return self.answer()
 
     def begin_block(self, kind: Kind, steps: int) -> None:
         """Lets the worker run a block of steps."""
@@ -170,16 +163,23 @@ class LiveWorker(Generic[C]):
         self.channel.close()
 
 
+def awaited(channel: Channel, limit_s: float, look: Callable[[], None] = lambda: None) -> bytes:
+    """The answer that comes within so many seconds; raises WorkerFailed if none does, and what `look` raises."""
+    until = time.monotonic() + limit_s
+    while (message := channel.heard()) is None:
+        look()
+        if time.monotonic() > until:
+            raise channel.silent(limit_s)
+    return message
+
+
 def understood(message: bytes) -> Any:
     """What an answer says; raises WorkerFailed, or UsageError for what the user got wrong."""
+    if message.startswith(wire.BLOCK):
+        return wire.answered_block(message)
     reply = msgspec.json.decode(message)
     if "unusable" in reply:
         raise UsageError(reply["unusable"])
     if "failed" in reply:
         raise WorkerFailed(reply["failed"], "raised")
     return reply["answer"]
-
-
-def block_of(message: bytes) -> Block:
-    """The block that an answer tells; raises as `understood` does."""
-    return wire.answered_block(message) if message.startswith(wire.BLOCK) else understood(message)

@@ -236,7 +236,7 @@ def expand(
     if not cases:
         raise UsageError(
             f"no case: the modes {', '.join(named)} don't run on "
-            f"{_listed(selection.numbers_of_devices)} devices; "
+            f"{_listed(selection.numbers_of_devices)} devices{_shared(selection)}; "
             "single and ensemble take 1, data_parallel, fsdp and zero1 1 or more, ensemble_data 2 or more."
         )
     if selection.scaling and all(case.devices == 1 for case in cases):
@@ -303,6 +303,14 @@ def _over_processes(selection: Selection, case: Case) -> list[Case]:
     most = selection.devices_each or case.devices
     counts = [n for n in selection.across or (1,) if not case.devices % n and case.devices // n <= most]
     return [dataclasses.replace(case, processes=n) for n in counts]
+
+
+def _shared(selection: Selection) -> str:
+    """By how many processes devices are, where that may be why there is no case."""
+    if not selection.across:
+        return ""
+    most = f", {selection.devices_each} of each at most" if selection.devices_each else ""
+    return f" shared equally by {_listed(selection.across)} processes{most}"
 
 
 def _of_mode(selection: Selection, network: Mapping[str, Any], mode: modes.Mode, batch: int) -> list[Case]:

@@ -34,8 +34,7 @@ class Company:
     def selection(self, asked: Selection) -> Selection:
         """What is measured over these processes where nothing else was asked for: one, those of a host, all."""
         count = len(self.processes)
-        if (most := max(asked.across or (1,))) > count:
-            raise UsageError(f"--across asks for {most} processes, and there are {count}.")
+        check_across(asked, count)
         here = sum(one.machine == self.processes[0].machine for one in self.processes)
         backend = self.processes[0].backend
         return dataclasses.replace(
@@ -59,7 +58,7 @@ class Company:
         place = self.circle.place
         meeting = Meeting(place.host, place.host == LOOPBACK, limit_s)
         launch = Launch(environment=place.environment)
-        with nursery(limit_s, shared, preload, launch) as start:
+        with nursery(limit_s, shared, preload, launch, look=self.circle.check) as start:
             for agent in self.agents:
                 agent.nursery(preload)
             try:
@@ -75,15 +74,19 @@ class Company:
                     agent.rest()
 
 
-def company_of(circle: Circle, backend: Backend, limit_s: float) -> Company:
+def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> Company:
     """All processes of a circle, on backends that are alike; raises UsageError, naming what differs, where they aren't.
 
-    Begins to listen to the others.
+    Begins to listen to the others, which find out what they run on while this one does by `probe`.
     """
     machines = cluster.hosts(circle.everyone)
     agents = tuple(Agent(circle, rank) for rank in sorted(circle.links))
     circle.start()
-    described = [agent.describe(limit_s) for agent in agents]
+    asked = [(agent, agent.begin_describe()) for agent in agents]
+    backend = probe()
+    if backend.platform == "cpu":
+        cluster.check_reachable(circle.everyone)
+    described = [agent.end_describe(channel, limit_s) for agent, channel in asked]
     own = Described(environment.host(Path()), backend, "", environment.load_average())
     processes = tuple(
         Process(rank, circle.everyone[rank]["host"], machines[rank], one.host, one.backend)
@@ -92,6 +95,15 @@ def company_of(circle: Circle, backend: Backend, limit_s: float) -> Company:
     for process in processes[1:]:
         _check_alike(processes[0], process)
     return Company(circle, processes, agents, tuple(one.shared for one in described))
+
+
+def check_across(asked: Selection, count: int) -> None:
+    """Raises UsageError where cases are to be divided over more processes than there are."""
+    if (most := max(asked.across or (1,))) > count:
+        raise UsageError(
+            f"--across must be at most {count}, as many processes as there are, got {most}; "
+            "a launcher starts more, or --local-processes on this machine."
+        )
 
 
 def _check_alike(first: Process, other: Process) -> None:

@@ -3,6 +3,7 @@
 Versions of the format:
   1  2026-11  first
   2  2026-11  the modes that a certificate's workload has `refused`
+  3  2026-11  a case's `processes`; the `arrays` of its collectives
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bench.reading import Fault, check, read_as
 from bench.stats import Estimate, over_restarts
 from bench.verdict import Rule, Trial, Verdict
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

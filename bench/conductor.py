@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from bench.cases import Case
 from bench.events import (
+    Before,
     Broke,
     Certified,
     Event,
@@ -52,6 +53,7 @@ class Conductor:
         beside: Callable[[Sequence[int]], AbstractContextManager[object]] = nullcontext,
         traces: Path | None = None,
         deal: Callable[[Case, Sequence[int]], Sequence[Sequence[int]]] | None = None,
+        before: Before = Before(),  # noqa: B008, it is frozen
     ) -> None:
         """`nursery` is entered anew for each restart, and gives what starts a worker.
 
@@ -64,6 +66,7 @@ class Conductor:
         process).
         With a folder `traces`, a few steps of each case are traced into a folder of its own there, after its first
         rounds.
+        Of a run that is gone on with, `before` is what isn't done again.
         """
         self._turns = turns
         self._beside = beside
@@ -75,15 +78,13 @@ class Conductor:
         self._clock = clock
         self._schedule = schedule
         self._cores = tuple(cores)
-        self._random = random.Random(schedule.seed)
+        self._random = random.Random(f"{schedule.seed} {before.parts}" if before.parts else schedule.seed)
         self._end = self._finish = clock() + schedule.budget_s
         self._workers: dict[Case, PartsWorker] = {}
         self._broken: set[Case] = set()
-        self._traced: set[Case] = set()
-        self._refers = True
-        """Whether the reference workload is run, which it isn't any more once it failed."""
-        self._known: set[Case] = set()
-        """Compared with `single`, and taken apart if that was asked for."""
+        self._traced = set(before.traced)
+        self._refers = before.refers
+        self._known = set(before.known)
         self._starts: dict[Case, int] = {}
         """How often a restart starts the case."""
         self._rounds_before = 0
@@ -97,17 +98,22 @@ class Conductor:
         """About how many seconds the rest will take, from what was seen so far."""
         return max(0.0, self._finish - self._clock())
 
-    def run(self, groups: Sequence[Sequence[Case]]) -> Generator[Event]:
-        """Everything that happens, as it happens. Closing the iterator ends the workers."""
-        for i, cases in enumerate(groups):
-            now = self._clock()
-            yield from self._group(list(cases), deadline=now + (self._end - now) / (len(groups) - i))
+    def run(self, groups: Sequence[Sequence[Case]], restarts: Sequence[range] | None = None) -> Generator[Event]:
+        """Everything that happens, as it happens. Closing the iterator ends the workers.
 
-    def _group(self, cases: Sequence[Case], deadline: float) -> Iterator[Event]:
-        for restart in range(self._schedule.restarts):
-            restarts_left = self._schedule.restarts - restart - 1
+        `restarts`: of each group, those that are run (None: all that the schedule has). The first of them has a round
+        whatever that takes.
+        """
+        those = restarts or [range(self._schedule.restarts)] * len(groups)
+        for i, (cases, numbers) in enumerate(zip(groups, those, strict=True)):
+            now = self._clock()
+            yield from self._group(cases, numbers, deadline=now + (self._end - now) / (len(groups) - i))
+
+    def _group(self, cases: Sequence[Case], restarts: range, deadline: float) -> Iterator[Event]:
+        for restart in restarts:
+            restarts_left = restarts.stop - restart - 1
             alive = [case for case in cases if case not in self._broken]
-            if restart:
+            if restart > restarts.start:
                 alive = self._affordable(alive, deadline - self._clock(), restarts_left + 1)
             if not alive:
                 return

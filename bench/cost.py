@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -134,13 +133,15 @@ def instructions(hlo: str) -> int:
 
 def summed(found: Sequence[Operation]) -> tuple[Collective, ...]:
     """Collective instructions by kind and group size."""
-    counts: Counter[tuple[str, int]] = Counter()
-    sizes: Counter[tuple[str, int]] = Counter()
+    groups: dict[tuple[str, int], list[Operation]] = {}
     for operation in found:
-        key = (operation.kind, operation.group_size)
-        counts[key] += 1
-        sizes[key] += sum(result.bytes for result in operation.results)
-    return tuple(Collective(kind, n, sizes[kind, group], group) for (kind, group), n in sorted(counts.items()))
+        groups.setdefault((operation.kind, operation.group_size), []).append(operation)
+    return tuple(_together(kind, size, some) for (kind, size), some in sorted(groups.items()))
+
+
+def _together(kind: str, group_size: int, found: Sequence[Operation]) -> Collective:
+    results = [result for operation in found for result in operation.results]
+    return Collective(kind, len(found), sum(result.bytes for result in results), group_size, len(results))
 
 
 def _results(text: str, *, asynchronous: bool, kind: str) -> tuple[Shape, ...]:

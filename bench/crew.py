@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
-from bench.asking import Channel, LiveWorker, block_of, understood
+from bench.asking import Channel, LiveWorker, understood
 from bench.cases import Case
 from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts, Stages
 from bench.record import Process
-from bench.wire import BLOCK
 from bench.workers import How, WorkerFailed
 from toynet.cluster import Meeting
 from toynet.errors import UsageError
@@ -81,13 +80,14 @@ class Crew:
             worker.begin_check(fused)
 
     def end_check(self) -> Certificate:
-        """That of the first process, and what failed in the others."""
+        """That of the first process, and what failed in others but not in that."""
         first, *others = (msgspec.convert(answer, Certificate) for answer in self._answers())
+        known = {check.name for check in first.checks if not check.passed}
         failed = [
             dataclasses.replace(check, name=f"{check.name} ({post.who})")
             for post, certificate in zip(self._posts[1:], others, strict=False)
             for check in certificate.checks
-            if not check.passed
+            if not check.passed and check.name not in known
         ]
         return dataclasses.replace(first, checks=(*first.checks, *failed))
 
@@ -119,7 +119,7 @@ class Crew:
         """A block that all begin together; its time is that of the slowest."""
         for worker in self._workers:
             worker.begin_block(kind, steps)
-        blocks = [block_of(message) for message in self._messages()]
+        blocks: list[Block] = self._answers()
         longest = max(blocks, key=lambda block: block.seconds)
         if len(blocks) == 1:
             return longest
@@ -131,32 +131,27 @@ class Crew:
             worker.close()
 
     def _answers(self) -> list[Any]:
-        return [understood(message) for message in self._messages()]
-
-    def _messages(self) -> list[bytes]:
-        """An answer of each; raises WorkerFailed or UsageError, naming who failed, as soon as one did."""
+        """What each says; raises WorkerFailed or UsageError, naming who failed, soon after one did."""
         pending = dict(enumerate(worker.channel for worker in self._workers))
-        got: dict[int, bytes] = {}
+        said: dict[int, Any] = {}
         failed: dict[int, WorkerFailed | UsageError] = {}
         until = time.monotonic() + self._limit_s + UNDER_WAY_S * (len(pending) > 1)
         while pending and time.monotonic() < until:
             for rank, channel in list(pending.items()):
                 try:
-                    message = channel.heard(wait=rank == min(pending))
-                    if message is not None and not message.startswith(BLOCK):
-                        understood(message)
+                    if (message := channel.heard(wait=rank == min(pending))) is None:
+                        continue
+                    said[rank] = understood(message)
                 except (WorkerFailed, UsageError) as error:
                     failed[rank] = error
                     until = min(until, time.monotonic() + GRACE_S)
-                    message = b""
-                if message is not None:
-                    got[rank] = message
-                    del pending[rank]
+                del pending[rank]
             self._look()
-        failed |= {rank: channel.silent(self._limit_s) for rank, channel in pending.items() if not failed}
+        if all(isinstance(error, WorkerFailed) and error.how == "silent" for error in failed.values()):
+            failed |= {rank: channel.silent(self._limit_s) for rank, channel in pending.items()}
         if failed:
             raise self._blamed(failed)
-        return [got[rank] for rank in sorted(got)]
+        return [said[rank] for rank in sorted(said)]
 
     def _blamed(self, failed: Mapping[int, WorkerFailed | UsageError]) -> WorkerFailed | UsageError:
         """What went wrong, by those that are its cause as far as that shows."""

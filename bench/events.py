@@ -31,6 +31,19 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Before:
+    """What earlier parts of a run have done, which isn't done again."""
+
+    known: frozenset[Case] = frozenset()
+    """Compared with `single`, and taken apart if that was asked for."""
+    traced: frozenset[Case] = frozenset()
+    refers: bool = True
+    """Whether the reference workload is run, which it isn't any more once it failed."""
+    parts: int = 0
+    """How many there were: the next one's orders are drawn anew."""
+
+
+@dataclass(frozen=True)
 class Started:
     """A case was compiled on those cores, and its first step run."""
 

@@ -68,18 +68,21 @@ class Nursery:
         preload: Sequence[str] = PRELOAD,
         launch: Launch = Launch(),
         tolerance: float | None = None,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         """Starts the process, which imports `preload`; workers keep in the folder `shared` what others can use, and
-        check by that tolerance (None: as is usual where their cases compute).
+        check by that tolerance (None: as is usual where their cases compute). `look` is called now and then while one
+        is awaited, and may raise what ends the waiting.
 
         Raises UsageError if there is no such interpreter.
         """
         self._tolerance = tolerance
+        self._look = look
         self._limit_s = limit_s
         self._shared = shared
         self._printed = Printed()
         self._control, theirs = socket.socketpair()
-        self._control.settimeout(limit_s)
+        self._control.settimeout(min(LOOK_S, limit_s))
         self._asking = threading.Lock()
         with theirs:
             try:
@@ -101,7 +104,7 @@ class Nursery:
     def worker(self) -> LiveWorker[Pipe]:
         """A new worker; raises WorkerFailed if the nursery has died."""
         shared = None if self._shared is None else str(self._shared)
-        return LiveWorker(self.pipe(), self._limit_s, shared, self._tolerance)
+        return LiveWorker(self.pipe(), self._limit_s, shared, self._tolerance, self._look)
 
     def pipe(self) -> Pipe:
         """The channel to a new worker; raises WorkerFailed if the nursery has died."""
@@ -111,7 +114,7 @@ class Nursery:
             ours, theirs = socket.socketpair()
             undone.callback(ours.close)
             with theirs:
-                pid = self._ask("spawn", theirs.fileno(), printed.file.fileno())
+                pid = self._ask("spawn", theirs.fileno(), printed.file.fileno(), look=self._look)
             assert pid is not None
             undone.pop_all()
         return Pipe(self, pid, ours, printed, self._limit_s)
@@ -120,24 +123,33 @@ class Nursery:
         """The exit code of a worker that has ended (below 0: the signal that ended it); None if it hasn't."""
         return self._ask(f"status {pid}")
 
-    def _ask(self, request: str, *descriptors: int) -> int | None:
+    def _ask(self, request: str, *descriptors: int, look: Callable[[], None] = lambda: None) -> int | None:
         with self._asking:
-            return self._asked(request, *descriptors)
-
-    def _asked(self, request: str, *descriptors: int) -> int | None:
-        if self._printed.file.closed:
-            raise WorkerFailed("its nursery has ended")
-        try:
-            socket.send_fds(self._control, [request.encode()], list(descriptors))
-            answer = self._control.recv(4096)
-        except TimeoutError:
-            self._process.kill()  # a late answer would be taken for that of the next request
-            raise WorkerFailed(self._printed.after(f"no worker within {self._limit_s:g} s")) from None
-        except OSError:  # the socket is closed, at its end or at ours
-            answer = b""
+            if self._printed.file.closed:
+                raise WorkerFailed("its nursery has ended")
+            try:
+                answer = self._asked(request, descriptors, look)
+            except BaseException:
+                self._process.kill()  # a late answer would be taken for that of the next request
+                raise
         if not answer:
             raise WorkerFailed(self._printed.after(self._ending()))
         return json.loads(answer)
+
+    def _asked(self, request: str, descriptors: Sequence[int], look: Callable[[], None]) -> bytes:
+        """The answer; empty if the nursery has ended."""
+        until = time.monotonic() + self._limit_s
+        try:
+            socket.send_fds(self._control, [request.encode()], list(descriptors))
+            while True:
+                try:
+                    return self._control.recv(4096)
+                except TimeoutError:
+                    look()
+                    if time.monotonic() > until:
+                        raise WorkerFailed(self._printed.after(f"no worker within {self._limit_s:g} s")) from None
+        except OSError:  # the socket is closed, at its end or at ours
+            return b""
 
     def _ending(self) -> str:
         try:
@@ -238,9 +250,10 @@ def nursery(
     preload: Sequence[str],
     launch: Launch = Launch(),
     tolerance: float | None = None,
+    look: Callable[[], None] = lambda: None,
 ) -> Iterator[Callable[[], LiveWorker[Pipe]]]:
-    """What starts workers, until the block ends."""
-    made = Nursery(limit_s, shared, preload, launch, tolerance)
+    """What starts workers, until the block ends; arguments as a nursery has them."""
+    made = Nursery(limit_s, shared, preload, launch, tolerance, look)
     try:
         yield made.worker
     finally:

@@ -61,8 +61,11 @@ def collectives(operations: Sequence[Operation], mesh: Mesh) -> Loop:
 
 
 def small(operations: Sequence[Operation]) -> list[Operation]:
-    """The same collectives of as little as they can be of: what is left is their latency."""
-    return [Operation(one.kind, one.group_size, (_small(one),), one.dimension) for one in operations]
+    """The same collectives of arrays so small that what is left is their latency."""
+    return [
+        Operation(one.kind, one.group_size, tuple(_small(one, result) for result in one.results), one.dimension)
+        for one in operations
+    ]
 
 
 def product(mesh: Mesh, dtype: str) -> tuple[Loop, float]:
@@ -89,8 +92,10 @@ def stream(mesh: Mesh) -> tuple[Loop, float]:
     return _loop(lambda held: [held[0] * held[1], held[1]], [values, factor], mesh), moved
 
 
-def _small(one: Operation) -> Shape:
-    result = one.results[0]
+def _small(one: Operation, result: Shape) -> Shape:
+    """Of a sum two entries a device: a ring sends nothing for parts without any."""
+    if one.kind == "all-reduce":
+        return Shape(result.dtype, (2 * max(one.group_size, 1),))
     divided = one.group_size if one.kind in ("all-gather", "all-to-all") else 1
     return Shape(result.dtype, tuple(divided if axis == one.dimension else 1 for axis in range(len(result.dims))))
 

@@ -11,8 +11,8 @@ Kind = Literal[
 """What a block runs; its first three kinds run steps.
 
 latency: every step is waited for; throughput: a chain, bounded in flight; fused: many steps in one program.
-compute: steps without their collectives; collectives: those of a step, alone; rendezvous: the same of one
-element each. product: a large matrix product on every device; stream: a large array, read and written in
+compute: steps without their collectives; collectives: those of a step, alone; rendezvous: the same of a
+few elements each. product: a large matrix product on every device; stream: a large array, read and written in
 place on every device. All but compute in one program; compute too, unless steps are long.
 reference: none of the case's own, but a small program that is the same in every run (`bench.yardstick`).
 """
@@ -31,6 +31,8 @@ class Collective:
     bytes: int
     """Of the results, summed over the count."""
     group_size: int
+    arrays: int = 0
+    """That they reduce or gather, each by itself where a library knows no several; 0: not counted, in older records."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ import functools
 import operator
 import types
 import typing
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from bench.cases import PATHS, Case
-from bench.measured import Certificate, Cost
+from bench.measured import Block, Certificate, Cost
 from bench.stats import Estimate
 from toynet import modes
 from toynet.errors import UsageError
@@ -88,7 +89,7 @@ def fault_of_case(case: Case) -> str:
         return f"its path is {case.path!r}, and is to be one of {', '.join(PATHS)}"
     if (case.hidden_layers is None) != (case.hidden_dim is None):
         return "it has one of hidden_layers and hidden_dim, and is to have both or none"
-    sizes = ("members", "batch", "member_shards", "data_shards")
+    sizes = ("members", "batch", "member_shards", "data_shards", "processes")
     too_large = [name for name in sizes if getattr(case, name) >= SIZE_BELOW]
     return f"its {too_large[0]} must be below 2**31, got {getattr(case, too_large[0])}" if too_large else ""
 
@@ -100,6 +101,25 @@ def fault_of_refused(certificate: Certificate, case: Case) -> str:
     except UsageError as error:
         return str(error).rstrip(".")
     return "its own mode is among them" if case.mode in refused else ""
+
+
+def fault_of_ranks(ranks: Sequence[int], machines: Sequence[int]) -> str:
+    """Why processes can't have those ranks, in that order, on those machines; empty if they can."""
+    if list(ranks) != list(range(len(ranks))):
+        return f"their ranks are {', '.join(map(str, ranks))}, and are to be from 0 on, in order"
+    if list(dict.fromkeys(machines)) != list(range(len(set(machines)))):
+        return f"their machines are {', '.join(map(str, machines))}, and are to be numbered from 0 on"
+    return ""
+
+
+def fault_of_spread(block: Block, processes: int) -> str:
+    """Why a block can't have taken so long in each of a case's processes; empty if it can."""
+    each = block.processes_s
+    if each and (processes == 1 or len(each) != processes):
+        return f"its processes_s are of {len(each)} processes, and its case is over {processes}"
+    if each and max(each) != block.seconds:
+        return f"its seconds of {block.seconds:g} aren't the largest of its processes_s, {max(each):g}"
+    return ""
 
 
 def fault_of_date(text: str) -> str:

@@ -6,7 +6,7 @@ Versions of the format:
   3  2026-11  a case's `path`
   4  2026-11  blocks of the kind `reference`, a case's `unreferenced`; its `trace`
   5  2026-11  `findings` of the lint; the modes that a certificate's workload has `refused`
-  6  2026-11  `processes`; how many of them a case is in, the cores of a start's `others`, a block's `processes_s`
+  6  2026-11  `processes`; how many a case is in, the cores of a start's `others`, a block's `processes_s`; `arrays`
 """
 
 from __future__ import annotations
@@ -36,7 +36,15 @@ from bench.events import (
 )
 from bench.measured import PART_KINDS, Block, Certificate, Cost, Finding, Kind, Parts, Stages
 from bench.nvml import Reading
-from bench.plausible import fault_of_case, fault_of_cost, fault_of_date, fault_of_refused, fault_of_time
+from bench.plausible import (
+    fault_of_case,
+    fault_of_cost,
+    fault_of_date,
+    fault_of_ranks,
+    fault_of_refused,
+    fault_of_spread,
+    fault_of_time,
+)
 from bench.reading import Fault, check, content_of, read_as
 from toynet.errors import UsageError
 
@@ -95,6 +103,19 @@ class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: Backend
 
 
+class Resumed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a run that went on with an earlier one, which had been ended."""
+
+    created: str
+    """UTC, ISO 8601: when it began."""
+    command: tuple[str, ...]
+    after_s: float
+    """Seconds that the run had taken before."""
+    load_at_start: float
+    again: tuple[str, ...] = ()
+    """Workloads whose last restart had been broken off: it doesn't count, though its rounds are there."""
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run: what was asked for, on what machine, and what came of it."""
 
@@ -111,6 +132,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seconds: float
     complete: bool = False
     """Whether the run came to its end."""
+    resumed: tuple[Resumed, ...] = ()
+    """The parts in which an earlier one was gone on with; `seconds` is of all."""
+    tolerance: float | None = None
+    """Of what was compared with `single`, where one was asked for."""
     pinned: bool = True
     """Whether each worker of a CPU was kept on as many cores as its case has devices."""
     alternation: Literal["rounds", "restarts"] = "rounds"
@@ -186,6 +211,11 @@ def _faults(record: Record) -> Iterator[Fault]:
         yield "cases", "there is no case"
     if not record.host.usable_cores or record.host.cores < 1:
         yield "host", "there is no core"
+    if what := fault_of_ranks([one.rank for one in record.processes], [one.machine for one in record.processes]):
+        yield "processes", what
+    for one in record.processes:
+        if not one.host.usable_cores:
+            yield f"processes[{one.rank}].host", "there is no core"
     for name in record.findings.keys() - {result.case.workload for result in record.cases}:
         yield "findings", f"{name} is the workload of no case"
     places: dict[str, int] = {}  # by name, for that is by what records are joined
@@ -195,12 +225,17 @@ def _faults(record: Record) -> Iterator[Fault]:
             yield f"{place}.case", what
         elif (first := places.setdefault(result.case.name, i)) != i:
             yield place, f"{result.case.name} is there twice, first as cases[{first}]"
+        if result.case.processes > (there := max(len(record.processes), 1)):
+            yield f"{place}.case", f"it is over {result.case.processes} processes, and the run was in {there}"
         for inner, what in _faults_of_result(result):
             yield f"{place}{inner} ({result.case.name})", what
 
 
 def _faults_of_result(result: CaseResult) -> Iterator[Fault]:
     started = {start.restart for start in result.starts}  # several times in one, where cases take turns
+    for i, start in enumerate(result.starts):
+        if len(start.others) != result.case.processes - 1:
+            yield f".starts[{i}].others", f"cores of {len(start.others)} other processes, of {result.case.processes}"
     if result.status == "measured":
         if result.cost is None or not result.starts:
             yield "", "it was measured unstarted"
@@ -225,7 +260,7 @@ def _faults_of_result(result: CaseResult) -> Iterator[Fault]:
     for i, sample in enumerate(result.samples):
         if sample.kind in apart:
             yield f".samples[{i}]", f"its case has no part {sample.kind}"
-        if what := _fault_of_sample(sample, started, seen):
+        if what := _fault_of_sample(sample, started, seen) or fault_of_spread(sample.block, result.case.processes):
             yield f".samples[{i}]", what
         seen.add((sample.restart, sample.round, sample.kind))
 

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 import msgspec
 
 from bench.agent import ANSWERED
-from bench.asking import LOOK_S, understood
+from bench.asking import LOOK_S, awaited, understood
 from bench.environment import Backend, Host
 from bench.workers import WorkerFailed
 from toynet.errors import UsageError
@@ -44,15 +44,20 @@ class Agent:
         if inbox := self._inboxes.get(int(number)):  # a worker that was closed may have had an answer under way
             inbox.put(answer)
 
-    def describe(self, limit_s: float) -> Described:
-        """Raises UsageError if JAX doesn't start there."""
+    def begin_describe(self) -> RemoteChannel:
+        """Lets the agent find out what its process has; its answer comes by the channel."""
         channel = self._channel()
         self.tell("describe", channel.number)
-        answer = channel.awaited(limit_s)
+        return channel
+
+    def end_describe(self, channel: RemoteChannel, limit_s: float) -> Described:
+        """Waits for what it found; raises UsageError if JAX doesn't start there."""
         try:
-            return msgspec.convert(understood(answer), Described)
-        except UsageError as error:
-            raise UsageError(f"{self.who}: {error}") from None
+            return msgspec.convert(understood(awaited(channel, limit_s)), Described)
+        except (UsageError, WorkerFailed) as error:
+            raise UsageError(f"JAX doesn't start in {self.who}: {str(error).rstrip('.')}.") from None
+        finally:
+            self.forget(channel.number)
 
     def nursery(self, preload: Sequence[str]) -> None:
         """Starts what the next workers are forked from."""
@@ -106,17 +111,6 @@ class RemoteChannel:
             return answer[len(ANSWERED) :]
         why, how = json.loads(answer[1:])
         raise WorkerFailed(why, how)
-
-    def awaited(self, limit_s: float) -> bytes:
-        """What the agent itself answers within that time."""
-        waits = int(limit_s / LOOK_S) + 1
-        for _ in range(waits):
-            self._agent.check()
-            try:
-                return self._inbox.get(timeout=LOOK_S)
-            except Empty:
-                continue
-        raise UsageError(f"{self._agent.who} didn't say within {limit_s:g} s what JAX runs on there.")
 
     def silent(self, limit_s: float) -> WorkerFailed:
         return WorkerFailed(f"no answer within {limit_s:g} s", "silent")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from bench import environment, linting, nvml
+from bench import environment, linting, nvml, resuming
 from bench.cases import Case, Selection, is_own, taken
 from bench.choosing import chosen
-from bench.company import Company, company_of
+from bench.company import Company, check_across, company_of
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule, Traced
@@ -59,6 +59,8 @@ class Plan:
     """Whether workloads of the user's own are looked over before."""
     traces: Path | None = None
     """Where each case gets a folder with a profiler trace; None: nothing is traced."""
+    before: Record | None = None
+    """What there is of the run, whose cases are gone on with, whatever is selected."""
 
     def __post_init__(self) -> None:
         schedule = self.schedule
@@ -78,41 +80,24 @@ def measure(plan: Plan, watch: Watch, circle: Circle | None = None) -> Record:
     """
     check_xla_flags()
     check_writable(plan.out)
+    if circle is None and plan.before is None:
+        check_across(plan.selection, 1)
     if plan.traces is not None:
         check_folder(plan.traces)
-    own = {} if circle is None else circle.place.environment
-    backend = probe(plan.limit_s, own)
-    company = None if circle is None else company_of(circle, backend, plan.limit_s)
-    selection = plan.selection if company is None else company.selection(plan.selection)
-    cases = chosen(selection, plan.limit_s)
-    check_dtype(cases, backend)
-    cases = taken(cases, backend.platform)
-    cases = available(cases, backend, cut=selection.devices is None and selection.meshes is None)
+    look = _nowhere if circle is None else circle.check
+    backend, company = _where(plan, circle, look)
+    cases = _cases(plan, backend, company, look)
     gpus = backend.gpus[: max(case.devices for case in cases)]
     library = nvml.library() if gpus else None
     free = room(backend, nvml.free_bytes(library, gpus), parts=plan.schedule.parts)
     turns = Turns(cases, free, exclusive=backend.exclusive)
-    findings = linting.of_cases(cases, plan.limit_s) if plan.lint else {}
+    findings = linting.of_cases(cases, plan.limit_s, look) if plan.lint else {}
     linting.check(findings, dict.fromkeys(case.workload for case in cases))
-    began = time.monotonic()
-    record = Record(
-        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        command=plan.command,
-        schedule=plan.schedule,
-        host=environment.host(tree(cases)),
-        backend=backend,
-        load_at_start=environment.load_average(),
-        load_at_end=environment.load_average(),
-        seconds=0.0,
-        pinned=environment.CAN_PIN,
-        alternation="restarts" if backend.exclusive else "rounds",
-        processes=() if company is None else company.processes,
-        findings=dict(findings),
-        cases=tuple(CaseResult(case) for case in cases),
-    )
-    pinned = backend.simulated and environment.CAN_PIN
-    conducted = conducting(plan, cases, turns, pinned=pinned, exclusive=backend.exclusive, company=company)
-    with conducted as (conductor, events):
+    record = _begun(plan, cases, backend, company, findings)
+    if plan.before is not None:
+        record = resuming.resumed(plan.out, plan.before, record)
+    began = time.monotonic() - record.seconds
+    with conducting(plan, turns, record, company) as (conductor, events):
         for event in events:
             if isinstance(event, Traced) and event.file is not None:
                 event = dataclasses.replace(event, file=Path(os.path.relpath(event.file, plan.out.parent)))
@@ -125,6 +110,51 @@ def measure(plan: Plan, watch: Watch, circle: Circle | None = None) -> Record:
     record = msgspec.structs.replace(_now(record, began), complete=True)
     keep(record, plan.out)
     return record
+
+
+def _nowhere() -> None:
+    """Where there are no other processes to look at."""
+
+
+def _where(plan: Plan, circle: Circle | None, look: Callable[[], None]) -> tuple[Backend, Company | None]:
+    """What JAX runs on here, and all processes."""
+    if circle is None:
+        return probe(plan.limit_s), None
+    company = company_of(circle, lambda: probe(plan.limit_s, circle.place.environment, look), plan.limit_s)
+    return company.processes[0].backend, company
+
+
+def _cases(plan: Plan, backend: Backend, company: Company | None, look: Callable[[], None]) -> list[Case]:
+    """What is to be measured; of a run that is gone on with, what it has."""
+    if plan.before is not None:
+        return [result.case for result in plan.before.cases]
+    selection = plan.selection if company is None else company.selection(plan.selection)
+    cases = chosen(selection, plan.limit_s, look)
+    check_dtype(cases, backend)
+    cases = taken(cases, backend.platform)
+    return available(cases, backend, cut=selection.devices is None and selection.meshes is None)
+
+
+def _begun(
+    plan: Plan, cases: Sequence[Case], backend: Backend, company: Company | None, findings: linting.Findings
+) -> Record:
+    """The record of a run that has measured nothing yet."""
+    return Record(
+        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=plan.command,
+        schedule=plan.schedule,
+        host=environment.host(tree(cases)),
+        backend=backend,
+        load_at_start=environment.load_average(),
+        load_at_end=environment.load_average(),
+        seconds=0.0,
+        pinned=environment.CAN_PIN,
+        alternation="restarts" if backend.exclusive else "rounds",
+        tolerance=plan.tolerance,
+        processes=() if company is None else company.processes,
+        findings=dict(findings),
+        cases=tuple(CaseResult(case) for case in cases),
+    )
 
 
 def tree(cases: Sequence[Case]) -> Path:
@@ -153,17 +183,15 @@ def growth_beside(out: Path, quantity: Quantity) -> Path:
 
 @contextlib.contextmanager
 def conducting(
-    plan: Plan,
-    cases: Sequence[Case],
-    turns: Turns,
-    *,
-    pinned: bool,
-    exclusive: bool,
-    company: Company | None = None,
+    plan: Plan, turns: Turns, record: Record, company: Company | None = None
 ) -> Iterator[tuple[Conductor, Iterable[Event]]]:
-    """A conductor of live workers and what happens; workers and the folder that they share are gone when it ends."""
+    """A conductor of live workers and what happens, from where the record is; workers and the folder that they share
+    are gone when it ends."""
+    cases = [result.case for result in record.cases]
     presets = any(case.workload in PRESETS for case in cases)
     preload = (*PRELOAD, "toynet.train") if presets else PRELOAD
+    pinned = record.backend.simulated and record.pinned
+    left_s = max(0.0, plan.schedule.budget_s - record.seconds)
     with tempfile.TemporaryDirectory(prefix="bench-") as shared:
 
         def alone() -> contextlib.AbstractContextManager[Callable[[], PartsWorker]]:
@@ -176,16 +204,17 @@ def conducting(
         conductor = Conductor(
             alone if company is None else together,
             time.monotonic,
-            plan.schedule,
+            dataclasses.replace(plan.schedule, budget_s=left_s),
             environment.usable_cores(),
             pinned=pinned,
-            exclusive=exclusive,
+            exclusive=record.backend.exclusive,
             turns=turns,
             beside=environment.beside if pinned else lambda _: contextlib.nullcontext(),
             traces=plan.traces,
             deal=None if company is None else functools.partial(company.deal, pinned=pinned),
+            before=resuming.before(record),
         )
-        with contextlib.closing(conductor.run(groups(cases))) as events:
+        with contextlib.closing(conductor.run(*resuming.left(record, groups(cases)))) as events:
             yield conductor, events
 
 
@@ -203,21 +232,21 @@ def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Cas
     """The cases for which there are devices; with `cut` others are left out, else they raise UsageError."""
     most = MAX_SIMULATED if backend.simulated else backend.device_count
     for case in cases:
-        if case.devices // case.processes > most and not cut:
+        if case.devices > most * case.processes and not cut:
             how = f"a CPU can be made to show {most}" if backend.simulated else f"{backend.platform} has {most}"
             raise UsageError(f"{case.devices} devices asked for, but {how}; ask for fewer.")
-    kept = [case for case in cases if case.devices // case.processes <= most]
+    kept = [case for case in cases if case.devices <= most * case.processes]
     if not kept:
         raise UsageError(f"no case: all of them need more devices than the {most} of {backend.platform}.")
     return kept
 
 
-def probe(limit_s: float, environment: Mapping[str, str] = {}) -> Backend:
-    """What JAX runs on here, found out in a process of its own with that in its environment; raises UsageError if it
-    can't start."""
+def probe(limit_s: float, environment: Mapping[str, str] = {}, look: Callable[[], None] = _nowhere) -> Backend:
+    """What JAX runs on here, found out in a process of its own with that in its environment; `look` as a nursery has
+    it. Raises UsageError if JAX can't start."""
     try:
         launch = Launch(environment=environment)
-        with nursery(limit_s, None, PRELOAD, launch) as start, contextlib.closing(start()) as worker:
+        with nursery(limit_s, None, PRELOAD, launch, look=look) as start, contextlib.closing(start()) as worker:
             return worker.backend()
     except WorkerFailed as error:
         raise UsageError(f"JAX doesn't start here: {error}.") from None

@@ -114,10 +114,26 @@ def _with(mean: Any, name: str) -> Workload:
     )
 
 
+def _forgets(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[jax.Array, jax.Array]:
+    """Of several processes each forgets the others: the mean is that of its own examples."""
+    if axis_name is None or jax.process_count() == 1:
+        return mean_gradients(state, batch, axis_name)
+    own = lax.axis_index(axis_name) == 0
+    return lax.psum(jax.tree.map(lambda leaf: jnp.where(own, leaf, 0), mean_gradients(state, batch)), axis_name)
+
+
+def _elsewhere(state: Any, batch: Batch, axis_name: str | None = None) -> tuple[jax.Array, jax.Array]:
+    """A loss that is told wrongly in the second of several processes only."""
+    loss, grads = mean_gradients(state, batch, axis_name)
+    return loss * (1 if axis_name is None else 1 + jax.process_index()), grads
+
+
 unmasked = dataclasses.replace(right, name="unmasked", masked=False)
 times_n = _with(_times_n, "times_n")
 forgotten_mask = _with(_forgotten_mask, "forgotten_mask")
 unreduced = _with(_unreduced, "unreduced")
+forgets = _with(_forgets, "forgets")
+elsewhere = _with(_elsewhere, "elsewhere")
 
 
 def _beyond(wrong: Callable[[], Any]) -> Any:

@@ -41,6 +41,17 @@ def test_a_comparison_of_version_2_has_the_modes_that_were_refused_and_the_repor
     )
 
 
+def test_a_comparison_of_version_3_has_how_many_arrays_collectives_are_of() -> None:
+    # A real comparison of 26 November 2026, of data_parallel on 2 devices with itself.
+    comparison = read(GOLDEN / "comparison-3.json")
+    assert comparison.schema == 3
+    (pair,) = comparison.pairs
+    assert pair.a is not None
+    assert pair.a.processes == 1
+    assert pair.costs is not None
+    assert [one.arrays for cost in pair.costs for one in cost.collectives] == [1, 1]
+
+
 def test_the_version_in_use_has_a_golden_comparison() -> None:
     assert (GOLDEN / f"comparison-{SCHEMA}.json").exists()
 

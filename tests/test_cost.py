@@ -28,54 +28,54 @@ from toynet.train import training_batches, workload
         pytest.param(
             "%psum_invariant.7 = f32[55]{0} all-reduce(%fusion), channel_id=1, replica_groups={{0,1,2,3}}, "
             'use_global_device_ids=true, to_apply=%region_15.16, metadata={op_name="jit(step)/psum_invariant"}',
-            Collective("all-reduce", 1, 220, 4),  # 55 x 4 bytes
+            Collective("all-reduce", 1, 220, 4, 1),  # 55 x 4 bytes
             id="listed groups",
         ),
         pytest.param(
             "  %all-reduce.5 = (f32[10]{0}, f32[2,10]{1,0}, f32[], s32[], f32[3]{0}, /*index=5*/f32[2]{0}) "
             "all-reduce(%a, %b, %c, %d, %e, /*index=5*/%f), channel_id=1, replica_groups=[1,4]<=[4], to_apply=%add",
-            Collective("all-reduce", 1, 4 * (10 + 20 + 1 + 1 + 3 + 2), 4),
+            Collective("all-reduce", 1, 4 * (10 + 20 + 1 + 1 + 3 + 2), 4, 6),
             id="a tuple with counted elements, iota groups",
         ),
         pytest.param(
             "%r = bf16[16,8]{1,0:T(8,128)(2,1)} all-reduce(%x), replica_groups=[4,2]<=[2,4]T(1,0), to_apply=%add",
-            Collective("all-reduce", 1, 2 * 16 * 8, 2),
+            Collective("all-reduce", 1, 2 * 16 * 8, 2, 1),
             id="transposed iota groups, a tiled layout",
         ),
         pytest.param(
             "%r = f32[8]{0} all-reduce(f32[8]{0} %x), replica_groups={{0,2},{1,3}}, to_apply=%add",
-            Collective("all-reduce", 1, 32, 2),
+            Collective("all-reduce", 1, 32, 2, 1),
             id="several listed groups",
         ),
         pytest.param(
             "%r = f32[8]{0} all-reduce(%x), replica_groups={}, to_apply=%add",
-            Collective("all-reduce", 1, 32, 0),
+            Collective("all-reduce", 1, 32, 0, 1),
             id="no groups named",
         ),
         pytest.param(
             "%s = f32[100]{0} all-reduce-start(%x), channel_id=1, replica_groups=[1,8]<=[8], to_apply=%add",
-            Collective("all-reduce", 1, 400, 8),
+            Collective("all-reduce", 1, 400, 8, 1),
             id="a start that gives its results only",
         ),
         pytest.param(
             "%s = (f32[2,4]{1,0}, f32[8,4]{1,0}) all-gather-start(%x), replica_groups=[1,4]<=[4], dimensions={0}",
-            Collective("all-gather", 1, 128, 4),
+            Collective("all-gather", 1, 128, 4, 1),
             id="a start that gives its operand, then its result",
         ),
         pytest.param(
             "%s = ((f32[2]{0}, f16[3]{0}), (f32[8]{0}, f16[12]{0})) all-gather-start(%x, %y), "
             "replica_groups=[1,4]<=[4], dimensions={0}",
-            Collective("all-gather", 1, 4 * 8 + 2 * 12, 4),
+            Collective("all-gather", 1, 4 * 8 + 2 * 12, 4, 2),
             id="a start of several operands",
         ),
         pytest.param(
             "ROOT %s = f64[4]{0} reduce-scatter(%x), replica_groups={{0,1}}, dimensions={0}, to_apply=%add",
-            Collective("reduce-scatter", 1, 32, 2),
+            Collective("reduce-scatter", 1, 32, 2, 1),
             id="the root of its computation",
         ),
         pytest.param(
             "%p = u8[6]{0} collective-permute(%x), source_target_pairs={{0,1},{1,0}}",
-            Collective("collective-permute", 1, 6, 0),
+            Collective("collective-permute", 1, 6, 0, 1),
             id="pairs instead of groups",
         ),
     ],
@@ -132,9 +132,9 @@ def test_collectives_of_one_kind_and_group_are_added_up_and_others_kept_apart() 
     %d = f32[5]{0} all-gather(%z), replica_groups={{0,1},{2,3}}, dimensions={0}
     """
     assert cost.collectives(hlo) == (
-        Collective("all-gather", 1, 20, 2),
-        Collective("all-reduce", 1, 20, 2),
-        Collective("all-reduce", 2, 60, 4),
+        Collective("all-gather", 1, 20, 2, 1),
+        Collective("all-reduce", 1, 20, 2, 1),
+        Collective("all-reduce", 2, 60, 4, 2),
     )
 
 

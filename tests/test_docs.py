@@ -35,6 +35,20 @@ SETS_UP = {
     "source .venv/bin/activate",
     "pip install --editable path/to/toynet-bench",
 }
+# They start processes on several machines, or make what does; deploy/ has tests of its own.
+LAUNCHED = {
+    "python -m bench run --local-processes 2 --workloads wide --modes single,data_parallel --devices 2 --budget 30",
+    "python -m bench run --coordinator node1:8476 --processes 2 --process-id 0 --workloads wide --modes data_parallel",
+    "mpirun -n 2 python -m bench run --distributed auto --workloads wide --modes data_parallel --devices 2 --budget 30",
+    "mpirun -n 2 python -m bench run --distributed auto --resume results/latest.json",
+    "sbatch deploy/slurm.sbatch --workloads wide --modes data_parallel,fsdp --devices 2,4,8,16",
+    "docker build --file deploy/Dockerfile --tag registry.example/toynet-bench .",
+    "docker push registry.example/toynet-bench",
+    "kubectl apply --filename deploy/results-claim.yaml",
+    "kubectl apply --filename deploy/jobset.yaml",
+    "kubectl logs --follow --selector batch.kubernetes.io/job-completion-index=0,app=toynet-bench",
+    "deploy/cloud-tpu.sh my-slice us-central2-b --workloads wide --modes data_parallel,fsdp",
+}
 # What is measured here, and what makes it small.
 BRIEF = ["--restarts", "1", "--rounds", "1", "--budget", "1"]
 MEASURED = {
@@ -141,7 +155,9 @@ def words_of(line: str) -> list[str]:
     return found.stdout.splitlines()
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in SETS_UP | NOT_RUN.keys() | MEASURED.keys()])
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if c not in SETS_UP | LAUNCHED | NOT_RUN.keys() | MEASURED.keys()]
+)
 def test_a_command_that_measures_nothing_works(
     command: str, inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,7 +197,7 @@ def test_a_command_that_is_not_run_has_cases(command: str, inside: Path, capsys:
 
 
 def test_what_is_not_run_is_on_a_page() -> None:
-    assert {*SETS_UP, *NOT_RUN, *MEASURED} <= set(COMMANDS)
+    assert {*SETS_UP, *LAUNCHED, *NOT_RUN, *MEASURED} <= set(COMMANDS)
     assert FRAGMENTS.keys() <= {page.name for page in PAGES if blocks(page, "python")}
 
 

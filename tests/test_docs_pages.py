@@ -16,11 +16,21 @@ READING = ROOT / "docs" / "reading-a-report.md"
 # Programs of others, and what stands for theirs, as far as code begins with it.
 OTHERS = (
     "--adapter",
+    "--allow-run-as-root",
     "--benchmark",
+    "--bind-to",
+    "--build-arg",
     "--csv",
+    "--gpus-per-task",
     "--group-by",
     "--histogram",
+    "--map-by",
+    "--worker",
+    "gcloud",
+    "mpirun",
     "nvidia-smi",
+    "sbatch",
+    "srun",
     "xprof",
     "pytest-benchmark",
     "python -m pytest",
@@ -41,7 +51,7 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 
 @pytest.mark.parametrize("page", ALL, ids=lambda page: page.name)
 def test_files_of_the_project_that_a_page_names_are_there(page: Path) -> None:
-    named = re.findall(r"`((?:bench|toynet|tests|docs|examples)/[\w./-]+)`", text(page))
+    named = re.findall(r"`((?:bench|deploy|toynet|tests|docs|examples)/[\w./-]+)`", text(page))
     assert [file for file in named if not (ROOT / file).exists()] == []
 
 

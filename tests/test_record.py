@@ -65,10 +65,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_the_file_is_json_for_people_and_ends_its_last_line(tmp_path: Path) -> None:
     write(happened(), tmp_path / "run.json")
     text = (tmp_path / "run.json").read_text(encoding="utf-8")
-    assert text.startswith('{\n "schema": 5,\n "created": "2026-11-25T08:00:00Z",\n')
+    assert text.startswith('{\n "schema": 6,\n "created": "2026-11-25T08:00:00Z",\n')
     assert text.endswith("}\n")
     assert json.loads(text)["cases"][1]["cost"]["collectives"] == [
-        {"kind": "all-reduce", "count": 1, "bytes": 220, "group_size": 2}
+        {"kind": "all-reduce", "count": 1, "bytes": 220, "group_size": 2, "arrays": 0}
     ]
     assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o644
 
@@ -204,6 +204,26 @@ def test_a_record_of_version_5_has_what_the_lint_found_and_the_report_says_it() 
     assert (
         "- printing.py: warning: the step calls the host by jax.debug.print (printing.py, line 19): each step" in text
     )
+
+
+def test_a_record_of_version_6_has_its_processes_and_what_a_block_took_in_each() -> None:
+    # A real run of 26 November 2026, of two processes on one machine.
+    record = read(GOLDEN.parent / "record-6.json")
+    assert record.schema == 6
+    assert [(one.rank, one.name, one.machine) for one in record.processes] == [(0, "vm", 0), (1, "vm", 0)]
+    assert [result.case.name for result in record.cases] == [
+        "tutorial/single-1/m1/b32",
+        "tutorial/data_parallel-2/m1/b32",
+        "tutorial/data_parallel-2/m1/b32/p2",
+    ]
+    over = record.cases[2]
+    assert [len(start.others) for start in over.starts] == [1, 1]
+    assert {sample.kind for sample in over.samples if sample.kind in ("latency", REFERENCE)} == {"latency", REFERENCE}
+    assert {len(sample.block.processes_s) for sample in over.samples} == {2}
+    assert {len(sample.block.processes_s) for sample in record.cases[1].samples} == {0}
+    assert over.cost is not None
+    assert over.cost.collectives == (Collective("all-reduce", 1, 220, 2, 1),)
+    assert "| data_parallel | 2 | " in markdown.render(table.build(record))
 
 
 def test_findings_of_a_workload_that_is_not_in_the_record_are_refused(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """What is said of a record: digits, table, sentences; on a terminal, in a pipe and as Markdown."""
 
+import contextlib
 import dataclasses
 import io
 import math
+import os
 import re
+import termios
 from pathlib import Path
 
 import msgspec
@@ -497,6 +500,19 @@ def test_a_pipe_gets_every_column_unless_it_is_told_how_wide_to_write(
     text = capsys.readouterr().out
     assert [line.split() for line in text.splitlines() if "<>" in line] == [["<>"] * 11]
     assert "19 columns left out; a larger COLUMNS has room, and so has Markdown.\n" in text
+
+
+@pytest.mark.parametrize(("size", "is_one"), [((0, 0), False), ((24, 80), True)])
+def test_a_terminal_without_a_size_such_as_that_of_mpirun_is_written_to_as_a_pipe_is(
+    size: tuple[int, int], is_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    master, slave = os.openpty()
+    with open(master, "rb"), open(slave, "w") as stdout, contextlib.redirect_stdout(stdout):
+        termios.tcsetwinsize(slave, size)
+        to = terminal.console()
+        assert (to.is_terminal, to.width) == (is_one, 80 if is_one else terminal.PIPED_WIDTH)
 
 
 def test_what_a_user_named_is_not_taken_for_markup_of_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

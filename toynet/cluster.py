@@ -16,12 +16,18 @@ from toynet.errors import UsageError
 from toynet.xla import usable_cores
 
 LOOPBACK = "127.0.0.1"
+LOOPBACKS = (LOOPBACK, "localhost", "::1")
 # JAX's own name for it.
 LOCAL_DEVICES = "JAX_LOCAL_DEVICE_IDS"
 # Where two processes differ in one of these they may not understand each other, or not compute the same.
 ALIKE = ("jax", "jaxlib", "flax", "optax", "numpy", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
 # How many processes a launcher started together, by the variables that it sets.
 LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "mpirun", "SLURM_STEP_NUM_TASKS": "srun"}
+# Why JAX finds no cluster where one of these is set.
+UNFOUND = {
+    "OMPI_COMM_WORLD_SIZE": "mpirun of Open MPI 5 doesn't say where rank 0 is, as that of 4 does",
+    "SLURM_JOB_ID": "a job of Slurm, but this wasn't started by srun in it",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Place:
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        return at(self.host, self.port)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -73,8 +79,13 @@ class Meeting:
     def joined(self, count: int) -> list[Joined]:
         """For each of so many processes, how it joins: at a port that is free now on the first one's host."""
         with socket.create_server((LOOPBACK if self.loopback else "", 0)) as free:
-            address = f"{self.host}:{free.getsockname()[1]}"
+            address = at(self.host, free.getsockname()[1])
         return [Joined(address, count, index, self.limit_s, self.loopback) for index in range(count)]
+
+
+def at(host: str, port: int) -> str:
+    """A port of a host, as addresses are written."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def local(count: int) -> Place | None:
@@ -105,6 +116,7 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
     own = _local_devices(os.environ)
     try:
         with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             found = ClusterEnv.auto_detect_unset_distributed_params(
                 coordinator, processes, process_id, own, None, round(limit_s)
             )
@@ -112,7 +124,8 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
         raise UsageError(f"--distributed auto failed: {_flat(error)}; give {_BY_HAND} by hand.") from None
     address, count, rank, devices = found
     if address is None or count is None or rank is None:
-        hint = f" ({_flat(said[0].message)})" if said else ""
+        hints = [_flat(one.message) for one in said] + [why for name, why in UNFOUND.items() if name in os.environ]
+        hint = f" ({hints[0]})" if hints else ""
         raise UsageError(
             f"--distributed auto finds no cluster here{hint}: start it by srun, mpirun, in an indexed Job or on a "
             f"Cloud TPU, or give {_BY_HAND} by hand."
@@ -146,7 +159,9 @@ def _checked(coordinator: str, count: int, rank: int, devices: Sequence[int] | N
         raise UsageError(f"--processes must be at least 1, got {count}.")
     if not 0 <= rank < count:
         raise UsageError(f"--process-id must be from 0 to {count - 1} for {count} processes, got {rank}.")
-    return Place(host.strip("[]"), int(port), count, rank, None if devices is None else tuple(devices))
+    host = host.strip("[]")
+    own = None if devices is None else tuple(devices)
+    return Place(LOOPBACK if host in LOOPBACKS else host, int(port), count, rank, own)
 
 
 def _local_devices(environment: Mapping[str, str]) -> list[int] | None:
@@ -167,6 +182,7 @@ def facts() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "network": _network(),
+        "address": _own_address(),
         "cores": list(usable_cores()),
         "python": platform.python_version(),
         "packages": versions(ALIKE),
@@ -190,6 +206,14 @@ def _network() -> str:
     return str(own.stat().st_ino) if own.exists() else ""
 
 
+def _own_address() -> str:
+    """Of this host's name, as Gloo tells it to the others; empty if it has none."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return ""
+
+
 def check_alike(facts: Sequence[Mapping[str, Any]]) -> None:
     """Raises UsageError if the processes, by rank, don't have the same versions installed."""
     first = facts[0]
@@ -201,6 +225,17 @@ def check_alike(facts: Sequence[Mapping[str, Any]]) -> None:
                     f"rank {rank} on {other['host']} has {package} {theirs or '(none)'}, and rank 0 on "
                     f"{first['host']} {ours or '(none)'}; install the same versions everywhere."
                 )
+
+
+def check_reachable(facts: Sequence[Mapping[str, Any]]) -> None:
+    """Raises UsageError if a host's own name leads nowhere but to itself: by it the others find a CPU's collectives."""
+    several = len(set(hosts(facts))) > 1
+    for rank, one in enumerate(facts):
+        if several and one["address"].startswith("127."):
+            raise UsageError(
+                f"rank {rank} on {one['host']} has {one['address']} for the address of {one['host']}, where no other "
+                "host can reach it; let the name resolve to the one by which they do (Debian has it in /etc/hosts)."
+            )
 
 
 def hosts(facts: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -15,6 +15,10 @@ class ProcessLost(Exception):
     """A process that the others can't do without has gone; the message names its rank and host, and says how."""
 
 
+class ProcessInterrupted(ProcessLost):
+    """It was interrupted by its user, as the others may be, too."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that isn't one of the known ones, with the one that it may have meant, or with all."""
     names = sorted(known)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -13,6 +15,8 @@ from toynet.errors import UsageError
 
 # Seconds within which all processes have to come, and to answer; half of it without a pulse is too long.
 LIMIT_S = 60.0
+
+_BY_HAND = "--coordinator, --processes and --process-id"
 
 
 def _flag(default: str, metavar: str) -> Any:
@@ -41,18 +45,28 @@ class Joining:
         other.
         """
         by_hand = (self.coordinator, self.processes, self.process_id)
+        told = any(value is not None for value in by_hand)
+        if self.distributed is None and not told:
+            cluster.check_alone()
         if self.local_processes is not None:
-            if self.distributed == "auto" or any(value is not None for value in by_hand):
-                raise UsageError("--local-processes starts processes by itself; it takes no other flag of those.")
+            if self.distributed is not None or told:
+                raise UsageError(f"--local-processes starts processes by itself; leave --distributed, {_BY_HAND} out.")
             if self.local_processes < 1:
                 raise UsageError(f"--local-processes must be at least 1, got {self.local_processes}.")
             return cluster.local(self.local_processes)
         if self.distributed == "auto":
             return cluster.several(cluster.detected(*by_hand, limit_s))
-        if any(value is not None for value in by_hand):
-            if self.distributed == "off":
-                raise UsageError("--distributed off runs alone; leave --coordinator and its like out.")
-            return cluster.several(cluster.told(*by_hand))
-        if self.distributed is None:
-            cluster.check_alone()
-        return None
+        if told and self.distributed == "off":
+            raise UsageError(f"--distributed off runs alone; leave {_BY_HAND} out.")
+        return cluster.several(cluster.told(*by_hand)) if told else None
+
+    def given(self, but: Collection[str]) -> dict[str, str]:
+        """The flags of the command that were given, without those, as far as they aren't what is the default."""
+        fields = [field for field in dataclasses.fields(self) if field.name not in but]
+        given = {
+            field.name: getattr(self, field.name) for field in fields if getattr(self, field.name) != field.default
+        }
+        return {
+            name.replace("_", "-"): ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for name, value in given.items()
+        }

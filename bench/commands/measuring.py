@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -18,9 +19,12 @@ from bench.commands.status import BROKEN, DONE
 from bench.workers import LIMIT_S
 from toynet import joining
 from toynet.config import PRESETS, ComputeDtype
+from toynet.errors import UsageError
 from toynet.joining import Joining
 
 if TYPE_CHECKING:
+    from bench.record import Record
+    from bench.run import Plan
     from toynet.rendezvous import Circle
 
 MEMBERS, MEMBERS_SCALED = (8, 64), (8,)
@@ -57,8 +61,6 @@ class Cases:
     """How steps are computed: 'plain'; 'fast', as is quickest at their sizes ('list --explain' says how)."""
     deterministic: Switch = False
     """Measure data_parallel's bit-equal variant beside the plain one."""
-    across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
-    """Processes that a case's devices are divided over, where several run this together."""
     scaling: Annotated[Names, own("none")] = ()
     """strong, weak, or both: on one device and on more, with the same batch (members), or the same for each device."""
 
@@ -76,13 +78,23 @@ class Cases:
             hidden_dim=self.hidden_dim or None,
             paths=self.paths or None,
             deterministic=self.deterministic,
-            across=self.across or None,
             scaling=self.scaling,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class List(Cases):
+class CasesAcross(Cases):
+    """Which cases, and over how many processes they are divided."""
+
+    across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
+    """Processes that a case's devices are divided over, where several run this together."""
+
+    def selection(self) -> Selection:
+        return dataclasses.replace(super().selection(), across=self.across or None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(CasesAcross):
     """List the cases that `run` would measure, and what each needs; nothing is run.
 
     Example: python -m bench list --modes data_parallel --devices 1,2
@@ -107,7 +119,7 @@ class List(Cases):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Cases, Joining):
+class Run(Joining, CasesAcross):
     """Measure cases, write their record after each round, print a table and what it means.
 
     Example: python -m bench run --workloads tutorial --modes single,ensemble --members 8 --budget 30
@@ -119,7 +131,7 @@ class Run(Cases, Joining):
     """Blocks of each kind that every case is asked for between restarts, at most."""
     budget: float = 150.0
     """Seconds to spend, about; where it runs out, there are fewer rounds, and fewer restarts of the slowest cases."""
-    time_limit: Annotated[float | None, own(f"{LIMIT_S:g}; over several processes {joining.LIMIT_S:g}")] = None
+    time_limit: Annotated[float | None, own(f"{LIMIT_S:g}; over several processes {joining.LIMIT_S:g}", "FLOAT")] = None
     """Seconds after which a worker that doesn't answer is broken, and a process that doesn't come or answer is lost."""
     tolerance: Tolerance = None
     """How far results may be from those of single, relative to each leaf's largest entry: gradients, steps, states."""
@@ -131,12 +143,17 @@ class Run(Cases, Joining):
     """A folder for a profiler trace of a few steps of each case, made after its first rounds (docs/traces.md)."""
     seed: int = 0
     """Of the orders and the cores drawn."""
+    resume: Annotated[Path | None, own("none", "RECORD")] = None
+    """A record of a run that was ended: go on with its cases and its schedule, in its file (docs/records.md)."""
     out: Path = Path("results/latest.json")
     """The record, in a folder that is made if need be; its report (.md) and pictures (.png) are written beside it."""
     quiet: Switch = False
     """Print nothing but errors."""
 
     def execute(self) -> int:
+        if self.resume is not None and (others := self.given(but=_BESIDE_RESUME)):
+            out = " and ".join(f"--{name}" for name in others)
+            raise UsageError(f"--resume goes on with the cases and the schedule of {self.resume}; leave {out} out.")
         alone = self.time_limit or LIMIT_S
         place = self.place(limit_s := self.time_limit or joining.LIMIT_S)
         if place is None:
@@ -144,46 +161,75 @@ class Run(Cases, Joining):
         from bench import agent
         from toynet.rendezvous import together
 
-        with together(place, "bench run", limit_s, ("bench", *sys.argv[1:])) as circle:
+        command, flags = ("bench", *sys.argv[1:]), self.given(but=_OF_A_RANK)
+        with together(place, "bench run", limit_s, command, flags) as circle:
             if circle.rank:
                 return agent.serve(circle, limit_s)
-            status = self._measured(limit_s, circle)
-            circle.end(status)
-            return status
+            return self._measured(limit_s, circle)
 
-    def _measured(self, limit_s: float, circle: Circle | None) -> int:
+    def _plan(self, limit_s: float) -> Plan:
         from bench.events import Schedule
-        from bench.progress import progress
-        from bench.report import terminal
-        from bench.run import Plan, measure
+        from bench.record import read
+        from bench.run import Plan
 
-        plan = Plan(
+        before = None if self.resume is None else read(self.resume)
+        asked = Schedule(
+            restarts=self.restarts,
+            rounds=self.rounds,
+            budget_s=self.budget,
+            seed=self.seed,
+            parts=self.parts or bool(self.scaling),
+        )
+        return Plan(
             selection=self.selection(),
-            schedule=Schedule(
-                restarts=self.restarts,
-                rounds=self.rounds,
-                budget_s=self.budget,
-                seed=self.seed,
-                parts=self.parts or bool(self.scaling),
-            ),
-            out=self.out,
+            schedule=asked if before is None else before.schedule,
+            out=self.resume or self.out,
             limit_s=limit_s,
-            tolerance=self.tolerance,
-            lint=not self.no_lint,
+            tolerance=self.tolerance if before is None else before.tolerance,
+            lint=not self.no_lint and before is None,
             traces=self.trace,
             command=("python", "-m", "bench", *sys.argv[1:]),
+            before=before,
         )
-        with reported(self.out, _report_of), progress(quiet=self.quiet) as watch:
-            record = measure(plan, watch, circle)
-        _report_beside(record, self.out)
-        if not self.quiet:
-            from bench.report.table import build
 
-            to = terminal.console()
-            with while_read():
-                terminal.show(build(record), to)
-                to.print(f"\n{self.out}", soft_wrap=True, markup=False)
-        return BROKEN if any(result.status == "broken" for result in record.cases) else DONE
+    def _measured(self, limit_s: float, circle: Circle | None) -> int:
+        from bench.progress import progress
+        from bench.run import measure
+
+        plan = self._plan(limit_s)
+        if plan.before is not None and plan.before.complete:
+            if circle is not None:
+                circle.end(DONE)
+            self._print(plan.before, f"{plan.out} is complete: there is nothing left to measure.")
+            return DONE
+        telling = contextlib.nullcontext() if circle is None else circle.telling()
+        rest = f", and `python -m bench run --resume {plan.out}`, started as this was, goes on with the rest"
+        with reported(plan.out, _report_of, rest), progress(quiet=self.quiet) as watch, telling:
+            record = measure(plan, watch, circle)
+        status = BROKEN if any(result.status == "broken" for result in record.cases) else DONE
+        if circle is not None:
+            circle.end(status)  # what is left to do needs none of the others
+        _report_beside(record, plan.out)
+        self._print(record, str(plan.out))
+        return status
+
+    def _print(self, record: Record, last: str) -> None:
+        """Prints the report, and below it a line."""
+        if self.quiet:
+            return
+        from bench.report import terminal
+        from bench.report.table import build
+
+        to = terminal.console()
+        with while_read():
+            terminal.show(build(record), to)
+            to.print(f"\n{last}", soft_wrap=True, markup=False)
+
+
+_PLACES = tuple(field.name for field in dataclasses.fields(Joining))
+# What may differ between the ranks of a run, and what may stand beside --resume.
+_OF_A_RANK = (*_PLACES, "out", "quiet", "resume", "trace")
+_BESIDE_RESUME = (*_PLACES, "quiet", "resume", "time_limit", "trace")
 
 
 def _report_of(out: Path) -> None:

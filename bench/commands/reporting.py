@@ -24,6 +24,8 @@ from toynet.errors import ProcessLost, UsageError
 if TYPE_CHECKING:
     from bench.report.document import Section
 
+NOTHING_WRITTEN = "nothing had been written by then"
+
 Format = Literal["terminal", "markdown", "html", "json"]
 
 
@@ -160,16 +162,22 @@ def report_beside(record: Path) -> None:
 
 
 @contextlib.contextmanager
-def reported(out: Path, report: Callable[[Path], None]) -> Iterator[None]:
-    """An interrupt in here leaves a report of what the record has by then, if it was written in here, and says so."""
+def reported(out: Path, report: Callable[[Path], None], then: str = "") -> Iterator[None]:
+    """An interrupt in here, or the loss of another process, leaves a report of what the record has by then, if it was
+    written in here.
+
+    It is said before that, for what ended the other processes may soon end this one: raises SystemExit with the status.
+    """
     before = _version(out)
     try:
         yield
-    except KeyboardInterrupt:
-        if _version(out) == before:
-            raise KeyboardInterrupt("nothing had been written by then") from None
-        report(out)
-        raise KeyboardInterrupt(f"{out} has what was measured by then") from None
+    except (KeyboardInterrupt, ProcessLost) as error:
+        written = _version(out) != before
+        status = ended(error, f"{out} has what was measured by then{then}" if written else NOTHING_WRITTEN)
+        if written:
+            with contextlib.suppress(KeyboardInterrupt):
+                report(out)
+        raise SystemExit(status) from None
 
 
 def _version(path: Path) -> tuple[int, int] | None:
@@ -209,15 +217,23 @@ def finished(execute: Callable[[], int]) -> int:
         return execute()
     except UsageError as error:
         return refused(error)
-    except ProcessLost as lost:
-        print(harmless(f"error: {lost}."), file=sys.stderr)
-        return BROKEN
     except BrokenPipeError:  # whoever read the help has left
         _print_nowhere()
         return DONE
-    except KeyboardInterrupt as interrupt:
-        print(harmless("; ".join(["interrupted", *map(str, interrupt.args)])), file=sys.stderr)
-        return INTERRUPTED
+    except (KeyboardInterrupt, ProcessLost) as error:
+        return ended(error)
+    except SystemExit as left:  # all is said
+        if isinstance(left.code, int):
+            return left.code
+        raise
+
+
+def ended(error: KeyboardInterrupt | ProcessLost, *more: str) -> int:
+    """Says what ended a command early, and what is left of it; gives the exit status."""
+    interrupted = isinstance(error, KeyboardInterrupt)
+    said = "; ".join(["interrupted" if interrupted else f"error: {error}", *more])
+    print(harmless(said if interrupted else f"{said}."), file=sys.stderr)
+    return INTERRUPTED if interrupted else BROKEN
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:

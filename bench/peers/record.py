@@ -16,7 +16,7 @@ from bench.reading import Fault, check, read_as
 from bench.stats import Estimate, over_restarts
 from bench.summary import medians, paired
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,8 +27,18 @@ class _Console(Console):
 def console(*, error: bool = False) -> Console:
     """A console that is wide enough for whole lines when its output is piped; it respects NO_COLOR and COLUMNS."""
     made = _Console(stderr=error, highlight=False)
-    asked = os.environ.get("COLUMNS", "").isdigit()
-    return made if made.is_terminal or asked else _Console(stderr=error, highlight=False, width=PIPED_WIDTH)
+    if made.is_terminal and not _has_no_size(made):
+        return made
+    width = None if os.environ.get("COLUMNS", "").isdigit() else PIPED_WIDTH
+    return _Console(stderr=error, highlight=False, force_terminal=False, width=width)
+
+
+def _has_no_size(made: Console) -> bool:
+    """As the terminal that mpirun gives each process, which only passes on what is printed, to a pipe as well."""
+    try:
+        return os.get_terminal_size(made.file.fileno()).columns == 0
+    except (OSError, ValueError):  # none at all
+        return False
 
 
 def show(report: Report, to: Console) -> None:

@@ -1,0 +1,101 @@
+"""What a user gets of two processes on a cluster: each of these runs under `mpirun` and under `srun`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from launchers import Launched, Launcher
+
+from bench.record import Record, read
+
+DETECTING = """
+import json
+from toynet.cluster import detected
+place = detected(None, None, None, 60)
+print(json.dumps([place.count, place.rank, place.port > 0, place.local_devices]), flush=True)
+"""
+CASES = ("--workloads", "tutorial", "--paths", "plain", "--modes", "data_parallel", "--devices", "2")
+RUN = ("-m", "bench", "run", *CASES, "--restarts", "1", "--out", "run.json")
+# A loss is noticed when a connection ends, long before the time limit, which is the default here.
+LIMIT_S = 60
+TITLE = "Step time by mode and devices"
+
+
+@pytest.fixture(scope="module")
+def measured(launcher: Launcher, compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Launched, Record]:
+    """A run in one process and over both, and its record."""
+    folder = tmp_path_factory.mktemp(launcher.name)
+    run = launcher.run(folder, *RUN, "--distributed", "auto", "--rounds", "1", "--budget", "5")
+    assert run.status == 0, run.stderr
+    return run, read(folder / "run.json")
+
+
+def test_each_process_finds_out_how_many_there_are_and_which_it_is(launcher: Launcher, tmp_path: Path) -> None:
+    run = launcher.run(tmp_path, "-c", DETECTING)
+    assert (run.status, run.stderr) == (0, "")
+    assert sorted(map(json.loads, run.stdout.splitlines())) == [[2, 0, True, [0]], [2, 1, True, [1]]]
+
+
+def test_rank_0_alone_prints_the_table_in_plain_text(measured: tuple[Launched, Record]) -> None:
+    run, _ = measured
+    assert run.stdout.count(TITLE) == 1
+    assert "\x1b" not in run.stdout
+    assert run.stderr == ""
+
+
+def test_the_record_has_the_host_the_devices_and_the_environment_of_each_process(
+    measured: tuple[Launched, Record],
+) -> None:
+    _, record = measured
+    assert record.complete
+    assert [process.rank for process in record.processes] == [0, 1]
+    assert [process.machine for process in record.processes] == [0, 0]
+    for process in record.processes:
+        assert process.name == socket.gethostname()
+        assert set() < set(process.host.usable_cores) <= os.sched_getaffinity(0)
+        assert (process.backend.platform, process.backend.simulated) == ("cpu", True)
+        assert "jaxlib" in process.backend.packages
+
+
+def test_data_over_both_processes_is_proven_equal_to_single_and_timed_in_both(
+    measured: tuple[Launched, Record],
+) -> None:
+    _, record = measured
+    one, both = record.cases
+    assert (one.case.processes, both.case.processes) == (1, 2)
+    assert (one.status, both.status) == ("measured", "measured")
+    assert both.certificate is not None
+    passed = {check.name for check in both.certificate.checks if check.passed}
+    assert passed >= {"initial state", "raw gradients", "loss over an epoch", "step from the same state"}
+    assert len(passed) == len(both.certificate.checks)
+    assert both.samples
+    for sample in both.samples:
+        assert len(sample.block.processes_s) == 2
+        assert max(sample.block.processes_s) == sample.block.seconds
+
+
+def test_a_rank_that_is_killed_ends_the_run_within_its_time_and_the_rounds_before_stay_readable(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    long = ("--across", "2", "--rounds", "1000", "--budget", "120")
+    with launcher.start(tmp_path, *RUN, *long, "--distributed", "auto") as run:
+        run.until((tmp_path / "run.json").exists)
+        os.kill(run.processes(rank=1)[0].pid, signal.SIGKILL)
+        assert run.wait(LIMIT_S) != 0
+        run.wait_until_gone(10)
+    assert "rank 1 on" in run.stderr
+    record = read(tmp_path / "run.json")
+    assert not record.complete
+    assert all(result.samples for result in record.cases)
+
+
+def test_without_being_told_to_join_no_process_of_several_measures(launcher: Launcher, tmp_path: Path) -> None:
+    run = launcher.run(tmp_path, *RUN)
+    assert run.status == 2
+    assert f"error: {launcher.name} started 2 processes together" in run.stderr
+    assert not (tmp_path / "run.json").exists()
