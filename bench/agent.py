@@ -12,7 +12,7 @@ from queue import SimpleQueue
 
 import msgspec
 
-from bench import environment
+from bench import environment, nvml
 from bench.asking import awaited
 from bench.live import Launch, Nursery, Pipe
 from bench.workers import WorkerFailed
@@ -74,12 +74,20 @@ class _Agent:
 
     def _described(self) -> bytes:
         """This process's machine, and what JAX runs on here; or why it doesn't."""
-        told = {"host": environment.host(Path()), "shared": str(self._shared), "load": environment.load_average()}
         try:
             with contextlib.closing(self._started(())) as nursery, contextlib.closing(nursery.worker()) as worker:
-                return msgspec.json.encode({"answer": {**told, "backend": worker.backend()}})
+                backend = worker.backend()
         except (UsageError, WorkerFailed) as error:
             return msgspec.json.encode({"unusable": str(error)})
+        told = {
+            "host": environment.host(Path()),
+            "backend": backend,
+            "shared": str(self._shared),
+            "load": environment.load_average(),
+            "free_bytes": environment.free_bytes(),
+            "device_free_bytes": nvml.free_bytes(nvml.library(), backend.gpus) if backend.gpus else None,
+        }
+        return msgspec.json.encode({"answer": told})
 
     def _started(self, preload: Sequence[str]) -> Nursery:
         launch = Launch(environment=self._circle.place.environment)

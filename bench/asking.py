@@ -109,6 +109,10 @@ class LiveWorker(Generic[C]):
         join = {"joined": None if joined is None else dataclasses.asdict(joined)}
         self.ask({"ask": "prepare", "case": dataclasses.asdict(case), "cores": list(cores), **join, **within})
 
+    def begin_stand_by(self, devices: int, joined: Joined) -> None:
+        """Lets the worker start JAX with that many devices beside the processes of a case, which it is none of."""
+        self.ask({"ask": "stand_by", "devices": devices, "joined": dataclasses.asdict(joined)})
+
     def end_prepare(self) -> None:
         """Waits until the case is prepared."""
         self.answer()

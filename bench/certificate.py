@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -119,7 +120,10 @@ def certify(
     if program.gradients is None and program.layout.data_shards > 1 and not checks[-1].passed:
         checks[-1] = _hinted(checks[-1], f"if it averages gradients: {OF_THE_LOSS}")
     checks += [_not_retraced(again), _expected_collectives(program, found)]
-    checks += [_placed(program, state), _shares(program, state, program.place(last))]
+    placed = program.place(last)
+    checks += [_placed(program, state), _shares(program, state, placed)]
+    if getattr(program.layout, "processes", 1) > 1:  # a side's own toynet may be older
+        checks.append(share_of_process(program, state, placed))
     curve = np.ravel(steps.each(np.stack(losses, axis=-1))[0])
     refused = tuple(refusals(program.workload).items())
     return Certificate(tuple(checks), members, tuple(curve.tolist()), products, refused), state
@@ -208,6 +212,29 @@ def _shares(program: Program, state: Any, batch: Any) -> Check:
     if program.mode.ensemble:
         present = {f"{one} x {rows} members" for one in present for rows in _rows_on_devices(state)}
     return Check("share of a device", present == {expected}, _listed(present), expected)
+
+
+def share_of_process(program: Program, state: Any, batch: Any) -> Check:
+    """That this process addresses its part of the batch, and of the members, and no more."""
+    layout = program.layout
+    examples, members = layout.padded_batch(program.workload.virtual_shards), layout.padded_members
+    over_data = math.gcd(layout.data_shards, layout.processes)
+    expected = f"{examples // over_data} of {examples} examples"
+    present = {f"{rows} of {examples} examples" for rows in _rows_in_process(batch)}
+    if program.mode.ensemble:
+        expected += f" x {members * over_data // layout.processes} of {members} members"
+        present = {f"{one} x {rows} of {members} members" for one in present for rows in _rows_in_process(state)}
+    return Check("share of a process", present == {expected}, _listed(present), expected)
+
+
+def _rows_in_process(tree: Any) -> set[int]:
+    """How many entries of the leading axis this process addresses of a tree's leaves."""
+
+    def addressed(leaf: jax.Array) -> int:
+        held = {shard.index[0].indices(leaf.shape[0])[:2] for shard in leaf.addressable_shards}
+        return sum(last - first for first, last in held)
+
+    return {addressed(leaf) for leaf in jax.tree.leaves(tree)}
 
 
 def _rows_on_devices(tree: Any) -> set[int]:

@@ -20,6 +20,9 @@ from toynet.cluster import LOOPBACK, Meeting
 from toynet.errors import UsageError
 from toynet.rendezvous import Circle
 
+# There JAX starts in all processes of a slice or in none: a case that is in some of them has the others stand by.
+WHOLE = ("tpu",)
+
 
 @dataclass(frozen=True)
 class Company:
@@ -30,6 +33,8 @@ class Company:
     agents: tuple[Agent, ...]
     shared: tuple[str, ...]
     """Of each agent, a folder on its host."""
+    free: tuple[tuple[int | None, int | None], ...]
+    """Of each agent the memory that is free on its host, and on its fullest GPU; None: it can't be told."""
 
     def selection(self, asked: Selection) -> Selection:
         """What is measured over these processes where nothing else was asked for: one, those of a host, all."""
@@ -68,7 +73,8 @@ class Company:
                     Post(self.circle.who(rank), begin, folder)
                     for rank, (begin, folder) in enumerate(zip(starts, folders, strict=True))
                 ]
-                yield lambda: Crew(posts, meeting, limit_s, tolerance, self.circle.check)
+                whole = self.processes[0].backend.platform in WHOLE
+                yield lambda: Crew(posts, meeting, limit_s, tolerance, self.circle.check, whole=whole)
             finally:
                 for agent in self.agents:
                     agent.rest()
@@ -93,8 +99,9 @@ def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> 
         for rank, one in enumerate([own, *described])
     )
     for process in processes[1:]:
-        _check_alike(processes[0], process)
-    return Company(circle, processes, agents, tuple(one.shared for one in described))
+        check_alike(processes[0], process)
+    free = tuple((one.free_bytes, one.device_free_bytes) for one in described)
+    return Company(circle, processes, agents, tuple(one.shared for one in described), free)
 
 
 def check_across(asked: Selection, count: int) -> None:
@@ -106,7 +113,9 @@ def check_across(asked: Selection, count: int) -> None:
         )
 
 
-def _check_alike(first: Process, other: Process) -> None:
+def check_alike(first: Process, other: Process) -> None:
+    """Raises UsageError, naming what differs, if two processes don't run the same on the same."""
+
     def told(process: Process) -> dict[str, object]:
         backend = process.backend
         return {
@@ -114,6 +123,7 @@ def _check_alike(first: Process, other: Process) -> None:
             "device": backend.device_kind,
             "devices": backend.device_count,
             **backend.settings,
+            "commit": f"{process.host.commit}{' with changes' * process.host.dirty}",
         }
 
     ours, theirs = told(first), told(other)

@@ -46,25 +46,38 @@ class Crew:
         limit_s: float,
         tolerance: float | None,
         look: Callable[[], None],
+        *,
+        whole: bool = False,
     ) -> None:
-        """`look` is called while answers are awaited, and may raise what ends the waiting."""
+        """`look` is called while answers are awaited, and may raise what ends the waiting.
+
+        If `whole`, JAX starts in all processes or in none: those that aren't the case's stand by.
+        """
         self._posts = posts
         self._meeting = meeting
         self._limit_s = limit_s
         self._tolerance = tolerance
         self._look = look
+        self._whole = whole
         self._workers: list[LiveWorker[Channel]] = []
+        self._standing_by: list[LiveWorker[Channel]] = []
 
     def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
-        several = case.processes > 1
-        joined = self._meeting.joined(case.processes) if several else [None]
+        count = len(self._posts) if self._whole else case.processes
+        joined = self._meeting.joined(count) if count > 1 else [None]
         for post, own, join in zip(self._posts, (cores, *others), joined, strict=False):
-            worker = LiveWorker(post.start(), self._limit_s, post.shared, self._tolerance)
-            self._workers.append(worker)
+            self._workers.append(worker := self._started(post))
             worker.begin_joining(case, own, join)
+        for post, join in zip(self._posts[case.processes :], joined[case.processes :], strict=False):
+            assert join is not None
+            self._standing_by.append(worker := self._started(post))
+            worker.begin_stand_by(case.devices // case.processes, join)
+
+    def _started(self, post: Post) -> LiveWorker[Channel]:
+        return LiveWorker(post.start(), self._limit_s, post.shared, self._tolerance)
 
     def end_prepare(self) -> None:
-        self._answers()
+        self._answers([*self._workers, *self._standing_by])
 
     def begin_compile(self) -> None:
         for worker in self._workers:
@@ -99,8 +112,9 @@ class Crew:
     def profile(self, folder: Path) -> Path:
         """Traces a few steps in all processes, each into the folder on its host; gives the first one's file."""
         for rank, worker in enumerate(self._workers):
-            own = folder if rank == 0 else folder.with_name(f"{folder.name}-rank{rank}")
-            worker.ask({"ask": "profile", "folder": str(own.absolute())})
+            # Where that is relative, it is so to the folder in which the process was started there.
+            own = folder.absolute() if rank == 0 else folder.with_name(f"{folder.name}-rank{rank}")
+            worker.ask({"ask": "profile", "folder": str(own)})
         return Path(self._answers()[0])
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
@@ -127,12 +141,13 @@ class Crew:
 
     def close(self) -> None:
         """Ends the workers of all processes."""
-        for worker in self._workers:
+        for worker in (*self._workers, *self._standing_by):
             worker.close()
 
-    def _answers(self) -> list[Any]:
-        """What each says; raises WorkerFailed or UsageError, naming who failed, soon after one did."""
-        pending = dict(enumerate(worker.channel for worker in self._workers))
+    def _answers(self, workers: Sequence[LiveWorker[Channel]] | None = None) -> list[Any]:
+        """What each of them says (None: those of the case); raises WorkerFailed or UsageError, naming who failed, soon
+        after one did."""
+        pending = dict(enumerate(worker.channel for worker in workers or self._workers))
         said: dict[int, Any] = {}
         failed: dict[int, WorkerFailed | UsageError] = {}
         until = time.monotonic() + self._limit_s + UNDER_WAY_S * (len(pending) > 1)
@@ -155,7 +170,7 @@ class Crew:
 
     def _blamed(self, failed: Mapping[int, WorkerFailed | UsageError]) -> WorkerFailed | UsageError:
         """What went wrong, by those that are its cause as far as that shows."""
-        if len(self._workers) == 1:
+        if len(self._workers) + len(self._standing_by) == 1:
             return failed[0]
         for rank, error in failed.items():
             if isinstance(error, UsageError):

@@ -151,7 +151,7 @@ def backend() -> Backend:
     from toynet.mesh import first_devices
 
     first_devices(1)  # says in a sentence why there are none
-    devices = jax.devices()
+    devices = jax.local_devices()  # of a TPU slice, JAX knows those of other hosts, too
     cpu = jax.default_backend() == "cpu"
     library = nvml.library() if jax.default_backend() == "gpu" else None
     return Backend(

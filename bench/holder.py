@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,22 @@ class Holder:
         self._use_cache("shared")
         self._memo = memo
         self._plain = None if plain is workload else plain
-        self._host_batches = memo(
-            f"{self._what()}/batches", lambda: epoch_of(workload, case.batch, jit=not is_own(case.workload))
-        )
-        self._batches = [self._program.place(batch) for batch in unstacked(self._host_batches)]
-        self._stacked = self._program.place_stacked(self._host_batches)
+        draw = functools.partial(epoch_of, workload, case.batch, jit=not is_own(case.workload))
+        epoch = memo(f"{self._what()}/batches", draw)
+        self._batches = [self._program.place(batch) for batch in unstacked(epoch)]
+        self._stacked = self._program.place_stacked(epoch)
+        self._first_batch = self._program.padded(unstacked(epoch)[0])
+        # One of several processes keeps no more than its part, and has the whole only while the case is checked.
+        several = case.processes > 1
+        self._epoch = functools.partial(memo, f"{self._what()}/batches", draw) if several else lambda: epoch
         self._state = jax.block_until_ready(self._program.init(self._program.keys(SEED)))
         self._initial = self._program.members(self._state, checked_members(self._program))
 
     def compile(self) -> Compiled:
         """The step compiled in its stages, and its first run."""
         self._use_cache(file_name(self.case.name))
-        batch, sharding = self._program.padded(unstacked(self._host_batches)[0]), self._program.batch_sharding
-        put = jax.device_put if self.case.processes == 1 else mesh.put
-        _, transfer_s = timing.timed(lambda: put(batch, sharding), self._clock)
+        put = jax.device_put if self.case.processes == 1 else mesh.put  # a side's toynet may be older
+        _, transfer_s = timing.timed(lambda: put(self._first_batch, self._program.batch_sharding), self._clock)
         traced, program, seconds, cached = timing.compiled(
             self._program.step, (self._state, self._batches[0]), self._clock
         )
@@ -98,8 +100,13 @@ class Holder:
 
     def _is_long(self) -> bool:
         long = self._agreed(self._first_step_s) > LONG_FIRST_STEP_S
-        if long and jax.default_backend() != "cpu":  # a GPU's first step loads libraries
-            return self._rough("latency") > LONG_FIRST_STEP_S
+        # A GPU's first step loads libraries, and that of several processes connects them.
+        if long and (jax.default_backend() != "cpu" or self.case.processes > 1):
+            batches = self._batches
+            long = self._rough("latency") > LONG_FIRST_STEP_S
+            # What is checked is the state after the first step. There may be no room for two of them.
+            self._state, self._batches = None, batches
+            self._state, _ = self._program.step(self._program.init(self._program.keys(SEED)), batches[0])
         return long
 
     def check(self, fused: bool | None = None, tolerance: float | None = None) -> Certificate:
@@ -113,7 +120,7 @@ class Holder:
             self._initial,
             self._first_losses,
             self._state,
-            self._host_batches,
+            self._epoch(),
             fused=not self._long if fused is None else fused,
             seed=SEED,
             dtype=dtype,
@@ -179,7 +186,7 @@ class Holder:
         self._batches = self._batches[used:] + self._batches[:used]  # the next block goes on with the next batch
         return block
 
-    @cached_property
+    @functools.cached_property
     def _yardstick(self) -> Yardstick:
         return Yardstick()
 
@@ -188,8 +195,8 @@ class Holder:
         wanted: list[Kind] = [kind for kind in kinds if not self._long or kind not in KINDS]
         found: dict[Kind, float] = {kind: self._rough(kind) for kind in wanted}
         if self._long and "latency" in kinds:
-            on_cpu = jax.default_backend() == "cpu"
-            found["latency"] = self._agreed(self._first_step_s) if on_cpu else self._rough("latency")
+            alone_on_cpu = jax.default_backend() == "cpu" and self.case.processes == 1
+            found["latency"] = self._first_step_s if alone_on_cpu else self._rough("latency")
         return found
 
     def traces(self) -> int:
@@ -232,7 +239,8 @@ def _own(value: float) -> float:
 def _several(program: Program) -> tuple[Callable[[], None], Callable[[float], float]]:
     """What lets the processes of a program meet, and agree on the largest of their values."""
     layout = program.layout
-    return mesh.meeting(mesh.make_mesh(layout.member_shards, layout.data_shards, layout.processes)), mesh.agreed
+    over = mesh.make_mesh(layout.member_shards, layout.data_shards, layout.processes)
+    return mesh.meeting(over), mesh.largest(over)
 
 
 def epoch_of(workload: Workload, batch: int, *, jit: bool = True) -> Any:

@@ -25,6 +25,10 @@ class Described(msgspec.Struct, frozen=True):
     shared: str
     """A folder of its host, in which its workers keep what others can use."""
     load: float
+    free_bytes: int | None = None
+    """Memory of its host that may still be taken; None: it doesn't tell."""
+    device_free_bytes: int | None = None
+    """Of the fullest of its GPUs."""
 
 
 class Agent:

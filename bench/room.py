@@ -6,6 +6,7 @@ What an estimate leaves out is small beside it or unknown: a workload of one's o
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,8 @@ class Need:
     """While it is alive: its worker and its state."""
     passing_bytes: float
     """While it computes, besides."""
+    workers: int = 1
+    """On the host that has most of its processes."""
 
 
 @dataclass(frozen=True)
@@ -55,37 +58,49 @@ class Room:
     """So many workers compute at once while they are started and checked; in blocks one does."""
     parts: bool = False
     """Whether steps are taken apart as well."""
+    machines: tuple[int, ...] = ()
+    """Of each of several processes its host's number; none: there is one."""
 
     @classmethod
     def here(
-        cls, backend: Backend, cores: int, host_bytes: int | None, device_bytes: int | None, *, parts: bool
+        cls,
+        backend: Backend,
+        cores: int,
+        host_bytes: int | None,
+        device_bytes: int | None,
+        *,
+        parts: bool,
+        machines: tuple[int, ...] = (),
     ) -> Room:
-        """On a backend, with the memory that is free on the host, and on a device that isn't the host."""
+        """On a backend, with the memory that is free on the fullest host, and on a device that isn't the host."""
         host, device = (math.inf if size is None else float(size) for size in (host_bytes, device_bytes))
         if backend.simulated:
-            return cls(free_bytes=host, cores=cores, parts=parts)
+            return cls(free_bytes=host, cores=cores, parts=parts, machines=machines)
         workers = max(1, int(min(WORKERS_AT_ONCE, SHARE * host / WORKER_BYTES)))
-        return cls(workers, device, on_host=False, cores=cores, parts=parts)
+        return cls(workers, device, on_host=False, cores=cores, parts=parts, machines=machines)
 
     def holds(self, needs: Sequence[Need]) -> bool:
         """Whether cases with these needs may be alive at once."""
         passing = sorted((need.passing_bytes for need in needs), reverse=True)[: self.cores]
         total = sum(need.lasting_bytes for need in needs) + sum(passing)
-        return len(needs) <= self.workers and total <= SHARE * self.free_bytes
+        return sum(need.workers for need in needs) <= self.workers and total <= SHARE * self.free_bytes
 
     def need(self, case: Case, shapes: Shapes | None) -> Need:
         """What a case needs here; with the shapes of one member's parameters (None: not known)."""
-        lasting = WORKER_BYTES if self.on_host else CONTEXT_BYTES
+        workers = max(Counter(self.machines[: case.processes]).values(), default=1)
+        lasting = workers * WORKER_BYTES if self.on_host else CONTEXT_BYTES
+        on_host = case.devices * workers // case.processes
         if self.parts:
-            lasting += PEAKS_BYTES * min(case.devices, self.cores) if self.on_host else PEAKS_BYTES_ELSEWHERE
+            lasting += PEAKS_BYTES * min(on_host, self.cores) if self.on_host else PEAKS_BYTES_ELSEWHERE
         if shapes is None:
-            return Need(lasting, 0.0)
-        devices = 1 if self.on_host else case.devices
+            return Need(lasting, 0.0, workers)
+        devices = case.devices / on_host if self.on_host else case.devices
         # A step without its collectives has a state of its own.
         states = 2 if self.parts and case.devices > 1 else 1
         return Need(
             lasting + states * state_bytes(case, shapes) / devices,
             _passing_bytes(case, shapes) / devices,
+            workers,
         )
 
     def check(self, case: Case, need: Need, beside: Sequence[Need]) -> None:

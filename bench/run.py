@@ -87,9 +87,9 @@ def measure(plan: Plan, watch: Watch, circle: Circle | None = None) -> Record:
     look = _nowhere if circle is None else circle.check
     backend, company = _where(plan, circle, look)
     cases = _cases(plan, backend, company, look)
-    gpus = backend.gpus[: max(case.devices for case in cases)]
+    gpus = backend.gpus[: max(case.devices // case.processes for case in cases)]
     library = nvml.library() if gpus else None
-    free = room(backend, nvml.free_bytes(library, gpus), parts=plan.schedule.parts)
+    free = room(backend, nvml.free_bytes(library, gpus), parts=plan.schedule.parts, company=company)
     turns = Turns(cases, free, exclusive=backend.exclusive)
     findings = linting.of_cases(cases, plan.limit_s, look) if plan.lint else {}
     linting.check(findings, dict.fromkeys(case.workload for case in cases))
@@ -223,9 +223,15 @@ def groups(cases: Sequence[Case]) -> list[list[Case]]:
     return [[case for case in cases if case.workload == name] for name in dict.fromkeys(c.workload for c in cases)]
 
 
-def room(backend: Backend, device_bytes: int | None, *, parts: bool = False) -> Room:
-    """What workers may take together, with the memory that is free on a device that isn't the host."""
-    return Room.here(backend, len(environment.usable_cores()), environment.free_bytes(), device_bytes, parts=parts)
+def room(backend: Backend, device_bytes: int | None, *, parts: bool = False, company: Company | None = None) -> Room:
+    """What workers may take together, with the memory that is free on a device that isn't the host; of several
+    processes, where there is least."""
+    free = [(environment.free_bytes(), device_bytes), *(() if company is None else company.free)]
+    host, device = (
+        min((size for size in sizes if size is not None), default=None) for sizes in zip(*free, strict=True)
+    )
+    machines = () if company is None else tuple(process.machine for process in company.processes)
+    return Room.here(backend, len(environment.usable_cores()), host, device, parts=parts, machines=machines)
 
 
 def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Case]:

@@ -45,15 +45,25 @@ def prepare(
     mesh.simulate(case.devices // case.processes)
     _keep_to_own_devices()
     if joined is not None:
-        from toynet import cluster  # a side's toynet may be older, and is never joined
-
-        cluster.join(cluster.Joined(**joined))
+        _join(joined)
     workload = lookup.workload(case, _until(within_s))  # a user's module may start JAX as it is imported
     plain = workload if case.path == "plain" else lookup.workload(dataclasses.replace(case, path="plain"))
     if shared is None:
         return Holder(case, workload, plain)
-    own_cache = "JAX_COMPILATION_CACHE_DIR" in os.environ  # the user's, which is to be measured
-    return Holder(case, workload, plain, Memo(Path(shared, "memo")), None if own_cache else Path(shared, "compiled"))
+    # The user's is to be measured. Of several processes JAX lets the first alone write into one, and what it finds
+    # there while others don't, they would wait for, where they share the work of compiling.
+    uncached = "JAX_COMPILATION_CACHE_DIR" in os.environ or joined is not None
+    return Holder(case, workload, plain, Memo(Path(shared, "memo")), None if uncached else Path(shared, "compiled"))
+
+
+def stand_by(devices: int, joined: dict[str, Any]) -> None:
+    """Starts JAX with that many devices, for the processes of a case that this is none of: theirs start with it."""
+    from toynet import mesh
+
+    mesh.simulate(devices)
+    _keep_to_own_devices()
+    _join(joined)
+    mesh.first_devices(1)
 
 
 def lint(workload: str, examples: int | None, within_s: float) -> tuple[Finding, ...]:
@@ -93,6 +103,12 @@ def serve(pipe: socket.socket) -> None:
         wire.send(pipe, reply)
 
 
+def _join(joined: dict[str, Any]) -> None:
+    from toynet import cluster  # a side's toynet may be older, and is never joined
+
+    cluster.join(cluster.Joined(**joined))
+
+
 def _keep_to_own_devices() -> None:
     if "JAX_LOCAL_DEVICE_IDS" in os.environ:
         from toynet import cluster  # a side's toynet may be older
@@ -117,6 +133,8 @@ def _answered(holder: Holder | None, request: dict[str, Any]) -> tuple[Holder | 
             return holder, [dataclasses.asdict(one) for one in lint(**request)]
         case "prepare":
             return prepare(Case(**request.pop("case")), **request), None
+        case "stand_by":
+            return None, stand_by(**request)
         case "rough" | "traces" | "profile" as name if holder:
             return holder, getattr(holder, name)(**request)
         case "compile" | "check" | "take_apart" as name if holder:

@@ -321,3 +321,28 @@ def test_the_share_of_a_device_is_read_from_the_arrays() -> None:
         "5 examples x 2 members",
         "5 examples x 2 members",
     )  # 3 members are padded to 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "layout", "found", "allowed"),
+    [
+        ("data_parallel", modes.Layout(batch=7, data_shards=4), "8 of 8 examples", "4 of 8 examples"),
+        (
+            "ensemble_data",
+            modes.Layout(batch=8, members=4, member_shards=4),
+            "8 of 8 examples x 4 of 4 members",
+            "8 of 8 examples x 2 of 4 members",
+        ),
+    ],
+)
+def test_a_process_that_addresses_all_where_two_should_share_it_is_found(
+    mode: str, layout: modes.Layout, found: str, allowed: str
+) -> None:
+    """As where each of two processes places the whole on devices of its own: one process that counts itself as two."""
+    program = bind(planted.right, modes.by_name(mode), layout)
+    batch = program.place(unstacked(epoch_of(planted.right, layout.batch))[0])
+    state = program.init(program.keys(SEED))
+    assert certificate.share_of_process(program, state, batch).passed
+    two = dataclasses.replace(program, layout=dataclasses.replace(layout, processes=2))
+    share = certificate.share_of_process(two, state, batch)
+    assert (share.passed, share.found, share.allowed) == (False, found, allowed)

@@ -140,6 +140,15 @@ def test_every_right_case_is_certified_as_a_lone_process_is(done: Done) -> None:
         assert certificate.failures == ""
 
 
+def test_each_process_addresses_its_part_of_the_batch_alone(done: Done) -> None:
+    for case in RIGHT:
+        certificate = done[case].certificate
+        assert certificate is not None
+        (share,) = [check for check in certificate.checks if check.name == "share of a process"]
+        members = " x 2 of 2 members" * (case.mode == "ensemble_data")
+        assert share.found == share.allowed == f"4 of 8 examples{members}"
+
+
 def test_the_record_has_both_processes_which_share_a_host(done: Done) -> None:
     first, second = done.record.processes
     assert (first.rank, second.rank) == (0, 1)

@@ -107,3 +107,25 @@ def test_where_memory_cannot_be_told_the_number_alone_is_bounded() -> None:
     for backend in (CPU, GPU):
         found = Room.here(backend, 4, None, None, parts=False)
         assert (found.workers, found.free_bytes) == (room.WORKERS_AT_ONCE, math.inf)
+
+
+def test_several_processes_of_a_host_have_a_worker_each_there_and_together_the_arrays_of_their_devices() -> None:
+    over = dataclasses.replace(OVER_FOUR, processes=2)
+    state = room.state_bytes(OVER_FOUR, PRESETS["wide"].shapes)
+    alone, sharing, apart = (
+        need(of, Room(machines=machines)) for of, machines in [(OVER_FOUR, (0, 0)), (over, (0, 0)), (over, (0, 1))]
+    )
+    assert (alone.lasting_bytes, alone.workers) == (room.WORKER_BYTES + state, 1)
+    assert (sharing.lasting_bytes, sharing.workers) == (2 * room.WORKER_BYTES + state, 2)
+    assert (apart.lasting_bytes, apart.workers) == (room.WORKER_BYTES + state / 2, 1)
+    assert sharing.passing_bytes == alone.passing_bytes == 2 * apart.passing_bytes
+    on_cards = need(over, Room(on_host=False, machines=(0, 0)))
+    assert on_cards.lasting_bytes == need(OVER_FOUR, Room(on_host=False)).lasting_bytes
+    assert Room(2).holds([Need(1.0, 0.0, workers=2)])
+    assert not Room(2).holds([Need(1.0, 0.0, workers=2), Need(1.0, 0.0)])
+
+
+def test_the_host_that_has_most_processes_of_a_case_and_least_memory_decides() -> None:
+    over = dataclasses.replace(SINGLE, mode="data_parallel", data_shards=3, processes=3)
+    assert need(over, Room(machines=(0, 1, 1))).workers == 2
+    assert need(dataclasses.replace(over, data_shards=2, processes=2), Room(machines=(0, 1, 1))).workers == 1

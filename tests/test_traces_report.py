@@ -41,6 +41,13 @@ def test_what_a_trace_shows_is_said_and_why_there_is_none() -> None:
     assert "tutorial/single-1/m1/b32 has no trace: the disk is full." in report(untraced="the disk is full").sentences
 
 
+def test_where_the_traces_of_other_processes_lie_is_said() -> None:
+    over = msgspec.structs.replace(SINGLE, case=dataclasses.replace(case("data_parallel", 2), processes=2))
+    said = table.build(record(SINGLE, msgspec.structs.replace(over, trace=TRACE))).sentences
+    assert any("that of rank 0; each other rank has put its own beside it, on its host" in one for one in said)
+    assert not any("each other rank" in one for one in report(trace=TRACE).sentences)
+
+
 def test_without_traces_nothing_is_said_of_them() -> None:
     assert report().links == ()
     assert not any("has a trace" in one or "no trace" in one for one in report().sentences)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -58,7 +58,7 @@ def first_devices(count: int) -> list[Any]:
 def devices_of_all(count: int, processes: int) -> list[list[Any]]:
     """Of each of so many processes as many devices, `count` in all; raises UsageError where one has fewer.
 
-    The processes are those that JAX knows, in their order.
+    The processes are the first of those that JAX knows; raises it, too, where this isn't one of them.
     """
     each = count // processes
     first_devices(1)  # says why there are none
@@ -67,7 +67,10 @@ def devices_of_all(count: int, processes: int) -> list[list[Any]]:
         held.setdefault(device.process_index, []).append(device)
     if len(held) < processes:
         raise UsageError(f"{processes} processes asked for, but JAX knows {len(held)}.")
-    chosen = [held[index] for index in sorted(held)[:processes]]
+    first = sorted(held)[:processes]
+    if (own := jax.process_index()) not in first:
+        raise UsageError(f"JAX counts this process as {own}, and the first {processes} are asked for.")
+    chosen = [held[index] for index in first]
     if (fewest := min(map(len, chosen))) < each:
         raise UsageError(f"{each} devices of each process asked for, but one has {fewest}.")
     return [devices[:each] for devices in chosen]
@@ -90,16 +93,18 @@ def make_mesh(member_shards: int, data_shards: int, processes: int = 1) -> Mesh:
     return Mesh(devices, (MEMBERS, DATA), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
+def own(sharding: Any, shape: Sequence[int], axis: int) -> slice:
+    """The part of an axis that the devices of this process hold of an array, which is in one piece."""
+    held = sharding.addressable_devices_indices_map(tuple(shape)).values()
+    bounds = [index[axis].indices(shape[axis]) for index in held]
+    return slice(min(first for first, _, _ in bounds), max(last for _, last, _ in bounds))
+
+
 def put(tree: Any, sharding: Any) -> Any:
-    """Arrays of the host on their devices; where those are in several processes, each puts its own part there."""
+    """Arrays of the host on their devices; where those are in several processes, each has and puts its `own` part."""
     if all(one.is_fully_addressable for one in jax.tree.leaves(sharding)):
         return jax.device_put(tree, sharding)
-    shardings = jax.tree.broadcast(sharding, tree)
-
-    def place(leaf: Any, sharding: Any) -> jax.Array:
-        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
-
-    return jax.tree.map(place, tree, shardings)
+    return jax.make_array_from_process_local_data(sharding, tree)
 
 
 def fetched(leaf: jax.Array) -> np.ndarray:
@@ -109,16 +114,38 @@ def fetched(leaf: jax.Array) -> np.ndarray:
     return np.array(leaf)
 
 
-def agreed(value: float) -> float:
-    """The largest of the values that the processes have, all of which must ask; to choose alike by what was timed."""
-    return value if jax.process_count() == 1 else float(np.max(multihost_utils.process_allgather(np.float32(value))))
+@functools.cache
+def rows_everywhere(mesh: Mesh) -> Callable[[Any, np.ndarray], Any]:
+    """What gives rows of a tree's arrays, whose first axis is divided over a mesh, on all of its devices."""
+
+    def gathered(tree: Any, which: jax.Array) -> Any:
+        return jax.tree.map(lambda leaf: jnp.take(leaf, which, axis=0, mode="clip"), tree)
+
+    return jax.jit(gathered, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def largest(mesh: Mesh) -> Callable[[float], float]:
+    """What gives the largest of the values that the processes of a mesh have, all of which must ask.
+
+    By it they choose alike by what was timed in each.
+    """
+    sharding, found = _one_each(mesh, jnp.max)
+    each = len(mesh.local_devices)
+    return lambda value: float(found(put(np.full(each, value, np.float32), sharding)))
 
 
 def meeting(mesh: Mesh) -> Callable[[], None]:
     """What returns once all processes of a mesh have called it, within about a message's time of each other."""
-    ones = put(np.ones(mesh.size, np.float32), NamedSharding(mesh, PartitionSpec((MEMBERS, DATA))))
-    summed = jax.jit(jnp.sum, out_shardings=NamedSharding(mesh, PartitionSpec())).lower(ones).compile()
+    sharding, summed = _one_each(mesh, jnp.sum)
+    ones = put(np.ones(len(mesh.local_devices), np.float32), sharding)
     return lambda: summed(ones).block_until_ready() and None
+
+
+def _one_each(mesh: Mesh, reduced: Callable[[jax.Array], jax.Array]) -> tuple[NamedSharding, Any]:
+    """Where one number of each device of a mesh lies, and what reduces them on all, compiled."""
+    sharding = NamedSharding(mesh, PartitionSpec((MEMBERS, DATA)))
+    numbers = jax.ShapeDtypeStruct((mesh.size,), np.float32, sharding=sharding)
+    return sharding, jax.jit(reduced, out_shardings=NamedSharding(mesh, PartitionSpec())).lower(numbers).compile()
 
 
 @functools.cache

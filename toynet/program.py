@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 
 from toynet import fsdp
 from toynet.blocks import in_blocks
-from toynet.mesh import DATA, MEMBERS, fetched, first_devices, make_mesh, put, small_sums
+from toynet.mesh import DATA, MEMBERS, fetched, first_devices, make_mesh, own, put, rows_everywhere, small_sums
 from toynet.modes import Layout, Mode, check, check_alone, check_workload, collectives
 from toynet.workload import Batch, Metrics, State, Workload
 
@@ -70,20 +70,23 @@ class Program:
         return put(self.padded(batch), self.batch_sharding)
 
     def padded(self, batch: Batch) -> Batch:
-        """One batch on the host, with zeros where it doesn't divide."""
-        return self._pad(batch, axis=0)
+        """One batch on the host, with zeros where it doesn't divide; over several processes this one's part of it."""
+        return self._pad(batch, 0, self.batch_sharding)
 
     def place_stacked(self, batches: Batch) -> Batch:
-        """The same for batches of shape (steps, batch, ...)."""
-        return put(self._pad(batches, axis=1), self.stacked_sharding)
+        """The same as `place` for batches of shape (steps, batch, ...)."""
+        return put(self._pad(batches, 1, self.stacked_sharding), self.stacked_sharding)
 
-    def _pad(self, batch: Batch, axis: int) -> Batch:
+    def _pad(self, batch: Batch, axis: int, sharding: Sharding) -> Batch:
         size = self.layout.padded_batch(self.workload.virtual_shards)
 
         def pad(leaf: Any) -> np.ndarray:
+            before, (_, *after) = leaf.shape[:axis], leaf.shape[axis:]
+            held = own(sharding, (*before, size, *after), axis)
+            part = np.asarray(leaf)[(*[slice(None)] * axis, held)]
             widths = [(0, 0)] * leaf.ndim
-            widths[axis] = (0, size - leaf.shape[axis])
-            return np.pad(np.asarray(leaf), widths)
+            widths[axis] = (0, held.stop - held.start - part.shape[axis])
+            return np.pad(part, widths)
 
         return jax.tree.map(pad, batch)
 
@@ -95,7 +98,10 @@ class Program:
         """
         if not self.mode.ensemble:
             return jax.tree.map(fetched, tree)
-        chosen = range(self.layout.members) if which is None else which
+        chosen = np.arange(self.layout.members) if which is None else np.asarray(which)
+        if self.layout.processes > 1:
+            mesh = make_mesh(self.layout.member_shards, self.layout.data_shards, self.layout.processes)
+            return jax.tree.map(np.array, rows_everywhere(mesh)(tree, chosen))
         return jax.tree.map(lambda leaf: _rows(leaf, chosen), tree)
 
 
@@ -200,12 +206,8 @@ def _vmapped(function: Callable) -> Callable:
     return jax.vmap(function, in_axes=(0, None))
 
 
-def _rows(leaf: jax.Array, which: Sequence[int]) -> np.ndarray:
-    """Rows of an array whose first axis alone may be sharded, on the host, without assembling the whole, unless other
-    processes have parts of it."""
-    wanted = np.asarray(which)
-    if not (leaf.is_fully_addressable or leaf.is_fully_replicated):
-        return fetched(leaf)[wanted]
+def _rows(leaf: jax.Array, wanted: np.ndarray) -> np.ndarray:
+    """Rows of an array whose first axis alone may be sharded, on the host, without assembling the whole."""
     rows, found = np.empty((len(wanted), *leaf.shape[1:]), leaf.dtype), np.zeros(len(wanted), bool)
     for shard in leaf.addressable_shards:
         first, count = shard.index[0].start or 0, shard.data.shape[0]

@@ -31,4 +31,9 @@ def trace_sentences(cases: Sequence[CaseResult]) -> list[str]:
         "opens, and XProf its folder. They were made after the first rounds, under a profiler that makes steps slower: "
         "they show what runs when, and the times of this report are not of them."
     ]
+    if any(one.trace is not None and one.case.processes > 1 for one in cases):
+        said.append(
+            "The trace of a case over several processes is that of rank 0; each other rank has put its own beside it, "
+            "on its host, into a folder of the same name with -rank1, -rank2 and so on behind it."
+        )
     return said * bool(traced) + [f"{one.case.name} has no trace: {one.untraced}." for one in cases if one.untraced]
