@@ -87,8 +87,8 @@ class CasesAcross(Cases):
     """Which cases, and over how many processes they are divided."""
 
     across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
-    """Processes that a case's devices are divided over, where several run this together; --devices, which then are those
-    of all of them, has as many as there are by itself."""
+    """Processes that a case's devices are divided over, where several run this together; --devices, which then are
+    those of all of them, has as many as there are by itself."""
 
     def selection(self) -> Selection:
         return dataclasses.replace(super().selection(), across=self.across or None)
