@@ -10,13 +10,13 @@ from pathlib import Path
 
 from bench import environment
 from bench.cases import DEVICES, Case, Selection
-from bench.crew import Crew, Meeting, Post, dealt
+from bench.crew import Crew, Post, dealt
 from bench.environment import Backend
 from bench.live import Launch, nursery
 from bench.record import Process
 from bench.remote import Agent, Described
 from toynet import cluster
-from toynet.cluster import LOOPBACK
+from toynet.cluster import LOOPBACK, Meeting
 from toynet.errors import UsageError
 from toynet.rendezvous import Circle
 

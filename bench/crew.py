@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +15,7 @@ from bench.cases import Case
 from bench.measured import KINDS, Block, Certificate, Compiled, Kind, Parts, Stages
 from bench.record import Process
 from bench.workers import How, WorkerFailed
-from toynet import cluster
-from toynet.cluster import Joined
+from toynet.cluster import Meeting
 from toynet.errors import UsageError
 
 # After the first of them failed, the others may say within that time how they did: one may have been the cause.
@@ -36,22 +34,6 @@ class Post:
     start: Callable[[], Channel]
     shared: str | None
     """A folder on its host, where workers keep what others can use."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Meeting:
-    """Where the processes of a case find each other."""
-
-    host: str
-    """Of the first of them, as the others reach it."""
-    loopback: bool
-    limit_s: float
-
-    def joined(self, count: int) -> list[Joined]:
-        """For each of so many processes, how it joins: at a port that is free now on the first one's host."""
-        with socket.create_server(("127.0.0.1" if self.loopback else "", 0)) as free:
-            address = cluster.at(self.host, free.getsockname()[1])
-        return [Joined(address, count, index, self.limit_s, self.loopback) for index in range(count)]
 
 
 class Crew:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from bench import wire
 from bench.asking import LOOK_S, LiveWorker
-from bench.printed import Printed
 from bench.workers import WorkerFailed
 from toynet.errors import UsageError
+from toynet.printed import Printed, how_it_ended, stopped
 
 # A GPU's memory is shared by the workers that are alive at once, so none may take all of it at start.
 # What is compiled within a run is kept for its restarts, however quickly it was compiled.
@@ -207,10 +207,8 @@ class Pipe:
 
     def silent(self, limit_s: float) -> WorkerFailed:
         """What is said of it where no answer came within that time."""
-        stopped = ", for it is stopped" if _stopped(self.pid) else ""
-        return WorkerFailed(
-            self._printed.after(f"no answer within {limit_s:g} s{stopped}"), "stopped" if stopped else "silent"
-        )
+        why = ", for it is stopped" if stopped(self.pid) else ""
+        return WorkerFailed(self._printed.after(f"no answer within {limit_s:g} s{why}"), "stopped" if why else "silent")
 
     def kill(self) -> None:
         """Ends the process and all that it started."""
@@ -243,17 +241,6 @@ def timeval(seconds: float) -> bytes:
     """Of a length of time, what the system takes for a socket."""
     whole, part = divmod(round(seconds * 1e6), 10**6)
     return struct.pack("@ll", whole, part)
-
-
-def _stopped(pid: int) -> bool:
-    """Whether a signal keeps the process from running (Linux)."""
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] in "Tt"
-
-
-def how_it_ended(status: int) -> str:
-    """An exit code in words; below 0: the signal that ended the process."""
-    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 @contextlib.contextmanager

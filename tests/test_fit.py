@@ -63,7 +63,7 @@ def test_as_many_epochs_are_one_program_as_take_a_second_or_so() -> None:
 
 def test_a_lone_member_decides_alone() -> None:
     bound, _, state = trained("single", 1, (1, 1))
-    decision = fit.decide(CONFIG, bound, state, INPUTS)
+    decision = fit.decide(CONFIG, fit.trained(bound, state), INPUTS)
     assert decision.members.shape == (1, len(INPUTS))
     np.testing.assert_array_equal(decision.mean, decision.members[0])
     assert not decision.disputed.any()
@@ -71,7 +71,7 @@ def test_a_lone_member_decides_alone() -> None:
 
 def test_the_mean_decision_is_the_class_of_the_highest_mean_probability() -> None:
     bound, _, state = trained("ensemble_data", 3, (2, 2))
-    decision = fit.decide(CONFIG, bound, state, INPUTS)
+    decision = fit.decide(CONFIG, fit.trained(bound, state), INPUTS)
     params = bound.members(state).params
     inputs = jnp.asarray(INPUTS, CONFIG.dtype)
     each = [np.array(log_probabilities(CONFIG, member(params, i), inputs)) for i in range(3)]
@@ -93,7 +93,7 @@ def accuracy(config: Config) -> float:
             state = latest
     assert state is not None
     test = train_and_test(config)[1]
-    return float((fit.decide(config, bound, state, test.inputs).mean == test.labels).mean())
+    return float((fit.decide(config, fit.trained(bound, state), test.inputs).mean == test.labels).mean())
 
 
 # What came out on one CPU (jax 0.10.2). Roundings elsewhere may tip a few of the 360 images: 4 at most.

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from bench.printed import Printed
+from toynet.printed import Printed
 
 
 def test_what_is_printed_is_bounded_and_how_much_it_was_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.printed.PRINTED_BYTES", 1000)
+    monkeypatch.setattr("toynet.printed.PRINTED_BYTES", 1000)
     printed = Printed()
     for _ in range(5):
         os.write(printed.file.fileno(), b"a line\n" * 100)

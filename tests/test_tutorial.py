@@ -39,7 +39,7 @@ def run(request: pytest.FixtureRequest) -> tuple[list[train.Metrics], float]:
             metrics += [train.Metrics(*each) for each in zip(*map(np.ravel, last), strict=True)]
             state = latest
     assert state is not None
-    decision = fit.decide(TUTORIAL, bound, state, test.inputs)
+    decision = fit.decide(TUTORIAL, fit.trained(bound, state), test.inputs)
     return metrics, float((decision.mean == test.labels).mean())
 
 

@@ -72,6 +72,22 @@ def at(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """Where processes that join JAX's runtime find each other."""
+
+    host: str
+    """Of the first of them, as the others reach it."""
+    loopback: bool
+    limit_s: float
+
+    def joined(self, count: int) -> list[Joined]:
+        """For each of so many processes, how it joins: at a port that is free now on the first one's host."""
+        with socket.create_server((LOOPBACK if self.loopback else "", 0)) as free:
+            address = at(self.host, free.getsockname()[1])
+        return [Joined(address, count, index, self.limit_s, self.loopback) for index in range(count)]
+
+
 def local(count: int) -> Place | None:
     """Rank 0 of so many processes on loopback, that it is to start itself; None if it is the only one."""
     return Place(LOOPBACK, 0, count, 0) if count > 1 else None

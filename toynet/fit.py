@@ -68,11 +68,17 @@ def at_once(config: Config, layout: Layout) -> int:
     return max(1, min(config.epochs, AT_ONCE_OPERATIONS // operations))
 
 
-def decide(config: Config, program: Program, state: TrainState, inputs: np.ndarray) -> Decision:
-    """What the members decide about inputs of shape (n, features); a lone member is an ensemble of one."""
+def trained(program: Program, state: TrainState) -> Any:
+    """The parameters of all members on the host, (members, ...); a lone member is an ensemble of one.
+
+    Over several processes all of them have to ask.
+    """
     members = program.members(state).params
-    if not program.mode.ensemble:
-        members = jax.tree.map(lambda leaf: leaf[None], members)
+    return members if program.mode.ensemble else jax.tree.map(lambda leaf: leaf[None], members)
+
+
+def decide(config: Config, members: Any, inputs: np.ndarray) -> Decision:
+    """What members of those parameters (`trained`) decide about inputs of shape (n, features)."""
     return Decision(*map(np.asarray, _decide(config, members, inputs.astype(config.dtype))))
 
 

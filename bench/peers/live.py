@@ -15,11 +15,11 @@ from collections.abc import Sequence
 import msgspec
 
 from bench import wire
-from bench.live import WorkerFailed, how_it_ended
+from bench.live import WorkerFailed
 from bench.peers.contender import Learned, Took
 from bench.peers.worker import BLOCK, JUDGE, PREPARE
-from bench.printed import Printed
 from bench.run import ROOT
+from toynet.printed import Printed, how_it_ended
 
 # What is compiled is compiled anew by either side, and a GPU's memory is shared by whoever is alive.
 LEFT_OUT = ("JAX_COMPILATION_CACHE_DIR",)

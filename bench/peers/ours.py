@@ -78,7 +78,7 @@ def trained_by(config: Config, program: Program, epochs: Any) -> Contender:
             return jax.block_until_ready(epochs(state, program.place_stacked(batches), config.epochs))
 
     def accuracy(trained: tuple[TrainState, Metrics]) -> float:
-        decided = fit.decide(config, program, trained[0], test.inputs).members
+        decided = fit.decide(config, fit.trained(program, trained[0]), test.inputs).members
         return float((decided == test.labels).mean())
 
     return Contender(train, accuracy, program.layout.members)

@@ -1,9 +1,11 @@
-"""What a process prints: kept out of the user's way, as far as it isn't too much, and told when it ends."""
+"""What is told of a process that this one started: what it printed, kept out of the user's way, and how it ended."""
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
+from pathlib import Path
 
 LAST_LINES = 4
 # Of a line, in characters.
@@ -37,3 +39,14 @@ class Printed:
         if not lines:
             return f"{how}, and printed nothing" + much
         return f"{how}; it last printed{much}: {' | '.join(lines[-LAST_LINES:])}"
+
+
+def stopped(pid: int) -> bool:
+    """Whether a signal keeps a process from running (Linux)."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] in "Tt"
+
+
+def how_it_ended(status: int) -> str:
+    """An exit code in words; below 0: the signal that ended the process."""
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
