@@ -155,8 +155,11 @@ class Run(Joining, CasesAcross):
         if self.resume is not None and (others := self.given(but=_BESIDE_RESUME)):
             out = " and ".join(f"--{name}" for name in others)
             raise UsageError(f"--resume goes on with the cases and the schedule of {self.resume}; leave {out} out.")
-        alone = self.time_limit or LIMIT_S
-        place = self.place(limit_s := self.time_limit or joining.LIMIT_S)
+        from bench.run import check_seconds
+
+        alone, limit_s = (usual if self.time_limit is None else self.time_limit for usual in (LIMIT_S, joining.LIMIT_S))
+        check_seconds({"time limit": limit_s})
+        place = self.place(limit_s)
         if place is None:
             return self._measured(alone, None)
         from bench import agent
