@@ -26,7 +26,7 @@ BITS_PER_S = 100e6
 OVER_BOTH = ("--modes=data_parallel", "--paths=plain", "--devices=2", "--across=2")
 # By the real-time scheduler, where a container may use it.
 AHEAD = ("chrt", "--rr", "1")
-LIMIT_S = 16.0
+LIMIT_S = 12.0
 LIMIT = f"--time-limit={LIMIT_S:g}"
 
 
