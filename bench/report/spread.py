@@ -56,7 +56,7 @@ def legend(record: Record, *, scaled: bool) -> list[str]:
     """What processes and hosts are, and efficiency within one and over them."""
     if not record.processes:
         return []
-    one = "host" if level(record) == "hosts" else "process"
+    one, several = ("host", "hosts") if level(record) == "hosts" else ("process", "processes")
     said = (
         "processes: over which a case's devices are divided, as many in each; a block of steps takes as long as in the "
         "slowest of them, by its own clock."
@@ -64,7 +64,7 @@ def legend(record: Record, *, scaled: bool) -> list[str]:
     if level(record) == "processes":
         said += " They are on one machine here, so what is between them is no network."
     columns = (
-        f" within a {one}, over {one}s: with d of its devices in each of h {one}s, the efficiency is the product of "
+        f" within a {one}, over {several}: with d of its devices in each of h {several}, the efficiency is the product of "
         f"that of d devices in one {one}, and of T(d) / (h T(n)) (weak: T(d) / T(n)); empty where T(d) wasn't measured."
     )
     return [said + columns * scaled]

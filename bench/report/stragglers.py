@@ -45,7 +45,7 @@ def sentences(record: Record) -> list[str]:
         return []
     slower = [pace for pace in found.each if pace.slower]
     said = [_slower(pace, found.quickest) for pace in slower]
-    if not slower:
+    if not slower and any(ratio.low is not None for pace in found.each for ratio in pace.ratios.values()):
         how = f"over {100 * (CLEARLY - 1):.0f}% longer than {called(found.quickest)}, the quickest"
         said.append(f"No process clearly takes {how}, at what all of them do at once and alone.")
     if found.waited is not None:
