@@ -126,8 +126,12 @@ def _shape(host: Host, how: str, latency_s: float, bits_per_s: float) -> None:
 
 def _has_netem(namespace: str) -> bool:
     """Whether this kernel can delay packets by itself."""
-    tried = ["tc", "-n", namespace, "qdisc", "replace", "dev", "lo", "root", "netem", "delay", "1ms"]
-    return subprocess.run(tried, capture_output=True).returncode == 0
+    loopback = ("dev", "lo", "root", "netem")
+    tried = ("tc", "-n", namespace, "qdisc", "add", *loopback, "delay", "1ms")
+    if subprocess.run(tried, capture_output=True).returncode != 0:
+        return False
+    _run("tc", "-n", namespace, "qdisc", "del", *loopback)
+    return True
 
 
 def _make(namespace: str) -> None:
