@@ -32,8 +32,8 @@ from toynet.rendezvous import Circle, together
 UNUSABLE = 2
 # Between two looks at the child and at the others.
 LOOK_S = 0.1
-# So long after a child is over another process may say that it was the cause: its runtime ends it for a fault of its own
-# and for others', it raises mostly for others'. What is unusable is mostly so everywhere, and rank 0 says it.
+# So long after a child is over another process may say that it was the cause: the runtime ends it for a fault of its
+# own and for others', it raises mostly for others'. What is unusable is mostly so everywhere, and rank 0 says it.
 GRACE_S = {"killed": 0.0, "aborted": 1.0, "failed": 2.0, "unusable": 2.0}
 # A child that has closed its pipe is gone within that time.
 ENDING_S = 5.0
