@@ -38,7 +38,7 @@ class Project:
     """Of one message from device to device, such as 5us: what if the link were another?"""
     link_bandwidth: Annotated[Bandwidth, own("as measured")] = 0.0
     """Bytes a second that a link carries, such as 50GB/s."""
-    devices_per_host: Annotated[int | None, own("as measured; over no hosts, all on one")] = None
+    devices_per_host: Annotated[int | None, own("as measured over several; else all on one", "N")] = None
     """How many devices share a host: more of them are on several hosts, with another link between those."""
     host_link_latency: Annotated[Seconds, own("as measured")] = 0.0
     """Of one message from host to host, one way, such as 20us."""

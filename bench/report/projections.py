@@ -34,9 +34,9 @@ LEGEND = (
     "A step takes work x (examples x members of one device) + start + latency x h + bytes / bandwidth, and waiting for "
     "it a dispatch beside; h: 2 log2(n) messages one after another for an all-reduce, log2(n) for an all-gather or a "
     "reduce-scatter; bytes: 2 (n - 1) / n of what is reduced, (n - 1) / n of what is gathered or scattered (Thakur, "
-    "Rabenseifner and Gropp 2005). On several hosts within each, and between them likewise; but a CPU's processes talk in "
-    "one ring of all devices (docs/scaling.md). Each is fitted to what was measured, unless it was given by hand or the data can't "
-    "tell it.",
+    "Rabenseifner and Gropp 2005). On several hosts so within each, and between them; but a CPU's processes talk in "
+    "one ring of all devices (docs/scaling.md). Each is fitted to what was measured, unless it was given by hand or "
+    "the data can't tell it.",
     "strong efficiency: against one device with the same global batch. weak: against one device with the same batch "
     "for each device. The intervals (95%) have what restarts scatter and what the model misses of the measured points; "
     "they know nothing of what other machines and networks do otherwise.",

@@ -64,7 +64,8 @@ def legend(record: Record, *, scaled: bool) -> list[str]:
     if level(record) == "processes":
         said += " They are on one machine here, so what is between them is no network."
     columns = (
-        f" within a {one}, over {several}: with d of its devices in each of h {several}, the efficiency is the product of "
-        f"that of d devices in one {one}, and of T(d) / (h T(n)) (weak: T(d) / T(n)); empty where T(d) wasn't measured."
+        f" within a {one}, over {several}: with d of its devices in each of h {several}, the efficiency is the product "
+        f"of that of d devices in one {one}, and of T(d) / (h T(n)) (weak: T(d) / T(n)); empty where T(d) wasn't "
+        "measured."
     )
     return [said + columns * scaled]
