@@ -18,7 +18,7 @@ from typing import Any
 from toynet.cluster import Place, check_alike
 from toynet.errors import ProcessInterrupted
 from toynet.gathering import gathered, listening, named, over
-from toynet.link import Ended, Link, pulse_s
+from toynet.link import PULSE_S, Ended, Link, pulse_s
 
 # Processes that were told that all is over end within that time.
 ENDING_S = 10.0
@@ -101,7 +101,7 @@ class Circle:
             link.close()
 
     def _beat(self) -> None:
-        every_s = min(pulse_s(link.silence_s) for link in self.links.values())
+        every_s = min((pulse_s(link.silence_s) for link in self.links.values()), default=PULSE_S)
         while not self._over.wait(every_s):
             for link in self.links.values():
                 link.pulse()
