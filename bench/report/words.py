@@ -256,10 +256,17 @@ def _unreferenced(cases: Sequence[Summary]) -> list[str]:
     ]
 
 
+def _resumed(record: Record) -> list[str]:
+    if not record.resumed:
+        return []
+    parts = " and ".join(f"{part.created} (after {part.after_s:.0f} s)" for part in record.resumed)
+    return [f"The run was ended and gone on with at {parts}: its restarts are of different times."]
+
+
 def _unfinished(record: Record, cases: Sequence[Summary]) -> list[str]:
     if not record.complete:
         return ["The run was ended before its last round: what stands here is what there was by then."]
-    said, budget_s = [], record.schedule.budget_s
+    said, budget_s = _resumed(record), record.schedule.budget_s
     few = [s for s in cases if s.step_s and s.step_s["latency"].restarts < record.schedule.restarts]
     if few:
         had = sorted({s.step_s["latency"].restarts for s in few})
