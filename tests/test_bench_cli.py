@@ -509,7 +509,7 @@ def test_an_interrupted_run_is_reported_as_far_as_it_came_and_no_report_is_of_an
     partial = msgspec.structs.replace(read(GOLDEN), complete=False)
     beside = [tmp_path / "run.md", tmp_path / "run.png"]
 
-    def interrupted(plan: Plan, _: object) -> None:
+    def interrupted(plan: Plan, *_: object) -> None:
         keep(partial, plan.out)
         assert not any(path.exists() for path in beside)  # as a run that is killed leaves it
         raise KeyboardInterrupt
@@ -518,7 +518,11 @@ def test_an_interrupted_run_is_reported_as_far_as_it_came_and_no_report_is_of_an
     for path in beside:
         path.write_text("of an earlier run")
     assert main(["run", "--out", str(tmp_path / "run.json")]) == 130
-    assert capsys.readouterr().err == f"interrupted; {tmp_path / 'run.json'} has what was measured by then\n"
+    out = tmp_path / "run.json"
+    assert capsys.readouterr().err == (
+        f"interrupted; {out} has what was measured by then, and `python -m bench run --resume {out}`, "
+        "started as this was, goes on with the rest\n"
+    )
     assert read(tmp_path / "run.json") == partial
     assert beside[0].read_text(encoding="utf-8").startswith("# Step time by mode and devices\n")
     assert beside[1].read_bytes().startswith(b"\x89PNG")
