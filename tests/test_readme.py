@@ -65,7 +65,8 @@ def works(command: str, folder: Path) -> None:
     assert done.returncode == (unclear if compares else 0), done.stderr
     assert done.stdout
     assert "BROKEN" not in done.stdout
-    if command == "python -m toynet train":
+    if command in ("python -m toynet train", "python -m toynet train --local-processes 2"):
+        assert done.stdout.splitlines()[0] == "step: 000, loss: 0.5196, accuracy: 0.7188"
         assert done.stdout.splitlines()[-1] == "Accuracy on the test set: 0.9950"
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from toynet.arguments import parsed
-from toynet.errors import ProcessLost, UsageError
+from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
 from toynet.options import Room, Train, asked
 from toynet.xla import usable_cores
 
@@ -21,11 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (KeyboardInterrupt, ProcessInterrupted):
+        return 130
     except ProcessLost as lost:
         print(f"error: {lost}.", file=sys.stderr)
         return 4
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         # Whoever read the lines has left (`| head`); nothing more can be printed, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

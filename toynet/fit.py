@@ -54,6 +54,7 @@ def epochs(
     The next ones delete the state: keep the last one, or a copy (`Program.members`).
     """
     stacked = program.place_stacked(batches)
+    del batches  # of which this process has its part now
     state = program.init(program.keys(seed))
     for done in range(0, count, at_once):
         n = min(at_once, count - done)

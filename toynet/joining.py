@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -57,3 +59,14 @@ class Joining:
         if told and self.distributed == "off":
             raise UsageError(f"--distributed off runs alone; leave {_BY_HAND} out.")
         return cluster.several(cluster.told(*by_hand)) if told else None
+
+    def given(self, but: Collection[str]) -> dict[str, str]:
+        """The flags of the command that were given, without those, as far as they aren't what is the default."""
+        fields = [field for field in dataclasses.fields(self) if field.name not in but]
+        given = {
+            field.name: getattr(self, field.name) for field in fields if getattr(self, field.name) != field.default
+        }
+        return {
+            name.replace("_", "-"): ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for name, value in given.items()
+        }

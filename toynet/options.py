@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import pathlib
 import re
@@ -96,13 +95,6 @@ class Train(Joining, Training):
         if not 0 < limit_s < math.inf:
             raise UsageError(f"--time-limit must be above 0 and finite, got {limit_s:g}.")
         return limit_s
-
-    @property
-    def what(self) -> str:
-        """What is run, which must be the same in all processes: the command line, but for how they find each other."""
-        own = [field for field in dataclasses.fields(self) if field.name not in Joining.__dataclass_fields__]
-        given = {field.name: getattr(self, field.name) for field in own if getattr(self, field.name) != field.default}
-        return " ".join(["toynet train", *(f"--{name.replace('_', '-')} {value}" for name, value in given.items())])
 
 
 @dataclass(frozen=True)

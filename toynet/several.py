@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import math
 import os
@@ -18,42 +17,48 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Literal
 
 from toynet.cluster import LOOPBACK, Joined, Meeting, Place
 from toynet.errors import ProcessLost, UsageError
+from toynet.joining import Joining
+from toynet.link import Ended
 from toynet.options import Train
 from toynet.printed import Printed, how_it_ended, stopped
-from toynet.rendezvous import Circle, Ended, together
+from toynet.rendezvous import Circle, together
 
-UNUSABLE, INTERRUPTED = 2, 130
+UNUSABLE = 2
 # Between two looks at the child and at the others.
 LOOK_S = 0.1
-# So long after a child is over another process may say that it was the cause: where its runtime ended it, which it does
-# for a fault of its own and for others', and where it raised, which is mostly for others'.
+# So long after a child is over another process may say that it was the cause: the runtime ends it for a fault of its
+# own and for others', it raises mostly for others'. What is unusable is mostly so everywhere, and rank 0 says it.
 GRACE_S = {"killed": 0.0, "aborted": 1.0, "failed": 2.0, "unusable": 2.0}
 # A child that has closed its pipe is gone within that time.
 ENDING_S = 5.0
+# Flags that may differ between processes, beside those by which they find each other.
+OF_A_RANK = (*(field.name for field in dataclasses.fields(Joining)), "plot", "quiet")
 
 
 def train(place: Place, options: Train, argv: Sequence[str]) -> int:
     """Trains together with the others, which run the same command line; gives the exit status.
 
-    Raises ProcessLost, which names who, and UsageError, on rank 0 alone, for what a child found out.
+    Raises UsageError for what a child found out, and ProcessLost, which names who.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the others as Ctrl-C does
-    with together(place, options.what, options.limit_s, ("toynet", *argv)) as circle:
-        watch = Watch(circle, options.limit_s)
+    limit_s, command = options.limit_s, ("toynet", *argv)
+    with together(place, "toynet train", limit_s, command, options.given(but=OF_A_RANK)) as circle:
         circle.start()
         try:
-            with contextlib.closing(Child(argv, _met(circle, options.limit_s), place)) as child:
-                status = watch.over(child)
+            with contextlib.closing(Child(argv, _met(circle, limit_s), place)) as child:
+                status = watched(child, circle, limit_s)
                 circle.end(status)
-        except (UsageError, KeyboardInterrupt) as error:
-            circle.end(UNUSABLE if isinstance(error, UsageError) else INTERRUPTED)
+        except Ended as ended:
+            return ended.args[0]
+        except UsageError:
+            if circle.rank == 0:
+                circle.end(UNUSABLE)
             raise
         return status
 
@@ -123,7 +128,8 @@ class Child:
             return Report("aborted", self._printed.after("closed its pipe and didn't end"))
         if status < 0 and status != -signal.SIGABRT:
             return Report("killed", f"was {how_it_ended(status)}")
-        return Report("aborted", self._printed.after(f"was {how_it_ended(status)}"))
+        was = "was " * (status < 0)
+        return Report("aborted", self._printed.after(f"{was}{how_it_ended(status)}"))
 
     def close(self) -> None:
         """Ends it, and waits until it is gone."""
@@ -135,76 +141,30 @@ class Child:
         self._printed.file.close()
 
 
-class Watch:
-    """What one of several processes does while its child trains: it looks at the child, and at the others."""
+def watched(child: Child, circle: Circle, limit_s: float) -> int:
+    """Looks at the child and at the others until rank 0's is done; gives the exit status there.
 
-    def __init__(self, circle: Circle, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begins to listen to what the others report, before the circle is started."""
-        self._circle = circle
-        self._own = circle.who(circle.rank)
-        self._silence_s = limit_s / 2
-        self._clock = clock
-        self._verdict: ProcessLost | UsageError | None = None
-        self._until = math.inf
-        self._running_at = clock()
-        self._unusable: SimpleQueue[str] = SimpleQueue()
-        if circle.rank == 0:
-            for rank, link in circle.links.items():
-                link.listener = functools.partial(self._listen, circle.who(rank))
-
-    def over(self, child: Child) -> int:
-        """Waits until all is over; gives the exit status.
-
-        Raises ProcessLost, and UsageError on rank 0, to which the others report what their children found out.
-        """
-        report = None
-        while True:
-            if (status := self._others()) is not None:
-                return status
-            if self._verdict and self._clock() >= self._until:
-                raise self._verdict
-            if report is not None:
-                time.sleep(LOOK_S)
-            elif report := child.heard(LOOK_S):
-                if (status := self._judged(report)) is not None:
-                    return status
-            else:
-                self._check_running(child)
-
-    def _listen(self, who: str, message: bytes) -> None:
-        self._unusable.put(f"{who}: {message.decode()}")
-
-    def _others(self) -> int | None:
-        """The exit status if another process has ended all; raises ProcessLost if one is lost."""
-        self._circle.check()
-        for link in self._circle.links.values():
-            if isinstance(link.lost, Ended):
-                return link.lost.args[0]
-        if not (self._unusable.empty() or isinstance(self._verdict, UsageError)):
-            self._condemn(UsageError(self._unusable.get()), GRACE_S["unusable"])  # the own child may say the same
-        return None
-
-    def _judged(self, report: Report) -> int | None:
-        """The exit status, if the report of the own child settles it."""
-        circle = self._circle
-        if report.how == "done":
-            return None if circle.rank else int(report.what)
-        if report.how != "unusable":
-            self._condemn(ProcessLost(f"{self._own} {report.what}"), GRACE_S[report.how])
-        elif circle.rank == 0:
-            raise UsageError(report.what)
-        else:
-            circle.links[0].send(report.what.encode())
-        return None
-
-    def _condemn(self, verdict: ProcessLost | UsageError, grace_s: float) -> None:
-        """Settles what is raised unless a better reason comes in that time."""
-        if isinstance(verdict, UsageError) or self._verdict is None:
-            self._verdict, self._until = verdict, self._clock() + grace_s
-
-    def _check_running(self, child: Child) -> None:
-        """Raises ProcessLost if the child has been stopped for too long."""
-        if not child.stopped:
-            self._running_at = self._clock()
-        elif self._clock() - self._running_at > self._silence_s:
-            raise ProcessLost(f"{self._own} has been stopped for {self._silence_s:g} s")
+    Raises what ends it early: ProcessLost, UsageError; and Ended on the other ranks.
+    """
+    who = circle.who(circle.rank)
+    verdict: Exception | None = None
+    until = math.inf
+    running_at = time.monotonic()
+    report = None
+    while True:
+        circle.check()
+        if verdict is not None and time.monotonic() >= until:
+            raise verdict
+        if report is not None:
+            time.sleep(LOOK_S)
+        elif (report := child.heard(LOOK_S)) is None:
+            if not child.stopped:
+                running_at = time.monotonic()
+            elif time.monotonic() - running_at > limit_s / 2:
+                raise ProcessLost(f"{who} has been stopped for {limit_s / 2:g} s")
+        elif report.how == "done" and circle.rank == 0:
+            return int(report.what)
+        elif report.how != "done":
+            unusable = report.how == "unusable"
+            verdict = UsageError(report.what) if unusable else ProcessLost(f"{who} {report.what}")
+            until = time.monotonic() + (0.0 if unusable and circle.rank == 0 else GRACE_S[report.how])

@@ -98,13 +98,15 @@ def _train(program: Program, config: Config, options: Train, *, first: bool) -> 
     from toynet import data, fit
 
     points_train, points_test = data.train_and_test(config)
-    batches = data.batches(points_train, config.batch_size, config.dtype)
     if program.mode.ensemble and not options.quiet:
         last_seed = config.seed + program.layout.members - 1
         print(f"Each step: the median of {program.layout.members} members, seeds {config.seed} to {last_seed}")
     state: Any = None
-    at_once, epoch = fit.at_once(config, program.layout), 0
-    for latest, metrics in fit.epochs(program, config.seed, batches, config.epochs, at_once):
+    epoch = 0
+    batches = data.batches(points_train, config.batch_size, config.dtype)
+    epochs = fit.epochs(program, config.seed, batches, config.epochs, fit.at_once(config, program.layout))
+    del batches  # of which each process keeps its part
+    for latest, metrics in epochs:
         state = latest
         for each in zip(*(np.moveaxis(np.asarray(leaf), -1, 0) for leaf in metrics), strict=True):
             if not options.quiet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -87,7 +87,8 @@ class CasesAcross(Cases):
     """Which cases, and over how many processes they are divided."""
 
     across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
-    """Processes that a case's devices are divided over, where several run this together."""
+    """Processes that a case's devices are divided over, where several run this together; --devices, which then are
+    those of all of them, has as many as there are by itself."""
 
     def selection(self) -> Selection:
         return dataclasses.replace(super().selection(), across=self.across or None)
@@ -151,32 +152,24 @@ class Run(Joining, CasesAcross):
     """Print nothing but errors."""
 
     def execute(self) -> int:
-        if self.resume is not None and (others := self._given(but=_BESIDE_RESUME)):
+        if self.resume is not None and (others := self.given(but=_BESIDE_RESUME)):
             out = " and ".join(f"--{name}" for name in others)
             raise UsageError(f"--resume goes on with the cases and the schedule of {self.resume}; leave {out} out.")
-        alone = self.time_limit or LIMIT_S
-        place = self.place(limit_s := self.time_limit or joining.LIMIT_S)
+        from bench.run import check_seconds
+
+        alone, limit_s = (usual if self.time_limit is None else self.time_limit for usual in (LIMIT_S, joining.LIMIT_S))
+        check_seconds({"time limit": limit_s})
+        place = self.place(limit_s)
         if place is None:
             return self._measured(alone, None)
         from bench import agent
         from toynet.rendezvous import together
 
-        command, flags = ("bench", *sys.argv[1:]), self._given(but=_OF_A_RANK)
+        command, flags = ("bench", *sys.argv[1:]), self.given(but=_OF_A_RANK)
         with together(place, "bench run", limit_s, command, flags) as circle:
             if circle.rank:
                 return agent.serve(circle, limit_s)
             return self._measured(limit_s, circle)
-
-    def _given(self, but: Collection[str]) -> dict[str, str]:
-        """The flags that were given, without those, as far as they aren't what is the default."""
-        fields = [field for field in dataclasses.fields(self) if field.name not in but]
-        given = {
-            field.name: getattr(self, field.name) for field in fields if getattr(self, field.name) != field.default
-        }
-        return {
-            name.replace("_", "-"): ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            for name, value in given.items()
-        }
 
     def _plan(self, limit_s: float) -> Plan:
         from bench.events import Schedule
