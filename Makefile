@@ -33,8 +33,9 @@ suite: setup
 test: setup
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal tests --ignore tests/cluster $(TESTS)
 
-# Several processes under the real launchers, mpirun and a Slurm of one node that is started for it, as root. Debian:
-# apt-get install openmpi-bin slurm-wlm munge. What isn't installed is skipped, but fails where CI is set.
+# Several processes under the real launchers, mpirun and a Slurm of one node that is started for it, and on two network
+# namespaces with a slow link, as root. Debian: apt-get install openmpi-bin slurm-wlm munge iproute2. What isn't
+# installed is skipped, but fails where CI is set.
 test-cluster: setup
 	$(BIN)/python -m pytest tests/cluster --durations 5 $(TESTS)
 

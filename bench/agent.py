@@ -31,8 +31,9 @@ def serve(circle: Circle, limit_s: float) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as shared:
         agent = _Agent(circle, Path(shared), limit_s)
         try:
-            while True:
-                agent.do(link.receive())
+            with circle.telling():  # before its workers are ended, which would look as if they had failed
+                while True:
+                    agent.do(link.receive())
         except Ended as ended:
             return ended.args[0]
         finally:

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.hosts import oversubscribed
 from bench.measured import Collective, Kind
 from bench.record import CaseResult, Record
 from bench.stats import Difference, Estimate, difference, over_restarts
-from bench.summary import by_round, fair_devices, has_fused, in_restarts, medians, paired
+from bench.summary import by_round, has_fused, in_restarts, medians, paired
 
 Bound = Literal["dispatch-bound", "compute-bound", "memory-bound", "collective-bound", "near no limit"]
 """near no limit: compute is the largest part, and far from the peak of products and from that of memory."""
@@ -123,7 +124,7 @@ def _breakdown(record: Record, result: CaseResult) -> Breakdown | None:
         stream_bytes_per_s=_peak(result, "stream"),
         bound=_bound({**parts, "dispatch": dispatch_s.value}, arithmetic),
         bound_within=_bound(parts, arithmetic),
-        oversubscribed=result.case.devices > fair_devices(record),
+        oversubscribed=oversubscribed(record, result.case),
     )
 
 

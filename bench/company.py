@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import environment
-from bench.cases import Case, Selection
+from bench.cases import DEVICES, Case, Selection
 from bench.crew import Crew, Post, dealt
 from bench.environment import Backend
 from bench.live import Launch, nursery
@@ -37,15 +37,18 @@ class Company:
     """Of each agent the memory that is free on its host, and on its fullest GPU; None: it can't be told."""
 
     def selection(self, asked: Selection) -> Selection:
-        """What is measured over these processes where nothing else was asked for: one, those of a host, all."""
+        """What is measured over these processes where nothing else was asked for: over one, those of a host, and all,
+        on as many devices as one alone has, and on all that there are (of simulated ones, on one of each process)."""
         count = len(self.processes)
         check_across(asked, count)
         here = sum(one.machine == self.processes[0].machine for one in self.processes)
         backend = self.processes[0].backend
+        each = 1 if backend.simulated else backend.device_count
         return dataclasses.replace(
             asked,
             across=asked.across or tuple(dict.fromkeys([1, here, count])),
-            devices_each=None if backend.simulated else backend.device_count,
+            devices=asked.devices or tuple(sorted({*DEVICES, count * each})),
+            devices_each=None if backend.simulated else each,
         )
 
     def deal(self, case: Case, drawn: Sequence[int], *, pinned: bool) -> list[tuple[int, ...]]:

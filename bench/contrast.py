@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.likeness import Relation, Unlike, has_losses, products, relation, unlike_losses, unlike_work
+from bench.likeness import Relation, Unlike, has_losses, products, relation, unlike_losses, unlike_spread, unlike_work
 from bench.measured import REFERENCE, Kind
 from bench.record import Record
 from bench.stats import Estimate, independent
@@ -145,7 +145,8 @@ def _match(base: Held, other: Held, name: str, found: Relation) -> Match:
     a, b = base.cases[name], other.cases[name]
     rounded = products(base.record, a.case), products(other.record, b.case)
     checked = has_losses(a.result, b.result)
-    unlike = [*unlike_losses(a.result, b.result, rounded)] if checked else []
+    unlike = [*unlike_spread(base.record, other.record, a.case)]
+    unlike += [*unlike_losses(a.result, b.result, rounded)] if checked else []
     if found == "hardware":  # of versions, a count that changed is a finding
         unlike += unlike_work(a.result.cost, b.result.cost)
     if unlike:
@@ -198,9 +199,9 @@ def _reference(base: Record, other: Record) -> dict[str, Estimate]:
 
 def _reference_s(record: Record) -> dict[tuple[str, int], dict[tuple[int, int], float]]:
     """Seconds of the reference workload in each of its blocks by (restart, number), by the workload in whose rounds
-    they were and the devices of the worker that ran them."""
+    they were and the devices of the worker that ran them: of several, the first one's."""
     found: dict[tuple[str, int], dict[tuple[int, int], float]] = defaultdict(dict)
     for result in record.cases:
-        blocks = found[result.case.workload, result.case.devices]
+        blocks = found[result.case.workload, result.case.devices // result.case.processes]
         blocks |= {(at[0], len(blocks) + i): s for i, (at, s) in enumerate(by_round(result, REFERENCE).items())}
     return {beside: blocks for beside, blocks in found.items() if blocks}

@@ -1,10 +1,9 @@
 """A model of the time of a step over devices and batch, fitted to a record, and what it says of more devices.
 
-    T = work * w  +  start  +  [n > 1] * (latency * h + bytes / bandwidth)  +  [waited for] * dispatch
+    T = work * w  +  start  +  for each link (latency * h + bytes / bandwidth)  +  [waited for] * dispatch
 
-w: examples x members of one device. h: how often a message goes from device to device, one after another,
-and bytes: what a link carries, both as in the algorithms of Thakur, Rabenseifner and Gropp (2005): of an
-all-reduce 2 log2(n) and 2 (n - 1) / n of its size, of an all-gather or reduce-scatter half of each.
+w: examples x members of one device. The links: within a host, and between hosts. h: how often a message goes over
+one, one after another, and bytes: what it carries, both as `bench.links` says.
 Every coefficient is 0 or more (non-negative least squares on relative residuals). Of the sets of terms that
 the data can tell apart, that with the lowest Bayesian information criterion (Schwarz 1978) is kept.
 """
@@ -19,17 +18,19 @@ from typing import Literal
 
 import numpy as np
 
-from bench.breakdown import bus_factor, moved_bytes
 from bench.cases import Case
+from bench.links import BETWEEN, WITHIN, LinkTerm, Spread, amounts
 from bench.measured import Collective, Kind
 from bench.record import CaseResult
 from bench.stats import Estimate, over_restarts
 from bench.summary import by_round
 from toynet.errors import UsageError
 
-Term = Literal["work", "start", "latency", "bytes", "dispatch", "dispatch to several"]
-TERMS: tuple[Term, ...] = ("work", "start", "latency", "bytes", "dispatch", "dispatch to several")
-LINK: tuple[Term, ...] = ("latency", "bytes")
+DispatchTerm = Literal["dispatch", "dispatch to several", "dispatch over hosts"]
+Term = Literal["work", "start"] | LinkTerm | DispatchTerm
+# One that wasn't timed takes as long as that before it.
+DISPATCHES: tuple[DispatchTerm, ...] = ("dispatch", "dispatch to several", "dispatch over hosts")
+TERMS: tuple[Term, ...] = ("work", "start", *WITHIN, *BETWEEN, *DISPATCHES)
 # What a block of each kind consists of; "waited" where each step is.
 COMPUTES: frozenset[Kind] = frozenset({"latency", "fused", "compute"})
 COMMUNICATES: frozenset[Kind] = frozenset({"latency", "fused", "collectives", "rendezvous"})
@@ -47,7 +48,7 @@ class Row:
 
     case: str
     kind: Kind
-    devices: int
+    over: Spread
     terms: Mapping[Term, float]
     seconds: Mapping[int, float]
 
@@ -97,27 +98,26 @@ class Model:
         return Estimate(value, value * below, value * above, each.restarts)
 
 
-def terms(kind: Kind, devices: int, work: float, collectives: Sequence[Collective]) -> dict[Term, float]:
+def terms(kind: Kind, over: Spread, work: float, collectives: Sequence[Collective]) -> dict[Term, float]:
     """The amounts of each term in one kind of block; `work` is examples x members of one device."""
     found: dict[Term, float] = {}
     if kind in COMPUTES:
         found |= {"work": work, "start": 1.0}
-    if kind in COMMUNICATES and devices > 1:
-        found["latency"] = sum(one.count * hops(one.kind, devices) for one in collectives)
-        found["bytes"] = sum(moved_bytes(one) * bus_factor(one.kind, devices) for one in collectives)
+    if kind in COMMUNICATES:
+        found |= amounts(collectives, over)
     if kind == "rendezvous":
-        found["bytes"] = 0.0
+        found |= dict.fromkeys([term for term in ("bytes", "host bytes") if term in found], 0.0)
     if kind in WAITED:
-        found["dispatch" if devices == 1 else "dispatch to several"] = 1.0
+        found[dispatch(over)] = 1.0
     return found
 
 
-def hops(kind: str, devices: int) -> float:
-    """Messages one after another: a logarithm of the devices for each direction."""
-    return (2.0 if kind == "all-reduce" else 1.0) * math.log2(devices)
+def dispatch(over: Spread) -> DispatchTerm:
+    """What waiting for each step costs devices that are spread so."""
+    return DISPATCHES[2 if over.hosts > 1 else 1 if over.devices > 1 else 0]
 
 
-def rows(results: Sequence[CaseResult]) -> list[Row]:
+def rows(results: Sequence[CaseResult], spreads: Mapping[Case, Spread]) -> list[Row]:
     """What was measured of those cases, each kind of block a row."""
     found = []
     for result in results:
@@ -125,8 +125,9 @@ def rows(results: Sequence[CaseResult]) -> list[Row]:
         assert cost is not None
         for kind in FITTED:
             if blocks := by_round(result, kind):
-                amounts = terms(kind, case.devices, share(case), cost.collectives)
-                found.append(Row(case.name, kind, case.devices, amounts, _by_restart(blocks)))
+                over = spreads[case]
+                needed = terms(kind, over, share(case), cost.collectives)
+                found.append(Row(case.name, kind, over, needed, _by_restart(blocks)))
     return found
 
 
@@ -156,10 +157,11 @@ def fitted(data: Sequence[Row], collectives: tuple[Collective, ...], link: Mappi
 
 
 def _completed(fit: Fit, link: Mapping[Term, float]) -> Fit:
-    """With a link of another kind; a call to several devices that wasn't timed takes as long as one to one."""
+    """With links of another kind; a call to several devices that wasn't timed takes as long as one to one."""
     found = {**fit.coefficients, **link}
-    if "dispatch" in found:
-        found.setdefault("dispatch to several", found["dispatch"])
+    for known, another in itertools.pairwise(DISPATCHES):
+        if known in found:
+            found.setdefault(another, found[known])
     return replace(fit, coefficients=found)
 
 

@@ -22,6 +22,8 @@ from toynet.errors import UsageError
 GRACE_S = 2.0
 # An agent answers for its worker at the latest after the time limit; what it says is on its way then.
 UNDER_WAY_S = 5.0
+# What JAX's runtime prints as it ends a process for the fault of another.
+CONSEQUENCE = "another task died"
 BLAME: tuple[How, ...] = ("ended", "stopped", "raised", "silent")
 
 
@@ -176,6 +178,7 @@ class Crew:
             if isinstance(error, UsageError):
                 return UsageError(f"{self._posts[rank].who}: {error}")
         errors = {rank: error for rank, error in failed.items() if isinstance(error, WorkerFailed)}
+        errors = {rank: error for rank, error in errors.items() if CONSEQUENCE not in str(error)} or errors
         how: How = next(how for how in BLAME if any(error.how == how for error in errors.values()))
         said = [f"{self._posts[rank].who}: {error}" for rank, error in errors.items() if error.how == how]
         return WorkerFailed("; ".join(said), how)

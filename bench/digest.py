@@ -93,6 +93,7 @@ def _is_other(content: memoryview) -> bool:
 class _Block(msgspec.Struct, frozen=True, gc=False):
     steps: Annotated[int, msgspec.Meta(ge=1)]
     seconds: Annotated[float, msgspec.Meta(gt=0)]
+    processes_s: tuple[float, ...] = ()
 
 
 class _Sample(msgspec.Struct, frozen=True, gc=False):
@@ -127,6 +128,10 @@ class _Backend(msgspec.Struct, frozen=True):
     driver: str | None = None
 
 
+class _Process(msgspec.Struct, frozen=True):
+    machine: int
+
+
 class _Record(msgspec.Struct, frozen=True):
     schema: Annotated[int, msgspec.Meta(ge=1)]
     created: str
@@ -135,6 +140,7 @@ class _Record(msgspec.Struct, frozen=True):
     cases: tuple[_Result, ...]
     pinned: bool = True
     alternation: str = "rounds"
+    processes: tuple[_Process, ...] = ()
     type: str | None = None
 
 
@@ -195,7 +201,9 @@ def _by_round(samples: Sequence[_Sample], kind: Kind) -> tuple[list[Round], list
     for sample in samples:
         if (of := sample.kind) in found:
             block = sample.block
-            found[of].append(((sample.restart, sample.round), block.seconds / block.steps))
+            first = of == REFERENCE and block.processes_s
+            seconds = first[0] if first else block.seconds
+            found[of].append(((sample.restart, sample.round), seconds / block.steps))
     return found[kind], found[REFERENCE]
 
 
@@ -232,13 +240,16 @@ class _Told(NamedTuple):
 @functools.cache
 def _told(case: bytes) -> _Told:
     found = msgspec.json.decode(case, type=Case)
-    return _Told(found.name, (found.workload, found.devices))
+    return _Told(found.name, (found.workload, found.devices // found.processes))
 
 
 def _machine(found: _Record) -> Machine:
     host, backend = found.host, found.backend
     own = {name: host.environment[name] for name in COMPUTING if name in host.environment}
     measured = {"pinned": str(found.pinned), "alternation": found.alternation}
+    if found.processes:
+        hosts = len({process.machine for process in found.processes})
+        measured["processes"] = f"{len(found.processes)} on {hosts} host{'s' * (hosts > 1)}"
     settings = {**own, **backend.settings, **measured}
     return Machine(
         platform=backend.platform,

@@ -15,11 +15,12 @@ from typing import Literal
 
 from bench.breakdown import NEAR, Bound, Breakdown, breakdowns, share_of_peak
 from bench.cases import Case
+from bench.hosts import oversubscribed
 from bench.measured import Kind
 from bench.record import CaseResult, Record
 from bench.scaling import same_family
 from bench.stats import Difference, Estimate, over_restarts
-from bench.summary import by_round, fair_devices, has_fused, in_restarts, medians, ratio
+from bench.summary import by_round, has_fused, in_restarts, medians, ratio
 from toynet import modes
 from toynet.config import PRESETS
 
@@ -165,17 +166,17 @@ def _growth(
     record: Record, apart: Mapping[Case, Breakdown], quantity: Quantity, mode: str, some: Sequence[CaseResult]
 ) -> Growth:
     kind: Kind = "fused" if all(has_fused(result) for result in some) else "latency"
-    fair = fair_devices(record)
-    return Growth(quantity, mode, kind, tuple(_point(quantity, r, kind, apart.get(r.case), fair) for r in some))
+    return Growth(quantity, mode, kind, tuple(_point(record, quantity, r, kind, apart.get(r.case)) for r in some))
 
 
-def _point(quantity: Quantity, result: CaseResult, kind: Kind, apart: Breakdown | None, fair: int) -> Point:
+def _point(record: Record, quantity: Quantity, result: CaseResult, kind: Kind, apart: Breakdown | None) -> Point:
     value, step_s = _value(result.case, quantity), in_restarts(result, kind)
     assert value is not None
     assert step_s is not None
     shares = _shares(result, kind)
+    crowded = oversubscribed(record, result.case)
     dispatch_s = apart.dispatch_s.value if apart and apart.dispatch_s.value > 0 else None
-    return Point(value, result, step_s, shares, dispatch_s, _bound(apart, kind, shares), result.case.devices > fair)
+    return Point(value, result, step_s, shares, dispatch_s, _bound(apart, kind, shares), crowded)
 
 
 def _shares(result: CaseResult, kind: Kind) -> dict[Limit, Estimate]:

@@ -188,7 +188,14 @@ class Holder:
 
     @functools.cached_property
     def _yardstick(self) -> Yardstick:
-        return Yardstick()
+        """Raises UsageError in all processes where it can't be had in one: those that have it would wait for that."""
+        try:
+            found, why = Yardstick(), "the reference workload can't be run in another of its processes."
+        except UsageError as error:
+            found, why = None, str(error)
+        if self._agreed(float(found is None)) or found is None:
+            raise UsageError(why)
+        return found
 
     def rough(self, kinds: Sequence[Kind] = KINDS) -> dict[Kind, float]:
         """Seconds a step, roughly, for each of the kinds that makes sense; long steps are only waited for."""

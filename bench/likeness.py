@@ -9,6 +9,7 @@ from typing import Literal
 from bench import rounding
 from bench.cases import Case
 from bench.duet import COARSE_TOLERANCES, CURVE_TOLERANCE
+from bench.hosts import hosts
 from bench.measured import Cost
 from bench.record import CaseResult, Record
 
@@ -118,6 +119,19 @@ def unlike_losses(base: CaseResult, other: CaseResult, products: Sequence[str]) 
         if not abs(one - another) <= allowed * largest:
             yield Unlike(f"loss of step {step}", f"{one:.6g}", f"{another:.6g}")
             return
+
+
+def processes(record: Record) -> str:
+    """How many it was in, and on how many hosts."""
+    count, machines = len(record.processes), len({one.machine for one in record.processes})
+    return f"{count} on {machines} host{'s' * (machines > 1)}" if count else "1"
+
+
+def unlike_spread(base: Record, other: Record, case: Case) -> Iterator[Unlike]:
+    """How the processes of a case are on other hosts, which its name doesn't tell."""
+    a, b = hosts(base, case), hosts(other, case)
+    if a != b:
+        yield Unlike(f"hosts of {case.processes} processes", str(a), str(b))
 
 
 def unlike_work(base: Cost | None, other: Cost | None) -> Iterator[Unlike]:

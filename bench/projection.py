@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from bench import cost_model
 from bench.cases import Case
-from bench.cost_model import EFFICIENT, LEAST_S, LINK, MOST_DEVICES, Fit, Model, Row, Term, fitted, rows
+from bench.cost_model import EFFICIENT, LEAST_S, MOST_DEVICES, Fit, Model, Term, fitted, rows
+from bench.hosts import oversubscribed
+from bench.links import BETWEEN, WITHIN, LinkTerm, Spread, spread
 from bench.measured import Kind
 from bench.record import CaseResult, Record
 from bench.scaling import same_family
 from bench.stats import Estimate
-from bench.summary import fair_devices, in_restarts
 from toynet import modes
 from toynet.errors import UsageError
 
@@ -32,6 +33,23 @@ class Source:
     """None of them oversubscribed."""
     left_out: tuple[CaseResult, ...]
     """Oversubscribed: their times say nothing of hardware."""
+    spreads: Mapping[Case, Spread]
+    """Of all these."""
+
+    @property
+    def each(self) -> int | None:
+        """Devices on a host, of the largest case that is on several; None: none is."""
+        over = [spread for spread in self.spreads.values() if spread.hosts > 1]
+        return max(over, key=lambda spread: (spread.devices, spread.each)).each if over else None
+
+    def spread(self, devices: int, each: int | None = None) -> Spread:
+        """So many devices, `each` on a host, or as many as in what was measured; None there, too: all on one.
+
+        They talk as those that were measured on several hosts.
+        """
+        each = each or self.each or devices
+        hosts = -(-devices // each)
+        return Spread(devices, hosts, hosts > 1 and any(spread.ring for spread in self.spreads.values()))
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,7 @@ class Job:
 class Projected:
     """One number of devices and one global batch, not measured."""
 
-    devices: int
+    over: Spread
     job: Job
     step_s: Estimate
     samples_per_s: Estimate
@@ -74,21 +92,6 @@ class Projected:
     """Efficiency against one device with the same global batch."""
     weak: Estimate
     """Efficiency against one device with the same batch for each device."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """A case that was measured, as the model foretells it from fewer devices."""
-
-    result: CaseResult
-    kind: Kind
-    measured: Estimate
-    predicted: Estimate
-
-    @property
-    def error(self) -> float:
-        """Of the prediction, relative to what was measured."""
-        return self.predicted.value / self.measured.value - 1
 
 
 def sources(record: Record) -> list[Source]:
@@ -106,22 +109,24 @@ def sources(record: Record) -> list[Source]:
 
 
 def _source(record: Record, measured: Sequence[CaseResult], base: CaseResult, mode: str) -> Source:
-    fair = fair_devices(record)
     one = [r for r in measured if r.case == replace(base.case, batch=r.case.batch, members=r.case.members)]
-    several = [r for r in measured if r.case.mode == mode and r.case.devices > 1 and _divides(base.case, r.case)]
+    divided = [r for r in measured if r.case.mode == mode and r.case.devices > 1 and _divides(base.case, r.case)]
+    spreads = {r.case: found for r in (*one, *divided) if (found := spread(record, r.case))}
+    several = [r for r in divided if r.case in spreads]
     return Source(
         base.case.workload,
         mode,
         base,
         tuple(one),
-        several=tuple(r for r in several if r.case.devices <= fair),
-        left_out=tuple(r for r in several if r.case.devices > fair),
+        several=tuple(r for r in several if not oversubscribed(record, r.case)),
+        left_out=tuple(r for r in several if oversubscribed(record, r.case)),
+        spreads=spreads,
     )
 
 
 def _divides(base: Case, case: Case) -> bool:
     """Whether it is the same work divided along one axis only."""
-    mesh = {"member_shards": case.member_shards, "data_shards": case.data_shards}
+    mesh = {"member_shards": case.member_shards, "data_shards": case.data_shards, "processes": case.processes}
     same = replace(base, mode=case.mode, batch=case.batch, members=case.members, **mesh) == case
     ensemble = modes.by_name(case.mode).ensemble
     return same and case.data_shards == 1 if ensemble else same
@@ -130,7 +135,8 @@ def _divides(base: Case, case: Case) -> bool:
 def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
     """The model of a source; `link` are coefficients given by hand. Raises UsageError, saying what is missing."""
     counted = [*source.several, *source.left_out]
-    if not source.several and not (counted and set(LINK) <= set(link)):
+    by_hand = any(set(of_one) <= set(link) for of_one in (WITHIN, BETWEEN))
+    if not source.several and not (counted and by_hand):
         raise UsageError(
             f"{source.workload} in mode {source.mode} was measured on one device only where each has a core of its "
             "own, from which more devices can't be foretold; measure it where there are more cores or devices, or give "
@@ -139,15 +145,16 @@ def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
     # Where they were timed, for another number of devices may divide other leaves.
     collectives = max(source.several or source.left_out, key=lambda r: r.case.devices).cost
     assert collectives is not None
-    data = rows([*source.one, *source.several])
+    data = rows([*source.one, *source.several], source.spreads)
     if len({row.terms["work"] for row in data if "work" in row.terms}) < 2:
         raise UsageError(
             f"{source.workload} in mode {source.mode} was measured with one batch per device only, and a line needs "
             "two points: measure it with several --batch, or with --scaling strong,weak where no devices share cores."
         )
     found = fitted(data, collectives.collectives, link)
-    apart = set(LINK) <= set(link) or any(row.devices > 1 and row.kind != "latency" for row in data)
-    if collectives.collectives and not (apart and any(found.whole.coefficients.get(term) for term in LINK)):
+    apart = by_hand or any(row.over.devices > 1 and row.kind != "latency" for row in data)
+    known = any(found.whole.coefficients.get(term) for term in (*WITHIN, *BETWEEN))
+    if collectives.collectives and not (apart and known):
         raise UsageError(
             f"what collectives cost {source.workload} in mode {source.mode} can't be told from the rest of its steps: "
             "measure it with --scaling strong,weak or --parts, or give --link-latency and --link-bandwidth."
@@ -155,33 +162,41 @@ def model_of(source: Source, link: Mapping[Term, float] = {}) -> Model:
     return found
 
 
-def projected(found: Model, devices: int, job: Job, kind: Kind) -> Projected:
-    """What the model says of a job on that many devices."""
+def unknown_link(found: Model, over: Spread) -> tuple[LinkTerm, ...]:
+    """The terms of a link that devices spread so need, and that was neither measured nor given; empty: of none."""
+    known = {*found.whole.coefficients, *(term for row in found.rows for term in row.terms)}
+    needed = [of_one for of_one in (WITHIN, BETWEEN) if found.collectives and set(of_one) <= set(over.links)]
+    return next((of_one for of_one in needed if not known & set(of_one)), ())
+
+
+def projected(found: Model, over: Spread, job: Job, kind: Kind) -> Projected:
+    """What the model says of a job on devices that are spread so."""
+    devices, alone = over.devices, Spread(1)
     work, share = job.work, job.share(devices)
 
-    def time(fit: Fit, n: int, share: float) -> float:
-        return max(fit.seconds(cost_model.terms(kind, n, share, found.collectives)), LEAST_S)
+    def time(fit: Fit, over: Spread, share: float) -> float:
+        return max(fit.seconds(cost_model.terms(kind, over, share, found.collectives)), LEAST_S)
 
-    step_s = found.predicted(cost_model.terms(kind, devices, share, found.collectives))
+    step_s = found.predicted(cost_model.terms(kind, over, share, found.collectives))
     return Projected(
-        devices,
+        over,
         job,
         step_s,
         step_s.inverse().times(work),
-        strong=found.estimated(lambda fit: time(fit, 1, work) / (devices * time(fit, devices, share))),
-        weak=found.estimated(lambda fit: time(fit, 1, share) / time(fit, devices, share)),
+        strong=found.estimated(lambda fit: time(fit, alone, work) / (devices * time(fit, over, share))),
+        weak=found.estimated(lambda fit: time(fit, alone, share) / time(fit, over, share)),
     )
 
 
-def reach(found: Model, job: Job, kind: Kind) -> tuple[int, int, int]:
+def reach(found: Model, spread: Callable[[int], Spread], job: Job, kind: Kind) -> tuple[int, int, int]:
     """The largest number of devices with an efficiency of EFFICIENT at least, and the ends of its interval.
 
-    The job is fixed, and every device needs a part of it.
+    The job is fixed, and every device needs a part of it; `spread` says how so many devices are spread.
     """
     most = min(job.divisible, MOST_DEVICES)
 
     def largest(efficiency: Callable[[Projected], float]) -> int:
-        return _last(lambda n: efficiency(projected(found, n, job, kind)) >= EFFICIENT, most)
+        return _last(lambda n: efficiency(projected(found, spread(n), job, kind)) >= EFFICIENT, most)
 
     return (
         largest(lambda p: p.strong.low or p.strong.value),
@@ -200,38 +215,3 @@ def _last(holds: Callable[[int], bool], most: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low
-
-
-def held_out(source: Source) -> list[HeldOut]:
-    """The steps on the largest number of devices, foretold without them; the link's own blocks there are kept
-    where no smaller number of devices has one."""
-    largest = max(result.case.devices for result in source.several)
-    fewer = [r for r in source.several if r.case.devices < largest]
-    apart = [r for r in source.several if r.case.devices == largest]
-    data = rows([*source.one, *fewer])
-    if not fewer:
-        data += [row for row in rows(apart) if row.kind in ("collectives", "rendezvous")]
-    cost = apart[0].cost
-    assert cost is not None
-    found = fitted(data, cost.collectives, {})
-    return [_foretold(found, result, kind) for result in apart for kind in _stepping(result, found.rows)]
-
-
-def _stepping(result: CaseResult, data: Sequence[Row]) -> tuple[Kind, ...]:
-    """What can be foretold: `latency` only if the time to dispatch to several devices is known."""
-    known = any("dispatch to several" in row.terms for row in data)
-    kinds: tuple[Kind, ...] = ("fused", "latency") if known else ("fused",)
-    return tuple(kind for kind in kinds if in_restarts(result, kind)) or ("latency",)
-
-
-def _foretold(found: Model, result: CaseResult, kind: Kind) -> HeldOut:
-    case = result.case
-    assert result.cost is not None
-    measured = in_restarts(result, kind)
-    assert measured is not None
-    return HeldOut(
-        result,
-        kind,
-        measured,
-        found.predicted(cost_model.terms(kind, case.devices, cost_model.share(case), result.cost.collectives)),
-    )

@@ -6,7 +6,7 @@ Versions of the format:
   3  2026-11  a case's `path`
   4  2026-11  blocks of the kind `reference`, a case's `unreferenced`; its `trace`
   5  2026-11  `findings` of the lint; the modes that a certificate's workload has `refused`
-  6  2026-11  `processes`; how many a case is in, the cores of a start's `others`, a block's `processes_s`; `arrays`
+  6  2026-11  `processes`, `resumed`, `tolerance`; a case's `processes`, a start's `others`, `processes_s`; `arrays`
 """
 
 from __future__ import annotations
@@ -207,6 +207,9 @@ def _faults(record: Record) -> Iterator[Fault]:
     """What its types allow and no run leaves."""
     if what := fault_of_date(record.created):
         yield "created", what
+    for i, part in enumerate(record.resumed):
+        if what := fault_of_date(part.created):
+            yield f"resumed[{i}].created", what
     if not record.cases:
         yield "cases", "there is no case"
     if not record.host.usable_cores or record.host.cores < 1:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.cases import Case
-from bench.measured import KINDS, Kind, Stages
+from bench.hosts import oversubscribed
+from bench.measured import KINDS, REFERENCE, Kind, Stages
 from bench.record import CaseResult, Record, Sample
 from bench.stats import Estimate, over_restarts
 
@@ -65,7 +65,7 @@ def _summary(record: Record, result: CaseResult) -> Summary:
         fastest_s=min((s.block.fastest_s for s in latencies if s.block.fastest_s is not None), default=None),
         compile_s=typical.compile_s if typical and not typical.compile_cached else None,
         speedup={} if base is None or not measured else speedups(result, base),
-        oversubscribed=result.case.devices > fair_devices(record),
+        oversubscribed=oversubscribed(record, result.case),
     )
 
 
@@ -161,16 +161,6 @@ def in_turns(record: Record, workload: str) -> bool:
     return record.alternation == "rounds" and any((0, 0) not in by_round(result, "latency") for result in measured)
 
 
-def fair_devices(record: Record) -> int:
-    """As many devices as have a core of their own; all there are, where they aren't simulated.
-
-    Where workers can't be kept on cores (macOS), one device uses all of them: then no two are fair.
-    """
-    if not record.backend.simulated:
-        return sys.maxsize
-    return len(record.host.usable_cores) if record.pinned else 1
-
-
 def _by_kind(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[Kind, Estimate]:
     restarts: dict[Kind, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
@@ -179,4 +169,7 @@ def _by_kind(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dic
 
 
 def _step_s(sample: Sample) -> float:
-    return sample.block.seconds / sample.block.steps
+    """Of the slowest process; of the reference that of the first, by which records of one process are held as well."""
+    block = sample.block
+    seconds = block.processes_s[0] if sample.kind == REFERENCE and block.processes_s else block.seconds
+    return seconds / block.steps

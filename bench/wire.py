@@ -15,6 +15,8 @@ from bench.measured import Block, Kind
 
 _LENGTH = struct.Struct("!I")
 _ENOUGH = 65536
+# How often the rest of a message is waited for, on a machine that is busy with other things.
+_PATIENCE = 20
 BLOCK = b"block "
 _KINDS: dict[bytes, Kind] = {kind.encode(): kind for kind in get_args(Kind)}
 
@@ -31,11 +33,13 @@ def receive(of: socket.socket) -> bytes:
     """
     data = _read(of)
     (length,) = _LENGTH.unpack_from(data)
+    waits = 0
     while len(data) < _LENGTH.size + length:
         try:
             data += _read(of)
         except BlockingIOError:
-            raise TimeoutError from None
+            if (waits := waits + 1) == _PATIENCE:
+                raise TimeoutError from None
     return data[_LENGTH.size :]
 
 

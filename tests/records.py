@@ -12,7 +12,7 @@ from bench.cases import Case
 from bench.environment import Backend, Host
 from bench.events import Schedule
 from bench.measured import PART_KINDS, Block, Certificate, Check, Collective, Cost, Kind, Parts, Stages
-from bench.record import CaseResult, Record, Sample, Start
+from bench.record import CaseResult, Process, Record, Sample, Start
 
 Times = Sequence[Sequence[float]]
 """Seconds a step, by restart and round."""
@@ -127,3 +127,27 @@ def on_gpu(of: Record, device_kind: str = "a gpu") -> Record:
 def computing(of: CaseResult, *losses: float, cost: Cost = COST) -> CaseResult:
     """The case with these losses in its certificate, and what a step of it costs."""
     return msgspec.structs.replace(of, certificate=dataclasses.replace(GOOD, losses=losses), cost=cost)
+
+
+def over(of: Record, *machines: int, cores: Sequence[int] | None = None) -> Record:
+    """The same record as of processes on those machines, each with those cores, or with those that the record has."""
+    host = of.host if cores is None else dataclasses.replace(of.host, usable_cores=tuple(cores))
+    processes = [Process(rank, f"node{machine}", machine, host, of.backend) for rank, machine in enumerate(machines)]
+    return msgspec.structs.replace(of, processes=tuple(processes), cases=tuple(map(_started_in_all, of.cases)))
+
+
+def _started_in_all(result: CaseResult) -> CaseResult:
+    """With cores for the other processes of its case."""
+    others = ((0,),) * (result.case.processes - 1)
+    starts = tuple(msgspec.structs.replace(start, others=others) for start in result.starts)
+    return msgspec.structs.replace(result, starts=starts)
+
+
+def in_each(of: CaseResult, kind: Kind, *times: Times) -> CaseResult:
+    """The case with blocks of a kind that took these seconds a step in each of its processes, beside those it has."""
+    added = tuple(
+        Sample(restart, number, kind, Block(STEPS, STEPS * max(steps), processes_s=tuple(STEPS * s for s in steps)))
+        for restart, of_restart in enumerate(zip(*times, strict=True))
+        for number, steps in enumerate(zip(*of_restart, strict=True))
+    )
+    return msgspec.structs.replace(of, samples=(*of.samples, *added))

@@ -154,6 +154,43 @@ def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
 # What is refused
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--across", "2"], "--across must be at most 1, as many processes as there are, got 2; a launcher starts"),
+        (["--local-processes", "0"], "--local-processes must be at least 1, got 0."),
+        (["--local-processes", "2", "--distributed", "auto"], "--local-processes starts processes by itself; leave"),
+        (["--coordinator", "a:1", "--processes", "2"], "--process-id must be given as well, or --distributed auto"),
+        (["--distributed", "auto"], "--distributed auto finds no cluster here: start it by srun, mpirun,"),
+        (["--distributed", "on"], "invalid choice 'on' for argument '--distributed'; expected one of"),
+    ],
+)
+def test_processes_that_cannot_be_together_are_refused_in_one_sentence_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, ["run", *argv])
+    assert not list(tmp_path.iterdir())
+
+
+def test_cases_over_processes_are_listed_though_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    cases = ["--workloads", "tutorial", "--devices", "2", "--modes", "data_parallel"]
+    listed = lines(capsys, "list", *cases, "--across", "1,2")
+    assert [line.split()[0] for line in listed if "/" in line] == [
+        "tutorial/data_parallel-2/m1/b32",
+        "tutorial/data_parallel-2/m1/b32/p2",
+    ]
+
+
+@pytest.mark.parametrize("command", ["ab", "gate", "doctor"])
+def test_commands_that_one_process_runs_take_no_flag_of_several(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    sides = ["a", "b"] if command == "ab" else []
+    for flag in ("--across", "--local-processes"):
+        assert f"Unrecognized options: {flag}" in refused(capsys, [command, *sides, flag, "2"])
+
+
 @pytest.mark.parametrize("command", ["list", "run"])
 @pytest.mark.parametrize(
     ("argv", "message"),
@@ -182,6 +219,7 @@ def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
         (["--workloads", "xl", "--dtype", "float64"], "compute_dtype must be float64, as dtype is, or bfloat16 with"),
         (["--membres", "3"], "Unrecognized options: --membres, 3; did you mean --members?"),
         (["--nope"], "Unrecognized options: --nope; see python -m bench"),
+        (["--across", "0"], "--across must be at least 1 process, got 0."),
         (["--devices"], "Missing value for argument '--devices'"),
     ],
 )
@@ -509,7 +547,7 @@ def test_an_interrupted_run_is_reported_as_far_as_it_came_and_no_report_is_of_an
     partial = msgspec.structs.replace(read(GOLDEN), complete=False)
     beside = [tmp_path / "run.md", tmp_path / "run.png"]
 
-    def interrupted(plan: Plan, _: object) -> None:
+    def interrupted(plan: Plan, *_: object) -> None:
         keep(partial, plan.out)
         assert not any(path.exists() for path in beside)  # as a run that is killed leaves it
         raise KeyboardInterrupt
@@ -518,8 +556,9 @@ def test_an_interrupted_run_is_reported_as_far_as_it_came_and_no_report_is_of_an
     for path in beside:
         path.write_text("of an earlier run")
     assert main(["run", "--out", str(tmp_path / "run.json")]) == 130
-    assert capsys.readouterr().err == f"interrupted; {tmp_path / 'run.json'} has what was measured by then\n"
-    assert read(tmp_path / "run.json") == partial
+    said = f"interrupted; {(out := tmp_path / 'run.json')} has what was measured by then, and `python -m bench run "
+    assert capsys.readouterr().err.startswith(f"{said}--resume {out}`")
+    assert read(out) == partial
     assert beside[0].read_text(encoding="utf-8").startswith("# Step time by mode and devices\n")
     assert beside[1].read_bytes().startswith(b"\x89PNG")
 

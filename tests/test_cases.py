@@ -60,6 +60,39 @@ def test_meshes_that_are_named_replace_the_squarest_ones_of_ensemble_data_only()
     ]
 
 
+def test_over_processes_a_case_is_divided_as_far_as_they_can_share_its_devices() -> None:
+    chosen: dict[str, Any] = {"workloads": ("tutorial",), "modes": ("single", "data_parallel"), "devices": (1, 2, 3, 4)}
+    assert names(**chosen, across=(1, 2)) == [
+        "tutorial/single-1/m1/b32",
+        "tutorial/data_parallel-1/m1/b32",
+        "tutorial/data_parallel-2/m1/b32",
+        "tutorial/data_parallel-2/m1/b32/p2",
+        "tutorial/data_parallel-3/m1/b32",
+        "tutorial/data_parallel-4/m1/b32",
+        "tutorial/data_parallel-4/m1/b32/p2",
+    ]
+    assert names(**chosen, across=(3,)) == ["tutorial/data_parallel-3/m1/b32/p3"]
+
+
+def test_a_process_has_no_more_devices_than_there_are() -> None:
+    chosen: dict[str, Any] = {"workloads": ("tutorial",), "modes": ("data_parallel",), "devices": (1, 4, 8, 16)}
+    assert names(**chosen, across=(1, 2), devices_each=4) == [
+        "tutorial/data_parallel-1/m1/b32",
+        "tutorial/data_parallel-4/m1/b32",
+        "tutorial/data_parallel-4/m1/b32/p2",
+        "tutorial/data_parallel-8/m1/b32/p2",
+    ]
+    with pytest.raises(UsageError, match="on 16 devices shared equally by 1, 2 processes, 4 of each at most;"):
+        names(**{**chosen, "devices": (16,)}, across=(1, 2), devices_each=4)
+
+
+def test_devices_that_no_number_of_processes_can_share_are_refused() -> None:
+    with pytest.raises(UsageError, match="data_parallel don't run on 2 devices shared equally by 3 processes;"):
+        names(workloads=("tutorial",), modes=("data_parallel",), devices=(2,), across=(3,))
+    with pytest.raises(UsageError, match="--across must be at least 1 process, got 0"):
+        names(workloads=("tutorial",), across=(0,))
+
+
 def test_the_bit_equal_variant_stands_beside_each_plain_case_whose_devices_divide_its_eight_sums() -> None:
     assert names(workloads=("tutorial",), modes=("data_parallel",), devices=(2, 3, 8), deterministic=True) == [
         "tutorial/data_parallel-2/m1/b32",

@@ -198,7 +198,7 @@ def test_workloads_have_charts_of_their_own() -> None:
 
 
 def test_step_time_speed_up_and_efficiency_are_those_of_the_table_of_scaling() -> None:
-    (told,) = scaling_tables(series(scaled()))
+    (told,) = scaling_tables(scaled(), series(scaled()))
     for key, heading in (("step-time", "step"), ("speed-up", "speed-up"), ("efficiency", "efficiency")):
         drawn = rows(of_key(of_scaled(), key))
         assert [row["text"] for row in drawn] == cells(told, heading)
@@ -229,7 +229,7 @@ def test_parts_are_stacked_shares_of_a_step_and_what_overlaps_lies_left_of_0() -
         ("dispatch", pytest.approx(0.75), pytest.approx(1.125)),
         ("rest", pytest.approx(-0.125), 0),
     ]
-    (told,) = parts_tables(breakdowns(scaled()))
+    (told,) = parts_tables(scaled(), breakdowns(scaled()))
     for part in ("compute", "collectives", "dispatch", "rest"):
         shown = cells(chart.drawn, part)
         assert all(whole.startswith(own) for own, whole in zip(shown, cells(told, part), strict=True))

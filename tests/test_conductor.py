@@ -91,10 +91,13 @@ class World:
         exclusive: bool = False,
         turns: Callable[[Sequence[Case]], list[list[Case]]] = lambda cases: [list(cases)],
         traces: Path | None = None,
+        deal: Callable[[Case, Sequence[int]], Sequence[Sequence[int]]] | None = None,
         **schedule: Any,
     ) -> Conductor:
         nursery, how = nullcontext(self.start), {"exclusive": exclusive, "turns": turns, "beside": self.beside}
-        return Conductor(lambda: nursery, lambda: self.now, Schedule(**schedule), cores, traces=traces, **how)
+        return Conductor(
+            lambda: nursery, lambda: self.now, Schedule(**schedule), cores, traces=traces, deal=deal, **how
+        )
 
     @contextmanager
     def beside(self, cores: Sequence[int]) -> Iterator[None]:
@@ -133,7 +136,7 @@ class Fake:
         self._asked(phase)
 
     def begin_prepare(self, case: Case, cores: Sequence[int], *others: Sequence[int]) -> None:
-        self.case, self.cores = case, tuple(cores)
+        self.case, self.cores, self.others = case, tuple(cores), others
         self.restart = sum(phase == "begin_prepare" and case == asked for phase, asked in self.world.asked)
         self._begin("prepare", "begin_prepare")
 
@@ -801,3 +804,22 @@ def test_nothing_is_traced_unasked() -> None:
     world = World()
     assert not any(isinstance(event, Traced) for event in world.run([CASES], restarts=1, rounds=1))
     assert "profile" not in dict(world.asked)
+
+
+def test_each_process_of_a_case_has_the_cores_that_are_dealt_to_it_and_who_asks_has_those_that_are_left() -> None:
+    over, world, draws = dataclasses.replace(FOUR, processes=2), World(), []
+
+    def deal(case: Case, drawn: Sequence[int]) -> list[list[int]]:
+        draws.append(tuple(drawn))
+        each = case.devices // case.processes
+        return [sorted(drawn[:each])] * case.processes  # the second is on another host
+
+    events = world.run([[SINGLE, over]], cores=(0, 1, 2, 3), deal=deal, restarts=2, rounds=1)
+    started = [event for event in events if isinstance(event, Started)]
+    first, second = ([event for event in started if event.restart == restart] for restart in (0, 1))
+    for events_of, drawn in ((first, draws[0]), (second, draws[2])):
+        found = {event.case: (event.cores, event.others) for event in events_of}
+        assert found == {SINGLE: (drawn[:1], ()), over: (tuple(sorted(drawn[:2])), (tuple(sorted(drawn[:2])),))}
+    told = [tuple(tuple(own) for own in worker.others) for worker in world.workers if worker.case == over]
+    assert told == [event.others for event in started if event.case == over]
+    assert all(set(left) == set(range(4)) - set(draws[0][:2]) for left, _ in world.waited[: len(world.waited) // 2])

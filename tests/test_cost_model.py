@@ -8,10 +8,12 @@ import math
 import pytest
 from records import case, record, reducing, taken_apart
 
-from bench import cost_model, projection
+from bench import cost_model, links, projection
 from bench.cases import Case
+from bench.held_out import held_out
+from bench.links import Spread
 from bench.measured import Collective, Kind
-from bench.projection import Job, held_out, model_of, projected, reach, sources
+from bench.projection import Job, model_of, projected, reach, sources
 from bench.record import CaseResult, Record
 from bench.report import projections
 from toynet.errors import UsageError
@@ -63,7 +65,7 @@ def test_a_law_without_noise_is_found_again() -> None:
 @pytest.mark.parametrize("devices", [16, 64, 256])
 def test_a_projection_is_what_the_law_says(devices: int) -> None:
     of = dataclasses.replace(case("data_parallel", devices), batch=2048)
-    found = projected(model_of(only(measured())), devices, Job(2048), "fused")
+    found = projected(model_of(only(measured())), Spread(devices), Job(2048), "fused")
     assert found.step_s.value == pytest.approx(times(of)["fused"], rel=1e-6)
     assert found.samples_per_s.value == pytest.approx(2048 / times(of)["fused"], rel=1e-6)
     alone = START + WORK * 2048
@@ -72,7 +74,9 @@ def test_a_projection_is_what_the_law_says(devices: int) -> None:
 
 
 def test_the_interval_has_what_restarts_scatter() -> None:
-    sure, unsure = (projected(model_of(only(measured(noise=n))), 16, Job(2048), "fused").step_s for n in (0.0, 0.1))
+    sure, unsure = (
+        projected(model_of(only(measured(noise=n))), Spread(16), Job(2048), "fused").step_s for n in (0.0, 0.1)
+    )
     assert (sure.spread or 0) < 1e-6
     assert 0.05 < (unsure.spread or 0) < 0.3
 
@@ -87,7 +91,7 @@ def test_the_interval_has_what_the_model_misses() -> None:
     cases = (*bent.cases[:-1], type(last)(last.case, "measured", cost=last.cost, parts=last.parts, samples=longer))
     found = model_of(only(type(bent)(**{**{f: getattr(bent, f) for f in bent.__struct_fields__}, "cases": cases})))
     assert found.whole.residual > 0.02
-    assert (projected(found, 16, Job(2048), "fused").step_s.spread or 0) > 0.04
+    assert (projected(found, Spread(16), Job(2048), "fused").step_s.spread or 0) > 0.04
 
 
 def test_a_term_that_the_data_do_not_need_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +133,7 @@ def test_members_are_divided_whole() -> None:
 
 def test_efficiency_halves_where_the_law_says() -> None:
     found = model_of(only(measured()))
-    low, middle, high = reach(found, Job(2048), "fused")
+    low, middle, high = reach(found, Spread, Job(2048), "fused")
 
     def efficiency(n: int) -> float:
         of = dataclasses.replace(case("data_parallel", n), batch=2048)
@@ -141,12 +145,12 @@ def test_efficiency_halves_where_the_law_says() -> None:
 
 def test_no_device_is_left_without_an_example() -> None:
     free = cost_model.Model((), cost_model.Fit({"work": 1e-3}, 0.0), (cost_model.Fit({"work": 1e-3}, 0.0),) * 2, ())
-    assert reach(free, Job(32), "fused") == (32, 32, 32)
+    assert reach(free, Spread, Job(32), "fused") == (32, 32, 32)
 
 
 def test_another_link_replaces_the_measured_one() -> None:
     link = {"latency": 1e-6, "bytes": 1e-11}
-    found = projected(model_of(only(measured()), link), 16, Job(2048), "fused")  # type: ignore[arg-type]
+    found = projected(model_of(only(measured()), link), Spread(16), Job(2048), "fused")  # type: ignore[arg-type]
     expected = START + WORK * 2048 / 16 + 2 * math.log2(16) * 1e-6 + 2 * 15 / 16 * SIZE * 1e-11
     assert found.step_s.value == pytest.approx(expected, rel=1e-6)
 
@@ -189,7 +193,7 @@ def test_oversubscribed_times_are_not_used() -> None:
     source = only(measured((1, 2, 8), cores=2))
     assert {r.case.devices for r in source.several} == {2}
     assert {r.case.devices for r in source.left_out} == {8}
-    assert {row.devices for row in model_of(source).rows} == {1, 2}
+    assert {row.over.devices for row in model_of(source).rows} == {1, 2}
 
 
 def test_nothing_is_foretold_from_oversubscribed_points_only() -> None:
@@ -215,14 +219,16 @@ def test_broken_cases_are_no_source() -> None:
 
 
 def test_hops_grow_with_the_logarithm_of_devices() -> None:
-    assert cost_model.hops("all-reduce", 8) == 6
-    assert cost_model.hops("all-gather", 8) == 3
+    assert links.hops("all-reduce", 8) == 6
+    assert links.hops("all-gather", 8) == 3
 
 
 def test_terms_of_a_gather_and_a_scatter_are_half_of_an_all_reduce() -> None:
     gather, scatter = Collective("all-gather", 1, 8000, 2), Collective("reduce-scatter", 1, 4000, 2)
     reduce = Collective("all-reduce", 1, 8000, 2)
-    assert cost_model.terms("fused", 2, 1.0, (gather, scatter)) == cost_model.terms("fused", 2, 1.0, (reduce,))
+    assert cost_model.terms("fused", Spread(2), 1.0, (gather, scatter)) == cost_model.terms(
+        "fused", Spread(2), 1.0, (reduce,)
+    )
 
 
 def test_the_collectives_are_those_that_were_timed() -> None:

@@ -45,7 +45,8 @@ class Fake:
     def __init__(self, clock: Clock, answers: Sequence[tuple[float, bytes | Exception] | None], silent: How) -> None:
         self.asked: list[bytes] = []
         self.closed = 0
-        self._clock, self._answers, self._silent = clock, list(answers), silent
+        self._clock, self._answers = clock, list(answers)
+        self._silent: How = silent
         self._due: tuple[float, bytes | Exception] | None = None
 
     def tell(self, message: bytes) -> None:

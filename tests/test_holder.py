@@ -100,3 +100,10 @@ def test_what_is_checked_is_the_state_after_the_first_step_though_more_were_time
         elsewhere.setattr(jax, "default_backend", lambda: "gpu")
         holder.compile()
     assert not holder.check().failures
+
+
+def test_the_reference_workload_is_run_in_all_processes_of_a_case_or_in_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = Holder(CASE, planted.right)
+    monkeypatch.setattr(holder, "_agreed", lambda value: max(value, 1.0))  # as the other process says
+    with pytest.raises(UsageError, match="the reference workload can't be run in another of its processes"):
+        holder.block("reference", 1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from leftovers import marked
 
 from bench import cli, run
 from bench.cases import Case
@@ -48,7 +49,7 @@ class Done:
     status: int
     record: Record
     folder: Path
-    left: list[str]
+    left: dict[int, str]
     """Of its processes, those that are still there."""
     said: str
     """By rank 0."""
@@ -57,18 +58,6 @@ class Done:
 
     def __getitem__(self, case: Case) -> CaseResult:
         return next(result for result in self.record.cases if result.case == case)
-
-
-def marked() -> list[str]:
-    """The command lines of other processes that have the mark in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if int(folder.name) != os.getpid() and MARK.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:  # ended in the meantime
-            continue
-    return found
 
 
 @contextlib.contextmanager
@@ -107,7 +96,7 @@ def done(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
             status,
             read(folder / "record" / "r.json"),
             folder,
-            marked(),
+            marked(MARK),
             said.getvalue(),
             (folder / "printed").read_text(),
         )
@@ -178,6 +167,6 @@ def test_each_process_has_cores_of_its_own_while_there_are_enough(done: Done) ->
 def test_only_rank_0_writes_and_prints_and_nothing_is_left(done: Done) -> None:
     assert {path.name for path in (done.folder / "record").iterdir()} <= {"r.json", "r.md", "r.png", "r.scaling.png"}
     assert list((done.folder / "temporary").iterdir()) == []
-    assert done.left == []
+    assert done.left == {}
     assert done.said.count("Step time by mode and devices") == 1
     assert done.printed == ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from records import case, record
 from test_cost_model import measured, result
+from test_host_link import measured as measured_over_hosts
 
 from bench.cli import main
 from bench.record import CaseResult, Record, write
@@ -112,3 +113,33 @@ def test_the_file_of_another_command_is_refused(tmp_path: Path, capsys: pytest.C
     assert (
         "is a record of `ab` or `gate`, and a record of `python -m bench run` was expected" in capsys.readouterr().err
     )
+
+
+def test_more_devices_than_a_host_has_need_a_link_between_hosts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--devices", "16", "--batch", "2048", "--devices-per-host", "4")
+    assert project(measured(), tmp_path, *flags) == 0
+    assert "needs --host-link-latency and --host-link-bandwidth" in capsys.readouterr().out
+    assert project(measured(), tmp_path, *flags, "--host-link-latency", "20us", "--host-link-bandwidth", "2GB/s") == 0
+    said = capsys.readouterr().out
+    # 0.2 ms + 20.48 ms / 16 + 4 x 0.05 ms + 3 / 2 x 4 ms within 4 devices + 4 x 20 us + 3 / 2 x 4 MB / (2 GB/s).
+    assert "10.76 ms" in said
+    assert "host latency and host bytes given by hand" in said
+    assert "4 devices on each host: none was measured over several." in said
+
+
+def test_a_host_without_devices_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project(measured(), tmp_path, "--devices-per-host", "0") == 2
+    assert "devices per host must be from 1 to" in capsys.readouterr().err
+
+
+def test_a_record_over_hosts_is_projected_over_as_many_devices_on_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project(measured_over_hosts(0, 1), tmp_path, "--devices", "16", "--batch", "2048") == 0
+    said = capsys.readouterr().out
+    # 0.2 ms + 20.48 ms / 16 + 60 x 1 ms + 15 / 8 x 0.4 MB / (12.5 MB/s), a ring of 16 devices.
+    assert "121.5 ms" in said
+    assert "2 devices on each host; collectives between them as Gloo has them" in said
+    assert "host latency 1.0 ms a message, host bytes 12 MB/s" in said

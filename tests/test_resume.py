@@ -152,7 +152,7 @@ def test_a_run_that_was_interrupted_goes_on_in_its_file_to_its_end(tmp_path: Pat
 
     out = tmp_path / "run.json"
     selection = Selection(workloads=("tutorial",), modes=("single",), devices=(1,), paths=("plain",))
-    schedule = Schedule(restarts=1, rounds=2, budget_s=30)
+    schedule = Schedule(restarts=1, rounds=2, budget_s=600)
     with pytest.raises(KeyboardInterrupt):
         measure(Plan(selection=selection, schedule=schedule, out=out, tolerance=0.01), interrupt)
     was = read(out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from records import case, measured, record
+from records import case, measured, over, record
 
 from bench import scaling
 from bench.cases import Case
@@ -109,3 +109,63 @@ def test_an_ensemble_over_devices_is_no_scaling_of_a_single_member() -> None:
     one = measured(case("single"), ONE)
     eight = on("ensemble_data", (8, 1), (0.004, 0.005), members=8)
     assert scaling.series(record(one, eight)) == []
+
+
+def over_processes(devices: int, processes: int, step_s: tuple[float, float], **sizes: int) -> CaseResult:
+    return on("data_parallel", devices, step_s, processes=processes, **sizes)
+
+
+def test_efficiency_over_hosts_times_that_within_one_is_the_whole() -> None:
+    one = measured(case("single"), ONE)
+    within, whole = on("data_parallel", 2, (0.005, 0.00625)), over_processes(4, 2, (0.004, 0.005))
+    found = only(over(record(one, within, whole, cores=4), 0, 1))
+    here, both = found.points
+    assert here.within is not None
+    assert (here.within.value, here.over) == (pytest.approx(0.8), None)
+    assert both.within is not None
+    assert both.over is not None
+    # 8 / (2 x 5), 5 / (2 x 4), 8 / (4 x 4).
+    assert both.within.value == pytest.approx(0.8)
+    assert both.over.value == pytest.approx(0.625)
+    assert both.efficiency.value == pytest.approx(0.8 * 0.625)
+
+
+def test_weak_scaling_over_hosts_has_as_much_on_each() -> None:
+    one = measured(case("single"), ONE)
+    within = on("data_parallel", 2, (0.010, 0.0125), batch=64)
+    whole = over_processes(4, 2, (0.016, 0.020), batch=128)
+    found = only(over(record(one, within, whole, cores=4), 0, 1))
+    point = found.points[-1]
+    assert point.within is not None
+    assert point.over is not None
+    assert (point.within.value, point.over.value) == (pytest.approx(0.8), pytest.approx(0.625))
+    assert point.efficiency.value == pytest.approx(0.5)
+
+
+def test_with_one_device_on_each_host_there_is_nothing_within() -> None:
+    found = over(record(measured(case("single"), ONE), over_processes(2, 2, (0.005, 0.00625)), cores=4), 0, 1)
+    (point,) = only(found).points
+    assert point.within is None
+    assert point.over is not None
+    assert point.over.value == pytest.approx(0.8)
+
+
+def test_what_was_not_measured_on_one_host_is_told_neither_within_nor_over() -> None:
+    found = over(record(measured(case("single"), ONE), over_processes(4, 2, (0.004, 0.005)), cores=4), 0, 1)
+    (point,) = only(found).points
+    assert (point.within, point.over) == (None, None)
+
+
+def test_processes_of_one_host_are_within_it_where_there_are_several_hosts() -> None:
+    one, here = measured(case("single"), ONE), over_processes(2, 2, (0.005, 0.00625))
+    whole = over_processes(4, 4, (0.004, 0.005))
+    first, second = only(over(record(one, here, whole, cores=4), 0, 0, 1, 1)).points
+    assert first.within is not None
+    assert (first.within.value, first.over) == (pytest.approx(0.8), None)
+    assert second.over is not None
+    assert second.over.value == pytest.approx(0.625)
+
+
+def test_in_one_process_nothing_is_said_of_hosts() -> None:
+    (point,) = only(record(measured(case("single"), ONE), on("data_parallel", 2, (0.005, 0.00625)))).points
+    assert (point.within, point.over, point.hosts) == (None, None, 1)

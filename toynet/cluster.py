@@ -67,6 +67,11 @@ class Joined:
     """Whether the service is to be reached from this machine only."""
 
 
+def at(host: str, port: int) -> str:
+    """A port of a host, as addresses are written."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True)
 class Meeting:
     """Where processes that join JAX's runtime find each other."""
@@ -81,11 +86,6 @@ class Meeting:
         with socket.create_server((LOOPBACK if self.loopback else "", 0)) as free:
             address = at(self.host, free.getsockname()[1])
         return [Joined(address, count, index, self.limit_s, self.loopback) for index in range(count)]
-
-
-def at(host: str, port: int) -> str:
-    """A port of a host, as addresses are written."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def local(count: int) -> Place | None:

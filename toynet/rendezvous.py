@@ -33,6 +33,8 @@ class Circle:
         self.everyone = tuple(everyone)
         self.links = dict(links)
         self._told = False
+        self._loss: Exception | None = None
+        """Of the others, what was told first."""
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
@@ -54,11 +56,16 @@ class Circle:
         """Raises what ended one of the others, if one has ended; all that are left are told so before."""
         if (lost := self._lost()) is not None:
             if not isinstance(lost, Ended):
-                self.fail(lost)
+                self._lose(lost)
             raise lost
 
     def _lost(self) -> Exception | None:
         return next((link.lost for link in self.links.values() if link.lost is not None), None)
+
+    def _lose(self, lost: Exception) -> None:
+        if not self._told:
+            self._loss = lost
+            self.fail(lost)
 
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
@@ -68,14 +75,17 @@ class Circle:
         """
         try:
             yield
+        except (Ended, SystemExit):
+            raise
         except BaseException as error:
-            lost, interrupted = self._lost(), isinstance(error, KeyboardInterrupt)
-            both = interrupted and isinstance(lost, ProcessInterrupted)
-            if lost is None or isinstance(lost, Ended) or both or self._told:
-                self.fail(over(error, self.who(self.rank)))
-                raise
-            self.fail(lost)
-            raise lost from None
+            lost = self._lost()
+            both = isinstance(error, KeyboardInterrupt) and isinstance(lost, ProcessInterrupted)
+            if lost is not None and not isinstance(lost, Ended) and not both:
+                self._lose(lost)
+            self.fail(over(error, self.who(self.rank)))
+            if self._loss is not None:
+                raise self._loss from None
+            raise
 
     def fail(self, error: Exception) -> None:
         """Tells everyone that all is over, unless they know, and what they are to raise."""

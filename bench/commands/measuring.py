@@ -87,7 +87,8 @@ class CasesAcross(Cases):
     """Which cases, and over how many processes they are divided."""
 
     across: Annotated[Counts, own("1; of several 1, those of a host, and all")] = ()
-    """Processes that a case's devices are divided over, where several run this together."""
+    """Processes that a case's devices are divided over, where several run this together; --devices, which then are
+    those of all of them, has as many as there are by itself."""
 
     def selection(self) -> Selection:
         return dataclasses.replace(super().selection(), across=self.across or None)
@@ -154,8 +155,11 @@ class Run(Joining, CasesAcross):
         if self.resume is not None and (others := self.given(but=_BESIDE_RESUME)):
             out = " and ".join(f"--{name}" for name in others)
             raise UsageError(f"--resume goes on with the cases and the schedule of {self.resume}; leave {out} out.")
-        alone = self.time_limit or LIMIT_S
-        place = self.place(limit_s := self.time_limit or joining.LIMIT_S)
+        from bench.run import check_seconds
+
+        alone, limit_s = (usual if self.time_limit is None else self.time_limit for usual in (LIMIT_S, joining.LIMIT_S))
+        check_seconds({"time limit": limit_s})
+        place = self.place(limit_s)
         if place is None:
             return self._measured(alone, None)
         from bench import agent

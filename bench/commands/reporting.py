@@ -161,12 +161,20 @@ def report_beside(record: Path) -> None:
     record.with_suffix(".md").write_text(markdown.render(_section(record, record.parent).report), encoding="utf-8")
 
 
+class Said(Exception):
+    """What ended a command early is said, and with which exit status it ends."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 @contextlib.contextmanager
 def reported(out: Path, report: Callable[[Path], None], then: str = "") -> Iterator[None]:
     """An interrupt in here, or the loss of another process, leaves a report of what the record has by then, if it was
     written in here.
 
-    It is said before that, for what ended the other processes may soon end this one: raises SystemExit with the status.
+    It is said before that, for what ended the other processes may soon end this one: raises Said.
     """
     before = _version(out)
     try:
@@ -177,7 +185,7 @@ def reported(out: Path, report: Callable[[Path], None], then: str = "") -> Itera
         if written:
             with contextlib.suppress(KeyboardInterrupt):
                 report(out)
-        raise SystemExit(status) from None
+        raise Said(status) from None
 
 
 def _version(path: Path) -> tuple[int, int] | None:
@@ -222,10 +230,8 @@ def finished(execute: Callable[[], int]) -> int:
         return DONE
     except (KeyboardInterrupt, ProcessLost) as error:
         return ended(error)
-    except SystemExit as left:  # all is said
-        if isinstance(left.code, int):
-            return left.code
-        raise
+    except Said as said:
+        return said.status
 
 
 def ended(error: KeyboardInterrupt | ProcessLost, *more: str) -> int:

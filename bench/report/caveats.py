@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.contrast import Compared, Contrast, Held
-from bench.likeness import same_software
+from bench.likeness import processes, same_software
 from bench.report import quantity
 
 
@@ -18,6 +18,7 @@ def sentences(found: Compared) -> list[str]:
         said += _unchecked(found.base, contrast)
         said += _precision(found.base, contrast)
         said += _hosts(found.base, contrast)
+        said += _processes(found.base, contrast)
         said += _reference(found.base, contrast)
     hardware = any(contrast.relation == "hardware" for contrast in shown)
     for held in (found.base, *(contrast.other for contrast in shown)):
@@ -68,6 +69,17 @@ def _hosts(base: Held, contrast: Contrast) -> list[str]:
     return [
         f"The CPUs beside the accelerators differ ({hosts[0]} in {base.name}, {hosts[1]} in {contrast.other.name}): "
         "they dispatch the steps, so a ratio of steps that are waited for is theirs, too."
+    ]
+
+
+def _processes(base: Held, contrast: Contrast) -> list[str]:
+    """Of runs that were in other numbers of them, or on other numbers of hosts."""
+    a, b = (processes(held.record) for held in (base, contrast.other))
+    if a == b:
+        return []
+    return [
+        f"Processes: {a} in {base.name}, {b} in {contrast.other.name}. A case is compared with its like over as many "
+        "processes, on as many hosts. The reference workload is that of the first process, alone or beside the others."
     ]
 
 

@@ -87,6 +87,7 @@ def fixed(one: Growth) -> tuple[str, ...]:
     case, varied = one.case, one.quantity
     sizes = network(case)
     said = [f"{case.mesh} devices"] * (varied != "devices" and case.devices > 1)
+    said += [f"{case.processes} processes"] * (case.processes > 1)
     said += [f"{case.members} members"] * (varied != "members" and case.members > 1)
     said += [f"batch {case.batch}"] * (varied != "batch")
     if sizes and varied in ("hidden_layers", "hidden_dim"):

@@ -15,6 +15,7 @@ def in_prose(case: Case, *, batch: bool = False) -> str:
     """Such as `fast ensemble with 8 members on 2x1 devices at batch 64`; an unusual batch, or any if asked."""
     members = f" with {case.members} members" if case.members > 1 else ""
     devices = f" on {case.mesh} devices" if case.devices > 1 else ""
+    devices += f" of {case.processes} processes" if case.processes > 1 else ""
     at = f" at batch {case.batch}" if batch or not case.usual_batch else ""
     network = f" ({', '.join(own)})" if (own := _network(case)) else ""
     return f"{_mode(case)}{network}{members}{devices}{at}"
@@ -23,7 +24,8 @@ def in_prose(case: Case, *, batch: bool = False) -> str:
 def label(case: Case, *, batch: bool = False) -> str:
     """The same between commas, such as `fast ensemble, 2x1 devices, 8 members`."""
     parts = [_mode(case), *_network(case)]
-    parts += [f"{case.mesh} devices"] * (case.devices > 1) + [f"{case.members} members"] * (case.members > 1)
+    parts += [f"{case.mesh} devices"] * (case.devices > 1) + [f"{case.processes} processes"] * (case.processes > 1)
+    parts += [f"{case.members} members"] * (case.members > 1)
     parts += [f"batch {case.batch}"] * (batch or not case.usual_batch)
     return ", ".join(parts + ["deterministic"] * case.deterministic)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.cost_model import EFFICIENT, MOST_DEVICES, Model, Term
+from bench.hosts import level
+from bench.links import BETWEEN, LinkTerm, Spread
 from bench.measured import Kind
-from bench.projection import Job, Projected, Source, model_of, projected, reach, sources
+from bench.projection import Job, Projected, Source, model_of, projected, reach, sources, unknown_link
 from bench.record import Record
 from bench.report import quantity
 from bench.report.document import Column, Report, Table
@@ -19,6 +21,7 @@ from toynet.errors import UsageError, unknown
 COLUMNS = (
     Column("mode", numeric=False),
     Column("devices"),
+    Column("hosts", expendable=3, tells=True),
     Column("members", expendable=2, tells=True),
     Column("batch"),
     Column("step"),
@@ -31,8 +34,9 @@ LEGEND = (
     "A step takes work x (examples x members of one device) + start + latency x h + bytes / bandwidth, and waiting for "
     "it a dispatch beside; h: 2 log2(n) messages one after another for an all-reduce, log2(n) for an all-gather or a "
     "reduce-scatter; bytes: 2 (n - 1) / n of what is reduced, (n - 1) / n of what is gathered or scattered (Thakur, "
-    "Rabenseifner and Gropp 2005). Each is fitted to what was measured, unless it was given by hand or the data can't "
-    "tell it.",
+    "Rabenseifner and Gropp 2005). On several hosts so within each, and between them; but a CPU's processes talk in "
+    "one ring of all devices (docs/scaling.md). Each is fitted to what was measured, unless it was given by hand or "
+    "the data can't tell it.",
     "strong efficiency: against one device with the same global batch. weak: against one device with the same batch "
     "for each device. The intervals (95%) have what restarts scatter and what the model misses of the measured points; "
     "they know nothing of what other machines and networks do otherwise.",
@@ -49,19 +53,27 @@ class Wanted:
     modes: tuple[str, ...]
     link: Mapping[Term, float]
     waited: bool
+    each: int | None = None
+    """Devices on a host; None: as in the record, where there are several, else all."""
 
     def __post_init__(self) -> None:
-        limits = {"devices": (self.devices, MOST_DEVICES), "batch": (self.batch, 2**31)}
+        each = () if self.each is None else (self.each,)
+        limits = {
+            "devices": (self.devices, MOST_DEVICES),
+            "devices per host": (each, MOST_DEVICES),
+            "batch": (self.batch, 2**31),
+        }
         for name, (values, most) in limits.items():
             for value in values:
                 if not 1 <= value <= most:
                     raise UsageError(f"{name} must be from 1 to {most}, got {value}.")
 
 
-def link(latency_s: float, bandwidth: float) -> dict[Term, float]:
-    """Coefficients that are given by hand; 0: not given."""
-    found: dict[Term, float] = {"latency": latency_s} if latency_s else {}
-    return {**found, "bytes": 1 / bandwidth} if bandwidth else found
+def link(of_one: tuple[LinkTerm, LinkTerm], latency_s: float, bandwidth: float) -> dict[Term, float]:
+    """Coefficients of a link that are given by hand; 0: not given."""
+    latency, size = of_one
+    found: dict[Term, float] = {latency: latency_s} if latency_s else {}
+    return {**found, size: 1 / bandwidth} if bandwidth else found
 
 
 def build(record: Record, wanted: Wanted) -> Report:
@@ -75,7 +87,7 @@ def build(record: Record, wanted: Wanted) -> Report:
             refused.append(str(error))
             continue
         tables.append(_table(source, model, wanted))
-        said += _sentences(source, model, wanted)
+        said += _sentences(record, source, model, wanted)
     if not tables:
         raise UsageError(refused[0])
     return Report("Projection", environment_lines(record), tuple(tables), (*said, *refused), LEGEND)
@@ -116,15 +128,12 @@ def _jobs(source: Source, wanted: Wanted) -> list[Job]:
 
 def _table(source: Source, model: Model, wanted: Wanted) -> Table:
     kind = _kind(source, wanted)
-    rows = [
-        _row(source, model, projected(model, devices, job, kind), kind)
-        if devices <= job.divisible
-        else _too_few(source, devices, job)
-        for job in _jobs(source, wanted)
-        for devices in wanted.devices
-    ]
+    rows = [_row(source, model, wanted, devices, job) for job in _jobs(source, wanted) for devices in wanted.devices]
     how = "waited for" if kind == "latency" else "in one program"
-    return Table(f"{_name(source)}: a step {how}", COLUMNS, tuple(rows))
+    several = any(source.spread(devices, wanted.each).hosts > 1 for devices in wanted.devices)
+    shown = [column for column in COLUMNS if several or column.heading != "hosts"]
+    places = [COLUMNS.index(column) for column in shown]
+    return Table(f"{_name(source)}: a step {how}", tuple(shown), tuple(tuple(row[i] for i in places) for row in rows))
 
 
 def _name(source: Source) -> str:
@@ -136,20 +145,25 @@ def _remark(source: Source, found: Projected, kind: Kind, *, within: bool) -> st
     """Where the same was measured, what that was."""
     for result in (*source.one, *source.several):
         case = result.case
-        if (case.devices, case.batch, case.members) == (found.devices, found.job.batch, found.job.members):
+        if (source.spreads[case], case.batch, case.members) == (found.over, found.job.batch, found.job.members):
             return f"measured: {quantity.seconds(in_restarts(result, kind))}"
     return "within what was measured" if within else "projected"
 
 
-def _row(source: Source, model: Model, found: Projected, kind: Kind) -> tuple[str, ...]:
+def _row(source: Source, model: Model, wanted: Wanted, devices: int, job: Job) -> tuple[str, ...]:
+    kind, over = _kind(source, wanted), source.spread(devices, wanted.each)
+    what = (source.mode, str(devices), str(over.hosts), str(job.members), str(job.batch))
+    if devices > job.divisible:
+        return (*what, "", "", "", "", f"more devices than {job.divided}")
+    if unknown := unknown_link(model, over):
+        return (*what, "", "", "", "", f"needs {_flags(unknown)}")
+    found = projected(model, over, job, kind)
     shares = [row.terms["work"] for row in model.rows if "work" in row.terms]
-    within = found.devices <= max(row.devices for row in model.rows)
-    within = within and min(shares) <= found.job.share(found.devices) <= max(shares)
+    within = devices <= max(row.over.devices for row in model.rows)
+    within = within and over.hosts <= max(row.over.hosts for row in model.rows)
+    within = within and min(shares) <= job.share(devices) <= max(shares)
     return (
-        source.mode,
-        str(found.devices),
-        str(source.base.case.members),
-        str(found.job.batch),
+        *what,
         quantity.seconds(found.step_s),
         quantity.rate(found.samples_per_s),
         quantity.percent(found.strong),
@@ -158,17 +172,26 @@ def _row(source: Source, model: Model, found: Projected, kind: Kind) -> tuple[st
     )
 
 
-def _too_few(source: Source, devices: int, job: Job) -> tuple[str, ...]:
-    why = f"more devices than {job.divided}"
-    return (source.mode, str(devices), str(job.members), str(job.batch), "", "", "", "", why)
+def _flags(of_one: Sequence[LinkTerm]) -> str:
+    """What gives a link by hand."""
+    between = set(of_one) == set(BETWEEN)
+    return "--host-link-latency and --host-link-bandwidth" if between else "--link-latency and --link-bandwidth"
 
 
-def _sentences(source: Source, model: Model, wanted: Wanted) -> list[str]:
+def _sentences(record: Record, source: Source, model: Model, wanted: Wanted) -> list[str]:
     kind = _kind(source, wanted)
     name = _name(source)
     said = [f"{name}: {_fit(source, model, wanted)}"]
+
+    def spread(devices: int) -> Spread:
+        return source.spread(devices, wanted.each)
+
+    if (most := spread(max(wanted.devices))).hosts > 1:
+        said.append(f"{name}: {_hosts(record, source, most)}")
     for job in _jobs(source, wanted):
-        low, middle, high = reach(model, job, kind)
+        if unknown_link(model, spread(min(job.divisible, max(wanted.devices)))):
+            continue
+        low, middle, high = reach(model, spread, job, kind)
         most = min(job.divisible, MOST_DEVICES)
         upto = f"{middle} device{'s' * (middle > 1)}" + (f" ({low} to {high})" if low < high else "")
         beyond = f", as many as there are {job.divided}" if middle == most else ""
@@ -182,6 +205,18 @@ def _sentences(source: Source, model: Model, wanted: Wanted) -> list[str]:
             + ("." if source.several else "; their counts of collectives were.")
         )
     return said
+
+
+def _hosts(record: Record, source: Source, over: Spread) -> str:
+    """How devices are spread, and what that means here."""
+    said = f"{over.each} device{'s' * (over.each > 1)} on each host"
+    if over.ring:
+        said += "; collectives between them as Gloo has them, a ring of all devices whose steps each take two latencies"
+    if source.each is None:
+        return f"{said}: none was measured over several."
+    if level(record) == "processes":
+        return f"{said}, as which the record has processes of one machine: the link between them is no network."
+    return f"{said}."
 
 
 def _fit(source: Source, model: Model, wanted: Wanted) -> str:
@@ -198,7 +233,7 @@ def _fit(source: Source, model: Model, wanted: Wanted) -> str:
 
 
 def _coefficient(term: Term, value: float) -> str:
-    if term == "bytes":
+    if term in ("bytes", "host bytes"):
         return f"{quantity.size(round(1 / value))}/s" if value else "nothing"
-    unit = {"work": " an example", "latency": " a message"}.get(term, "")
+    unit = {"work": " an example", "latency": " a message", "host latency": " a message"}.get(term, "")
     return f"{quantity.plain_seconds(value)}{unit}" if value else "nothing"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bench.breakdown import WHAT_TO_TRY, Bound, Breakdown
 from bench.cases import Case
-from bench.record import CaseResult
-from bench.report import quantity
+from bench.record import CaseResult, Record
+from bench.report import quantity, spread
 from bench.report.document import Column, Table
 from bench.report.names import in_prose
 from bench.scaling import Point, Series
@@ -65,38 +65,44 @@ PARTS_LEGEND = (
 )
 
 
-def scaling_tables(found: Sequence[Series]) -> list[Table]:
+def scaling_tables(record: Record, found: Sequence[Series]) -> list[Table]:
     """One for each workload."""
     workloads = dict.fromkeys(series.base.case.workload for series in found)
     return [
-        Table(
+        spread.shown(
+            record,
             f"{name}: strong and weak scaling",
             SCALING_COLUMNS,
-            tuple(row for series in found if series.base.case.workload == name for row in _series(series)),
+            [row for series in found if series.base.case.workload == name for row in _series(record, series)],
         )
         for name in workloads
     ]
 
 
-def _series(series: Series) -> list[tuple[str, ...]]:
+def _series(record: Record, series: Series) -> list[tuple[str, ...]]:
     case = series.base.case
-    base = (series.scaling, series.mode, quantity.count(1), quantity.count(case.members), quantity.count(case.batch))
+    what = (series.scaling, series.mode, quantity.count(1), *spread.counts(record, case))
+    sizes = (quantity.count(case.members), quantity.count(case.batch))
     step = quantity.seconds(in_restarts(series.base, series.kind))
     one, whole = quantity.Number("1x", 1.0), quantity.Number("100%", 1.0)
-    return [(*base, step, one, whole, whole, _remarks(case)), *(_point(series, point) for point in series.points)]
+    base = (*what, *sizes, step, one, whole, "", "", whole, _remarks(case))
+    return [base, *(_point(record, series, point) for point in series.points)]
 
 
-def _point(series: Series, point: Point) -> tuple[str, ...]:
+def _point(record: Record, series: Series, point: Point) -> tuple[str, ...]:
     case = point.result.case
     return (
         series.scaling,
         series.mode,
         quantity.Number(case.mesh, case.devices),
+        *spread.counts(record, case),
         quantity.count(case.members),
         quantity.count(case.batch),
         quantity.seconds(in_restarts(point.result, series.kind)),
         quantity.factor(point.speedup),
         quantity.percent(point.efficiency),
+        quantity.percent(point.within),
+        quantity.percent(point.over),
         quantity.percent(point.of_cores),
         _remarks(case, oversubscribed=point.oversubscribed),
     )
@@ -106,20 +112,21 @@ def _remarks(case: Case, *, oversubscribed: bool = False) -> str:
     return ", ".join([*case.variant, *["oversubscribed"] * oversubscribed])
 
 
-def parts_tables(found: Sequence[Breakdown]) -> list[Table]:
+def parts_tables(record: Record, found: Sequence[Breakdown]) -> list[Table]:
     """One for each workload."""
     workloads = dict.fromkeys(one.result.case.workload for one in found)
     return [
-        Table(
+        spread.shown(
+            record,
             f"{name}: where the time goes",
             PARTS_COLUMNS,
-            tuple(_parts(one) for one in found if one.result.case.workload == name),
+            [_parts(record, one) for one in found if one.result.case.workload == name],
         )
         for name in workloads
     ]
 
 
-def _parts(one: Breakdown) -> tuple[str, ...]:
+def _parts(record: Record, one: Breakdown) -> tuple[str, ...]:
     case, step_s = one.result.case, one.step_s.value
 
     def part(value: Estimate | Difference | None) -> str:
@@ -131,6 +138,7 @@ def _parts(one: Breakdown) -> tuple[str, ...]:
     return (
         case.mode + (" deterministic" if case.deterministic else ""),
         quantity.Number(case.mesh, case.devices),
+        *spread.counts(record, case),
         quantity.count(case.members),
         quantity.count(case.batch),
         quantity.seconds(one.step_s),
@@ -158,23 +166,24 @@ def _collectives(one: Breakdown) -> str:
     )
 
 
-def scaling_sentences(found: Sequence[Series]) -> list[str]:
+def scaling_sentences(record: Record, found: Sequence[Series]) -> list[str]:
     """How each series scales, as far as each device has a core of its own; formulas stand in the legend."""
-    return [_scales(series, point) for series in found for point in series.points if not point.oversubscribed]
+    return [_scales(record, series, point) for series in found for point in series.points if not point.oversubscribed]
 
 
-def _scales(series: Series, point: Point) -> str:
+def _scales(record: Record, series: Series, point: Point) -> str:
     base, case = series.base.case, point.result.case
     what = f"{case.members} members" if base.members > 1 else f"a batch of {case.batch}"
     how = "a step of one program" if series.kind == "fused" else "a waited step"
+    devices = f"{case.devices} devices{spread.over(record, case)}"
     efficiency = quantity.percent(point.efficiency)
     if series.scaling == "strong":
         return (
-            f"{case.workload}: {case.mode} with {what} over {case.devices} devices makes {how} "
+            f"{case.workload}: {case.mode} with {what} over {devices} makes {how} "
             f"{quantity.between(point.speedup)} as fast: {efficiency} parallel efficiency (strong scaling)."
         )
     return (
-        f"{case.workload}: {case.mode} with {what} on {case.devices} devices, as much for each as the one has, does "
+        f"{case.workload}: {case.mode} with {what} on {devices}, as much for each as the one has, does "
         f"{quantity.between(point.speedup)} the work in the same time: {efficiency} parallel efficiency (weak scaling)."
     )
 

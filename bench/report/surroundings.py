@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.contrast import Held
+from bench.likeness import processes
 from bench.record import Record
 from bench.report import quantity
 from bench.report.document import Column, Table
@@ -38,6 +39,7 @@ def _facts(record: Record) -> dict[str, str]:
         "devices": "simulated" if backend.simulated else str(backend.device_count),
         "CPU": host.cpu_model,
         "usable cores": f"{len(host.usable_cores)} of {host.cores}",
+        "processes": processes(record),
         "memory": quantity.size(host.memory_bytes),
         "system": host.os,
         "runtime": backend.runtime,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.breakdown import breakdowns
 from bench.growth import growths
 from bench.record import Record
-from bench.report import accelerators, growth, quantity, scaling, traces
+from bench.report import accelerators, growth, quantity, scaling, spread, stragglers, traces
 from bench.report.document import Column, Report, Table
 from bench.report.words import environment_lines, sentences
 from bench.scaling import series
@@ -44,18 +44,25 @@ def build(record: Record) -> Report:
     """The report of a record."""
     cases, scaled, apart, grown = summaries(record), series(record), breakdowns(record), growths(record)
     workloads = dict.fromkeys(summary.case.workload for summary in cases)
-    tables = [_table(name, [s for s in cases if s.case.workload == name]) for name in workloads]
+    tables = [_table(record, name, [s for s in cases if s.case.workload == name]) for name in workloads]
     if not record.schedule.parts:  # the ratios to `single` stand in the table already
         scaled = []
     growing = growth.growth_tables(grown)
     return Report(
         title="Step time by mode and devices",
         environment=environment_lines(record),
-        tables=(*tables, *scaling.scaling_tables(scaled), *scaling.parts_tables(apart), *growing),
+        tables=(
+            *tables,
+            *scaling.scaling_tables(record, scaled),
+            *scaling.parts_tables(record, apart),
+            *growing,
+            *stragglers.tables(record),
+        ),
         sentences=sentences(record, cases, scaled, apart, grown),
         legend=(
             *(line.replace("{how}", accelerators.how_compared(record)) for line in LEGEND),
             *[scaling.SCALING_LEGEND] * bool(scaled),
+            *spread.legend(record, scaled=bool(scaled)),
             *[scaling.PARTS_LEGEND] * bool(apart),
             *[growth.LEGEND] * bool(growing),
         ),
@@ -63,15 +70,16 @@ def build(record: Record) -> Report:
     )
 
 
-def _table(workload: str, cases: list[Summary]) -> Table:
-    return Table(workload, COLUMNS, tuple(_row(summary) for summary in cases))
+def _table(record: Record, workload: str, cases: list[Summary]) -> Table:
+    return spread.shown(record, workload, COLUMNS, [_row(record, summary) for summary in cases])
 
 
-def _row(summary: Summary) -> tuple[str, ...]:
+def _row(record: Record, summary: Summary) -> tuple[str, ...]:
     case, cost = summary.case, summary.result.cost
     return (
         case.mode + (" deterministic" if case.deterministic else ""),
         quantity.Number(case.mesh, case.devices),
+        *spread.counts(record, case),
         quantity.count(case.members),
         quantity.count(case.batch),
         quantity.seconds(summary.step_s.get("latency")),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
+from bench import hosts
 from bench.breakdown import Breakdown
 from bench.cases import Case
 from bench.environment import Host
 from bench.growth import Growth
 from bench.measured import Certificate, Kind
 from bench.record import Record
-from bench.report import accelerators, names, quantity
+from bench.report import accelerators, links, names, processes, quantity, spread, stragglers
 from bench.report.findings import finding_sentences
 from bench.report.growth import growth_sentences
 from bench.report.paths import path_sentences
@@ -42,7 +44,7 @@ def environment_lines(record: Record) -> tuple[str, ...]:
         f"{record.created}; {record.seconds:.0f} s, {restarts} restart{'s' * (restarts != 1)}; "
         f"load {record.load_at_start:g} before, {record.load_at_end:g} after",
     ]
-    lines[2:2] = accelerators.lines(record)
+    lines[2:2] = [*accelerators.lines(record), *processes.lines(record)]
     lines += [f"{name}={value}" for name, value in host.environment.items()]
     return tuple(lines)
 
@@ -66,15 +68,16 @@ def sentences(
         measured = [s for s in cases if s.case.workload == workload and s.result.status == "measured"]
         for network in dict.fromkeys(_network(s.case) for s in measured):
             said += _fastest(workload, [s for s in measured if _network(s.case) == network])
-        said += [] if scaled else _data_parallel(workload, measured)
+        said += [] if scaled else _data_parallel(record, workload, measured)
         said += _ensembles(workload, measured)
         said += _deterministic(workload, measured)
     said += path_sentences(record.cases)
-    said += scaling_sentences(scaled) + parts_sentences(apart) + not_apart_sentences(record.cases)
+    said += scaling_sentences(record, scaled) + parts_sentences(apart) + not_apart_sentences(record.cases)
     said += growth_sentences(record, grown)
     said += _cores(record, [s for s in cases if s.result.status == "measured"])
     said += _turns(record, cases)
     said += accelerators.sentences(record)
+    said += links.sentences(record) + stragglers.sentences(record)
     said += [] if scaled else _without_single(cases)
     said += _oversubscribed(record, cases)
     said += _checked(cases)
@@ -117,7 +120,7 @@ def _fastest(workload: str, measured: Sequence[Summary]) -> list[str]:
     ]
 
 
-def _data_parallel(workload: str, measured: Sequence[Summary]) -> list[str]:
+def _data_parallel(record: Record, workload: str, measured: Sequence[Summary]) -> list[str]:
     said = []
     for summary in measured:
         case = summary.case
@@ -127,7 +130,8 @@ def _data_parallel(workload: str, measured: Sequence[Summary]) -> list[str]:
         if found is None:
             continue
         kind, speedup = found
-        which = f"{workload}: the batch over {case.devices} devices makes {_a_step(kind)}"
+        devices = f"{case.devices} devices{spread.over(record, case)}"
+        which = f"{workload}: the batch over {devices} makes {_a_step(kind)}"
         if speedup.low is None:
             said.append(f"{which} {quantity.between(speedup)} as fast as single.")
         elif speedup.low > 1:
@@ -161,9 +165,8 @@ def _ensembles(workload: str, measured: Sequence[Summary]) -> list[str]:
 def _deterministic(workload: str, measured: Sequence[Summary]) -> list[str]:
     said = []
     for summary in measured:
-        plain = [
-            s for s in measured if summary.case.deterministic and s.case.name + "/deterministic" == summary.case.name
-        ]
+        wanted = dataclasses.replace(summary.case, deterministic=False)
+        plain = [s for s in measured if summary.case.deterministic and s.case == wanted]
         if not plain:
             continue
         times = " and ".join(
@@ -177,15 +180,22 @@ def _deterministic(workload: str, measured: Sequence[Summary]) -> list[str]:
 
 
 def _oversubscribed(record: Record, cases: Sequence[Summary]) -> list[str]:
-    counts = sorted({summary.case.devices for summary in cases if summary.oversubscribed})
-    if not counts:
+    crowded = [summary.case for summary in cases if summary.oversubscribed]
+    if not crowded:
         return []
-    cores = len(record.host.usable_cores)
     if not record.pinned:
         return ["Oversubscribed: this system can't keep a device on a core of its own, so one device uses all of them."]
+    by_cores: dict[tuple[int, str], set[int]] = {}
+    for case in crowded:
+        over = spread.over(record, case)
+        by_cores.setdefault((hosts.cores(record, case), over), set()).add(case.devices)
+    shared = [
+        f"{' and '.join(map(str, sorted(counts)))} simulated devices{over} share {cores} core{'s' * (cores > 1)}"
+        for (cores, over), counts in by_cores.items()
+    ]
     return [
-        f"Oversubscribed: {' and '.join(map(str, counts))} simulated devices share {cores} "
-        f"core{'s' * (cores > 1)}; those lines show correctness and what collectives cost, not how hardware scales."
+        f"Oversubscribed: {'; '.join(shared)}; those lines show correctness and what collectives cost, not how "
+        "hardware scales."
     ]
 
 
@@ -246,10 +256,17 @@ def _unreferenced(cases: Sequence[Summary]) -> list[str]:
     ]
 
 
+def _resumed(record: Record) -> list[str]:
+    if not record.resumed:
+        return []
+    parts = " and ".join(f"{part.created} (after {part.after_s:.0f} s)" for part in record.resumed)
+    return [f"The run was ended and gone on with at {parts}: its restarts are of different times."]
+
+
 def _unfinished(record: Record, cases: Sequence[Summary]) -> list[str]:
     if not record.complete:
         return ["The run was ended before its last round: what stands here is what there was by then."]
-    said, budget_s = [], record.schedule.budget_s
+    said, budget_s = _resumed(record), record.schedule.budget_s
     few = [s for s in cases if s.step_s and s.step_s["latency"].restarts < record.schedule.restarts]
     if few:
         had = sorted({s.step_s["latency"].restarts for s in few})

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from bench.breakdown import breakdowns
-from bench.projection import HeldOut, Source, held_out, sources
+from bench.held_out import HeldOut, held_out
+from bench.projection import Source, sources
 from bench.record import Record
 from bench.report import quantity
 from bench.report.words import host_line

@@ -52,7 +52,7 @@ class Launcher:
             end_marked(MARK, mark)
             launcher.wait()
 
-    def run(self, folder: Path, *arguments: str, limit_s: float = 120) -> Launched:
+    def run(self, folder: Path, *arguments: str, limit_s: float = 240) -> Launched:
         """The same, once it has ended by itself."""
         with self.start(folder, *arguments) as launched:
             launched.wait(limit_s)

@@ -33,15 +33,17 @@ FILES = Path("/etc/netns")
 
 @dataclass(frozen=True)
 class Host:
-    """A namespace: a network and a name of its own, by which the other one finds it."""
+    """A namespace: a network, cores and a name of its own, by which the other one finds it."""
 
     name: str
     address: str
+    cores: tuple[int, ...]
 
     def command(self, *command: str) -> list[str]:
         """A command line that runs another one there, as the same process."""
         named = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
-        return ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", named, self.name, *command]
+        own = ("taskset", "--cpu-list", ",".join(map(str, self.cores)), "ip", "netns", "exec", self.name)
+        return [*own, "unshare", "--uts", "sh", "-c", named, self.name, *command]
 
     def processes(self) -> list[int]:
         """All that run there."""
@@ -79,7 +81,9 @@ def linked(latency_s: float, bits_per_s: float) -> Iterator[Link]:
     """Two hosts and their link, of a latency one way and a bandwidth each way."""
     _sweep()
     name = f"{PREFIX}-{os.getpid()}-{secrets.token_hex(2)}"
-    hosts = Host(f"{name}-a", "10.0.0.1"), Host(f"{name}-b", "10.0.0.2")
+    cores = sorted(os.sched_getaffinity(0))
+    half = len(cores) // 2
+    hosts = Host(f"{name}-a", "10.0.0.1", tuple(cores[: half or 1])), Host(f"{name}-b", "10.0.0.2", tuple(cores[half:]))
     between = f"{name}-wire"
     with _swept_afterwards([hosts[0].name, hosts[1].name, between]):
         for host in hosts:
@@ -122,8 +126,12 @@ def _shape(host: Host, how: str, latency_s: float, bits_per_s: float) -> None:
 
 def _has_netem(namespace: str) -> bool:
     """Whether this kernel can delay packets by itself."""
-    tried = ["tc", "-n", namespace, "qdisc", "replace", "dev", "lo", "root", "netem", "delay", "1ms"]
-    return subprocess.run(tried, capture_output=True).returncode == 0
+    loopback = ("dev", "lo", "root", "netem")
+    tried = ("tc", "-n", namespace, "qdisc", "add", *loopback, "delay", "1ms")
+    if subprocess.run(tried, capture_output=True).returncode != 0:
+        return False
+    _run("tc", "-n", namespace, "qdisc", "del", *loopback)
+    return True
 
 
 def _make(namespace: str) -> None:

@@ -24,6 +24,8 @@ SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 15, 23
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 BUFFER_BYTES = 2**24
 LONGEST_FRAME_BYTES = 2**16 + 64
+# Before what runs on the hosts.
+PRIORITY = 10
 # Waking up takes a virtual machine so long after the time that it was set for.
 WAKING_S = 5e-5
 
@@ -70,7 +72,7 @@ def forward(delay_s: float, bits_per_s: float, ports: tuple[socket.socket, socke
 def main(delay_s: str, bits_per_s: str, first: str, second: str) -> None:
     gc.disable()
     with contextlib.suppress(PermissionError):  # somewhat later, then, where other processes run
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     ports = port(first), port(second)
     print("ready", flush=True)
     forward(float(delay_s), float(bits_per_s), ports)

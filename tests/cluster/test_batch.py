@@ -13,7 +13,8 @@ from bench.record import read
 
 # Of its two nodes and 16 cores, what this machine has.
 HERE = ("--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1")
-RUN = ("--workloads", "tutorial", "--modes", "data_parallel", "--devices", "2", "--across", "2", "--budget", "5")
+CASE = ("--workloads", "tutorial", "--paths", "plain", "--modes", "data_parallel", "--devices", "2", "--across", "2")
+BRIEF = ("--restarts", "1", "--rounds", "1", "--budget", "1")
 
 
 def test_the_batch_script_measures_over_all_of_its_processes(slurm: Path, compiled: Path, tmp_path: Path) -> None:
@@ -21,8 +22,8 @@ def test_the_batch_script_measures_over_all_of_its_processes(slurm: Path, compil
     (tmp_path / ".venv").symlink_to(sys.prefix)
     own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     own |= {"SLURM_CONF": str(slurm), "PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(compiled)}
-    queued = ["sbatch", "--parsable", "--wait", *HERE, str(ROOT / "deploy" / "slurm.sbatch"), *RUN]
-    job = subprocess.run(queued, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=120)
+    queued = ["sbatch", "--parsable", "--wait", *HERE, str(ROOT / "deploy" / "slurm.sbatch"), *CASE, *BRIEF]
+    job = subprocess.run(queued, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=300)
     printed = tmp_path / "results" / f"slurm-{job.stdout.strip()}.out"
     assert job.returncode == 0, printed.read_text()
     record = read(printed.with_suffix(".json"))

@@ -94,6 +94,14 @@ def test_a_rank_that_is_killed_ends_the_run_within_its_time_and_the_rounds_befor
     assert all(result.samples for result in record.cases)
 
 
+def test_training_over_both_processes_prints_the_accuracy_of_the_tutorial_once(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    training = ("-m", "toynet", "train", "--mode", "data_parallel", "--devices", "2", "--quiet")
+    run = launcher.run(tmp_path, *training, "--distributed", "auto")
+    assert (run.status, run.stdout, run.stderr) == (0, "Accuracy on the test set: 0.9950\n", "")
+
+
 def test_without_being_told_to_join_no_process_of_several_measures(launcher: Launcher, tmp_path: Path) -> None:
     run = launcher.run(tmp_path, *RUN)
     assert run.status == 2

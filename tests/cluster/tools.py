@@ -12,10 +12,11 @@ def needed(package: str, *programs: str, root: bool = False) -> None:
     """Skips a test where a Debian package isn't installed, or fails it in CI, which has installed it."""
     lacks = [program for program in programs if shutil.which(program) is None]
     if lacks:
-        _without(f"{' and '.join(lacks)} (Debian: apt-get install {package}) {'are' if lacks[1:] else 'is'} missing")
+        without(f"{' and '.join(lacks)} (Debian: apt-get install {package}) {'are' if lacks[1:] else 'is'} missing")
     if root and os.geteuid() != 0:
-        _without("only root can start it")
+        without("only root can start it")
 
 
-def _without(why: str) -> None:
+def without(why: str) -> None:
+    """Skips a test for that, or fails it in CI."""
     pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)

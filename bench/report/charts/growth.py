@@ -16,7 +16,6 @@ from bench.report.document import Chart
 from bench.report.growth import LIMITS, NOUNS, fixed, in_brackets
 from bench.report.names import KINDS, label
 from bench.stats import Estimate
-from bench.summary import fair_devices
 
 AXES: dict[Quantity, str] = {
     "members": "members",
@@ -31,16 +30,16 @@ LEAST_SPAN = 6.0
 
 def charts(record: Record, over: Sequence[Quantity] = QUANTITIES) -> list[Chart]:
     """Of each of these quantities and each workload of which cases grow in it: time, and memory."""
-    fair, found = fair_devices(record), growths(record)
+    found = growths(record)
     return [
         drawn
         for what in over
         for number, name, own in by_workload(record, [g for g in found if g.quantity == what], lambda one: one.case)
-        for drawn in (_time(number, name, own, fair), *_memory(number, name, own, fair))
+        for drawn in (_time(number, name, own), *_memory(number, name, own))
     ]
 
 
-def _time(number: int, name: str, own: Sequence[Growth], fair: int) -> Chart:
+def _time(number: int, name: str, own: Sequence[Growth]) -> Chart:
     varied = own[0].quantity
     said_of = [(one, _label(one, own), point) for one in own for point in one.points]
     steps = [_row(of, point, point.step_s, quantity.seconds(point.step_s)) for _, of, point in said_of]
@@ -50,7 +49,7 @@ def _time(number: int, name: str, own: Sequence[Growth], fair: int) -> Chart:
         f"time of a step{_how(own)} (log scale)", "s", [*exact, *estimates(steps)], least=LEAST_SPAN
     )
     x, y = _over(varied, steps), alt.Y("y:Q", **scale)
-    layers = [*_shaded(varied, steps, fair, x), *_limit_lines(limits, steps, x, y), *lines(steps, x, y, "step")]
+    layers = [*_shaded(own, x), *_limit_lines(limits, steps, x, y), *lines(steps, x, y, "step")]
     shown = [
         (
             of,
@@ -67,7 +66,7 @@ def _time(number: int, name: str, own: Sequence[Growth], fair: int) -> Chart:
     return chart(f"growth-{_slug(varied)}-time-{number}", title, said, table(title, headings, shown), layers)
 
 
-def _memory(number: int, name: str, own: Sequence[Growth], fair: int) -> list[Chart]:
+def _memory(number: int, name: str, own: Sequence[Growth]) -> list[Chart]:
     """None where the compiler counted none, which has no place on a logarithmic axis."""
     varied = own[0].quantity
     if any(point.peak_bytes <= 0 for one in own for point in one.points):
@@ -81,7 +80,7 @@ def _memory(number: int, name: str, own: Sequence[Growth], fair: int) -> list[Ch
     y = alt.Y(
         "y:Q", **axes.logarithmic("peak memory of one device (log scale)", "B", estimates(rows), least=LEAST_SPAN)
     )
-    layers = [*_shaded(varied, rows, fair, x), *lines(rows, x, y, "memory")]
+    layers = [*_shaded(own, x), *lines(rows, x, y, "memory")]
     title = f"{_titled(name, own)}: how memory grows with {NOUNS[varied]}"
     said = f"Peak memory of one device, as the compiler counts it, of {name} over {AXES[varied]}; logarithmic scales."
     shown = [(r["series"], quantity.count(r["x"]), r["text"]) for r in rows]
@@ -97,8 +96,13 @@ def _over(varied: Quantity, rows: Sequence[Row]) -> alt.X:
     return alt.X("x:Q", **axes.counts(AXES[varied], sorted({r["x"] for r in rows})))
 
 
-def _shaded(varied: Quantity, rows: Sequence[Row], fair: int, x: alt.X) -> list[alt.Chart]:
-    return shaded(sorted({r["x"] for r in rows}), fair, x) if varied == "devices" else []
+def _shaded(own: Sequence[Growth], x: alt.X) -> list[alt.Chart]:
+    """Of devices, those numbers of which all share cores."""
+    if own[0].quantity != "devices":
+        return []
+    points = [point for one in own for point in one.points]
+    fair = max((point.value for point in points if not point.oversubscribed), default=0)
+    return shaded(sorted({point.value for point in points}), fair, x)
 
 
 def _limits(series: str, point: Point) -> Iterator[Row]:

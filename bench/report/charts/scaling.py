@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
+from bench.cases import Case
 from bench.record import Record
 from bench.report import quantity
 from bench.report.charts import axes
@@ -16,27 +17,34 @@ from bench.report.document import Chart
 from bench.report.names import KINDS, label
 from bench.scaling import Point, Series, series
 from bench.stats import Estimate
-from bench.summary import fair_devices, in_restarts
+from bench.summary import in_restarts
 
 ONE = Estimate(1.0, None, None, 1)
 
 
 def charts(record: Record) -> list[Chart]:
     """Of each workload that runs on one device and on more: time, speed-up, efficiency."""
-    fair, found = fair_devices(record), _by_workload(record)
     drawings = (_times, _speedup, _efficiency)
-    return [draw(number, name, own, fair) for number, name, own in found for draw in drawings]
+    return [draw(number, name, own) for number, name, own in _by_workload(record) for draw in drawings]
 
 
 def efficiencies(record: Record) -> list[Chart]:
     """Only those of efficiency."""
-    fair = fair_devices(record)
-    return [_efficiency(number, name, own, fair) for number, name, own in _by_workload(record)]
+    return [_efficiency(number, name, own) for number, name, own in _by_workload(record)]
 
 
 def _by_workload(record: Record) -> list[tuple[int, str, list[Series]]]:
-    found = [drawn for one in series(record) for drawn in _by_mesh(one)]
+    found = [drawn for one in series(record) for over in _by_processes(one) for drawn in _by_mesh(over)]
     return by_workload(record, found, lambda one: one.base.case)
+
+
+def _by_processes(one: Series) -> list[Series]:
+    """A line for each number of processes."""
+    counts = dict.fromkeys(point.result.case.processes for point in one.points)
+    return [
+        dataclasses.replace(one, points=tuple(point for point in one.points if point.result.case.processes == count))
+        for count in counts
+    ]
 
 
 def _by_mesh(one: Series) -> list[Series]:
@@ -49,20 +57,19 @@ def _by_mesh(one: Series) -> list[Series]:
     return [dataclasses.replace(one, points=tuple(points)) for points in by_shards.values()]
 
 
-def _times(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
+def _times(number: int, name: str, own: Sequence[Series]) -> Chart:
     rows = []
     for one in own:
-        for result in (one.base, *(point.result for point in one.points)):
+        for result, crowded in ((one.base, False), *((point.result, point.oversubscribed) for point in one.points)):
             step_s = in_restarts(result, one.kind)
             assert step_s is not None
-            text = quantity.seconds(step_s)
-            rows.append(row(_series(one, own), label(result.case, batch=True), result.case.devices, step_s, text))
+            rows.append(_row(_series(one, own), result.case, step_s, quantity.seconds(step_s), crowded=crowded))
     y = alt.Y("y:Q", **axes.logarithmic(f"time of a step{_how(own)} (log scale)", "s", estimates(rows), least=4.0))
     said = f"Time of a step of {name} over devices{_how(own)}{with_intervals(rows)}, both on logarithmic scales."
-    return _over_devices(f"step-time-{number}", f"{name}: step time over devices", said, rows, y, "step", fair)
+    return _over_devices(f"step-time-{number}", f"{name}: step time over devices", said, rows, y, "step")
 
 
-def _speedup(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
+def _speedup(number: int, name: str, own: Sequence[Series]) -> Chart:
     rows = _against_one(own, "1x", lambda point: (point.speedup, quantity.factor(point.speedup)))
     most = max(row["x"] for row in rows)
     found = [*estimates(rows), Estimate(most, None, None, 1)]
@@ -70,10 +77,10 @@ def _speedup(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
     said = f"Speed-up of {name} on more devices over one{_how(own)}{with_intervals(rows)}; "
     said += "the dashed line is ideal, as many times as devices."
     title = f"{name}: speed-up over devices"
-    return _over_devices(f"speed-up-{number}", title, said, rows, y, "speed-up", fair, [(1, 1), (most, most)])
+    return _over_devices(f"speed-up-{number}", title, said, rows, y, "speed-up", [(1, 1), (most, most)])
 
 
-def _efficiency(number: int, name: str, own: Sequence[Series], fair: int) -> Chart:
+def _efficiency(number: int, name: str, own: Sequence[Series]) -> Chart:
     rows = _against_one(own, "100%", lambda point: (point.efficiency, quantity.percent(point.efficiency)))
     most = 1.1 * max(row["y"] for row in rows)
     y = alt.Y("y:Q", **axes.linear(f"parallel efficiency{_how(own)}", "%", 0, most))
@@ -81,7 +88,7 @@ def _efficiency(number: int, name: str, own: Sequence[Series], fair: int) -> Cha
     said += "the dashed line at 100% is ideal."
     title = f"{name}: parallel efficiency over devices"
     ends = axes.ends(sorted({row["x"] for row in rows}))
-    return _over_devices(f"efficiency-{number}", title, said, rows, y, "efficiency", fair, [(n, 1) for n in ends])
+    return _over_devices(f"efficiency-{number}", title, said, rows, y, "efficiency", [(n, 1) for n in ends])
 
 
 def _against_one(own: Sequence[Series], base: str, of: Callable[[Point], tuple[Estimate, str]]) -> list[Row]:
@@ -89,9 +96,14 @@ def _against_one(own: Sequence[Series], base: str, of: Callable[[Point], tuple[E
     rows = []
     for one in own:
         name = _series(one, own)
-        rows.append(row(name, label(one.base.case, batch=True), 1, ONE, base))
-        rows += [row(name, label(point.result.case, batch=True), point.devices, *of(point)) for point in one.points]
+        rows.append(_row(name, one.base.case, ONE, base, crowded=False))
+        rows += [_row(name, point.result.case, *of(point), crowded=point.oversubscribed) for point in one.points]
     return rows
+
+
+def _row(series: str, case: Case, value: Estimate, text: str, *, crowded: bool) -> Row:
+    told = label(case, batch=True) + ", oversubscribed" * crowded
+    return {**row(series, told, case.devices, value, text), "crowded": crowded}
 
 
 def _over_devices(
@@ -101,13 +113,13 @@ def _over_devices(
     rows: Sequence[Row],
     y: alt.Y,
     what: str,
-    fair: int,
     best: Sequence[tuple[float, float]] = (),
 ) -> Chart:
     counts = sorted({row["x"] for row in rows})
+    fair = max((row["x"] for row in rows if not row["crowded"]), default=0)
     x = alt.X("x:Q", **axes.counts("devices", counts))
     layers = [*shaded(counts, fair, x), *([ideal(best, x, y)] if best else []), *lines(rows, x, y, what)]
-    shown = [(r["series"], quantity.count(r["x"]), r["text"], "oversubscribed" * (r["x"] > fair)) for r in rows]
+    shown = [(r["series"], quantity.count(r["x"]), r["text"], "oversubscribed" * r["crowded"]) for r in rows]
     if counts[-1] > fair:
         said += " Shaded: more devices than cores, which is not hardware scaling."
     return chart(key, title, said, table(title, ("series", "devices", what, "remarks"), shown), layers)
@@ -120,13 +132,29 @@ def _series(one: Series, own: Sequence[Series]) -> str:
     named.append((f"{case.members} members" if case.members > 1 else f"batch {case.batch}") + each)
     if case.members > 1 and len({other.base.case.batch for other in own}) > 1:
         named.append(f"batch {case.batch}")
+    first = one.points[0]
+    if first.result.case.processes > 1:
+        named.append(_spread(first))
     if any(other is not one and _of_other_meshes(one, other) for other in own):
-        named.append(f"nx{one.points[0].result.case.data_shards} devices")
+        named.append(f"nx{first.result.case.data_shards} devices")
     return ", ".join(named if _how(own) else [*named, KINDS[one.kind]])
 
 
 def _of_other_meshes(one: Series, other: Series) -> bool:
-    return (one.base.case, one.mode, one.scaling) == (other.base.case, other.mode, other.scaling)
+    def same(of: Series) -> tuple[object, ...]:
+        return of.base.case, of.mode, of.scaling, of.points[0].result.case.processes
+
+    return same(one) == same(other)
+
+
+def _spread(point: Point) -> str:
+    """Over how many hosts or processes a line is."""
+    processes = f"{point.result.case.processes} processes"
+    if point.hosts == 1:
+        return f"{processes} on one host"
+    return (
+        f"{point.hosts} hosts" if point.hosts == point.result.case.processes else f"{processes} on {point.hosts} hosts"
+    )
 
 
 def _how(own: Sequence[Series]) -> str:
