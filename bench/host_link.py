@@ -31,15 +31,24 @@ class HostLink:
 
 
 def host_link(record: Record) -> HostLink | None:
-    """By the case whose collectives carry most; None where none has them timed alone, on nothing but that link."""
+    """None where no case has its collectives timed alone, on nothing but that link.
+
+    By the case whose collectives carry most, of those with all-reduces only: Gloo's other collectives use less of a
+    link's bandwidth.
+    """
     found = [(result, amounts(result.cost.collectives, over)) for result, over in _over_hosts(record) if result.cost]
     if not found:
         return None
-    result, needed = max(found, key=lambda one: one[1]["host bytes"])
+    result, needed = max(found, key=lambda one: (_reduces(one[0]), one[1]["host bytes"]))
     small, whole = by_round(result, "rendezvous"), by_round(result, "collectives")
     latency_s = over_restarts(medians(small)).times(1 / needed["host latency"])
     carrying = {at: seconds - small[at] for at, seconds in whole.items() if at in small}
     return HostLink(latency_s, _bandwidth(needed, carrying, statistics.median(whole.values())))
+
+
+def _reduces(result: CaseResult) -> bool:
+    """Whether its collectives are all-reduces only."""
+    return result.cost is not None and all(one.kind == "all-reduce" for one in result.cost.collectives)
 
 
 def _over_hosts(record: Record) -> Iterator[tuple[CaseResult, Spread]]:

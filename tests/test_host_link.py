@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import msgspec
 import pytest
 from records import case, over, record, reducing, taken_apart
 
@@ -102,6 +103,18 @@ def test_the_link_between_hosts_stands_in_the_collectives_alone(platform: str) -
 
 def test_where_no_case_is_over_hosts_there_is_no_such_link() -> None:
     assert host_link(measured(0, 1, shapes=((1, 1), (2, 1)))) is None
+
+
+def test_a_case_of_all_reduces_tells_the_link_before_one_that_carries_more() -> None:
+    found = measured(0, 1, shapes=((1, 1), (2, 2), (4, 2)))
+    *rest, last = found.cases
+    assert last.cost is not None
+    gathering = dataclasses.replace(last.cost, collectives=(Collective("all-gather", 1, 50 * SIZE, 4, 1),))
+    rest.append(msgspec.structs.replace(last, cost=gathering))
+    link = host_link(msgspec.structs.replace(found, cases=tuple(rest)))
+    assert link is not None
+    assert link.bytes_per_s is not None
+    assert link.bytes_per_s.value == pytest.approx(HOST_BANDWIDTH)
 
 
 def test_too_few_bytes_tell_no_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:

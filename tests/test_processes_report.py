@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +14,10 @@ from records import case, elsewhere, in_each, measured, over, record
 from bench.contrast import compared
 from bench.digest import read as digest
 from bench.record import CaseResult, Record, read, write
-from bench.report import caveats, markdown, processes, surroundings, table
+from bench.report import caveats, markdown, processes, surroundings, table, terminal
+from bench.report.charts import growth
 from bench.report.charts.scaling import efficiencies
+from bench.report.document import Chart
 from bench.summary import by_round
 from toynet.errors import UsageError
 
@@ -63,9 +67,49 @@ def test_the_surroundings_name_each_host_and_what_differs() -> None:
 def test_what_shares_cores_is_said_with_its_processes() -> None:
     said = "\n".join(table.build(run(0, 0, cores=1)).sentences)
     assert (
-        "Oversubscribed: 2 simulated devices share 1 core; 2 simulated devices in 2 processes on one host share 1"
-        in said
+        "Oversubscribed: 2 simulated devices in one process share 1 core; 2 simulated devices in 2 processes on one "
+        "host share 1 core; those" in said
     )
+
+
+def test_cores_of_another_host_do_not_help_where_one_has_too_few() -> None:
+    found = run(0, 1, cores=1)
+    first = found.processes[0]
+    more = msgspec.structs.replace(first, host=dataclasses.replace(first.host, usable_cores=(0, 1, 2, 3)))
+    of = measured(dataclasses.replace(case("data_parallel", 4), processes=2), TIMES)
+    found = msgspec.structs.replace(found, processes=(more, found.processes[1]), cases=(*found.cases, of))
+    said = "\n".join(table.build(found).sentences)
+    assert (
+        "4 simulated devices in 2 processes on 2 hosts share 5 cores, of which one host or process has too few" in said
+    )
+
+
+@pytest.mark.parametrize("chart_of", [efficiencies, lambda of: growth.charts(of, ["devices"])])
+def test_a_point_that_shares_cores_among_others_that_do_not_is_ringed(
+    chart_of: Callable[[Record], list[Chart]],
+) -> None:
+    def rings(of: Record) -> list[dict[str, Any]]:
+        spec = chart_of(of)[0].spec
+        ringed = [one for one in spec["layer"] if isinstance(one["mark"], dict) and one["mark"].get("size") == 240]
+        return [row for one in ringed for row in spec["datasets"][one["data"]["name"]]]
+
+    shapes = [(1, 1), (2, 1), (4, 1), (2, 2), (4, 2), (6, 2)]
+    cases = [dataclasses.replace(case("data_parallel" if n > 1 else "single", n), processes=p) for n, p in shapes]
+    times = [measured(one, TIMES) for one in cases]
+    (ring,) = rings(over(record(*times, cores=3), 0, 1))
+    assert (ring["x"], ring["crowded"]) == (4, True)
+    assert rings(over(record(*times, cores=4), 0, 1)) == []
+
+
+def test_efficiency_within_a_host_and_over_hosts_has_room_before_that_of_cores(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "175")
+    terminal.show(table.build(run(0, 1, parts=True)), terminal.console())
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "over hosts" in line and "speed-up" in line]
+    assert "within a host" in line
+    assert "of cores" not in line
+    assert "members" not in line
 
 
 def test_a_line_of_its_own_is_drawn_for_each_number_of_processes() -> None:

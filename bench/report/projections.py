@@ -215,7 +215,7 @@ def _hosts(record: Record, source: Source, over: Spread) -> str:
     if source.each is None:
         return f"{said}: none was measured over several."
     if level(record) == "processes":
-        return f"{said}, as which the record has processes of one machine: the link between them is no network."
+        return f"{said}. For hosts the record has processes of one machine: the link between them is no network."
     return f"{said}."
 
 

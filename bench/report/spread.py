@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from bench.cases import Case
@@ -14,9 +15,9 @@ from bench.report.document import Column, Table
 PROCESSES = Column("processes", expendable=6, tells=True)
 HOSTS = Column("hosts", expendable=6, tells=True)
 # After that of the whole efficiency.
-WITHIN, OVER = Column("within a host", expendable=2), Column("over hosts", expendable=2)
+WITHIN, OVER = Column("within a host", expendable=1), Column("over hosts", expendable=1)
 # Where all processes are on one machine.
-WITHIN_ONE, OVER_PROCESSES = Column("within a process", expendable=2), Column("over processes", expendable=2)
+WITHIN_ONE, OVER_PROCESSES = Column("within a process", expendable=1), Column("over processes", expendable=1)
 
 
 def counts(record: Record, case: Case) -> tuple[str, str]:
@@ -33,15 +34,24 @@ def shown(record: Record, title: str, columns: Sequence[Column], rows: Sequence[
     absent: set[Column] = set()
     if not record.processes:
         absent = {PROCESSES, HOSTS, WITHIN, OVER}
-    elif level(record) == "processes":
-        absent = {HOSTS}
-        every = [_ON_ONE_MACHINE.get(column, column) for column in every]
+    else:
+        every = [_members_left_out_early(column) for column in every]
+        if level(record) == "processes":
+            absent = {HOSTS}
+            every = [_ON_ONE_MACHINE.get(column, column) for column in every]
+        elif all(row[every.index(PROCESSES)] == row[every.index(HOSTS)] for row in rows):  # hosts say it
+            every = [dataclasses.replace(column, tells=False) if column == PROCESSES else column for column in every]
     places = [i for i, column in enumerate(every) if column not in absent]
     return Table(title, tuple(every[i] for i in places), tuple(tuple(row[i] for i in places) for row in rows))
 
 
 _AFTER = {"devices": (PROCESSES, HOSTS), "efficiency": (WITHIN, OVER)}
 _ON_ONE_MACHINE = {WITHIN: WITHIN_ONE, OVER: OVER_PROCESSES}
+
+
+def _members_left_out_early(column: Column) -> Column:
+    """There is less room where processes and hosts have columns."""
+    return dataclasses.replace(column, expendable=6, tells=True) if column.heading == "members" else column
 
 
 def over(record: Record, case: Case) -> str:

@@ -187,10 +187,11 @@ def _oversubscribed(record: Record, cases: Sequence[Summary]) -> list[str]:
         return ["Oversubscribed: this system can't keep a device on a core of its own, so one device uses all of them."]
     by_cores: dict[tuple[int, str], set[int]] = {}
     for case in crowded:
-        over = spread.over(record, case)
+        over = spread.over(record, case) or " in one process" * bool(record.processes)
         by_cores.setdefault((hosts.cores(record, case), over), set()).add(case.devices)
     shared = [
         f"{' and '.join(map(str, sorted(counts)))} simulated devices{over} share {cores} core{'s' * (cores > 1)}"
+        + ", of which one host or process has too few" * (min(counts) <= cores)
         for (cores, over), counts in by_cores.items()
     ]
     return [

@@ -10,7 +10,7 @@ from bench.growth import QUANTITIES, Growth, Limit, Point, Quantity, growths
 from bench.record import Record
 from bench.report import quantity
 from bench.report.charts import axes
-from bench.report.charts.lines import estimates, how, lines, row, shaded
+from bench.report.charts.lines import among_fair, estimates, fair, how, lines, ringed, row, shaded
 from bench.report.charts.view import Row, by_workload, chart, colour, dashes, drawn, table, tips, with_intervals
 from bench.report.document import Chart
 from bench.report.growth import LIMITS, NOUNS, fixed, in_brackets
@@ -49,7 +49,7 @@ def _time(number: int, name: str, own: Sequence[Growth]) -> Chart:
         f"time of a step{_how(own)} (log scale)", "s", [*exact, *estimates(steps)], least=LEAST_SPAN
     )
     x, y = _over(varied, steps), alt.Y("y:Q", **scale)
-    layers = [*_shaded(own, x), *_limit_lines(limits, steps, x, y), *lines(steps, x, y, "step")]
+    layers = [*_shaded(varied, steps, x, y), *_limit_lines(limits, steps, x, y), *lines(steps, x, y, "step")]
     shown = [
         (
             of,
@@ -80,7 +80,7 @@ def _memory(number: int, name: str, own: Sequence[Growth]) -> list[Chart]:
     y = alt.Y(
         "y:Q", **axes.logarithmic("peak memory of one device (log scale)", "B", estimates(rows), least=LEAST_SPAN)
     )
-    layers = [*_shaded(own, x), *lines(rows, x, y, "memory")]
+    layers = [*_shaded(varied, rows, x, y), *lines(rows, x, y, "memory")]
     title = f"{_titled(name, own)}: how memory grows with {NOUNS[varied]}"
     said = f"Peak memory of one device, as the compiler counts it, of {name} over {AXES[varied]}; logarithmic scales."
     shown = [(r["series"], quantity.count(r["x"]), r["text"]) for r in rows]
@@ -89,20 +89,19 @@ def _memory(number: int, name: str, own: Sequence[Growth]) -> list[Chart]:
 
 
 def _row(series: str, point: Point, of: Estimate, text: str) -> Row:
-    return row(series, label(point.result.case, batch=True), point.value, of, text)
+    found = row(series, label(point.result.case, batch=True), point.value, of, text)
+    return {**found, "crowded": point.oversubscribed}
 
 
 def _over(varied: Quantity, rows: Sequence[Row]) -> alt.X:
     return alt.X("x:Q", **axes.counts(AXES[varied], sorted({r["x"] for r in rows})))
 
 
-def _shaded(own: Sequence[Growth], x: alt.X) -> list[alt.Chart]:
-    """Of devices, those numbers of which all share cores."""
-    if own[0].quantity != "devices":
+def _shaded(varied: Quantity, rows: Sequence[Row], x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Of devices, those numbers of which all share cores, and points that do among others that don't."""
+    if varied != "devices":
         return []
-    points = [point for one in own for point in one.points]
-    fair = max((point.value for point in points if not point.oversubscribed), default=0)
-    return shaded(sorted({point.value for point in points}), fair, x)
+    return [*shaded(sorted({row["x"] for row in rows}), fair(rows), x), *ringed(among_fair(rows), x, y)]
 
 
 def _limits(series: str, point: Point) -> Iterator[Row]:

@@ -38,19 +38,34 @@ def lines(rows: Sequence[Row], x: alt.X, y: alt.Y, what: str) -> list[alt.Chart]
     ]
 
 
-def shaded(counts: Sequence[int], fair: int, x: alt.X) -> list[alt.Chart]:
-    """The numbers of devices, given in rising order, that share cores; none where none do."""
-    others = [n for n in counts if n > fair]
+def shaded(counts: Sequence[int], most: int, x: alt.X) -> list[alt.Chart]:
+    """The numbers of devices, given in rising order, above the most that don't share cores; none where none are."""
+    others = [n for n in counts if n > most]
     if not others:
         return []
     low, high = ends(counts)
-    begin = (max(n for n in counts if n <= fair) * others[0]) ** 0.5 if counts[0] <= fair else low
+    begin = (max(n for n in counts if n <= most) * others[0]) ** 0.5 if counts[0] <= most else low
     area = drawn([{"x": begin, "end": high, "text": SHADED}]).encode(x=x)
     words = area.mark_text(align="right", baseline="top", dx=-4, dy=4, fontSize=10)
     return [
         area.mark_rect(color=GREY, opacity=0.18).encode(x2="end:Q"),
         words.encode(x=same(x, "end"), y=alt.value(0), text="text:N"),
     ]
+
+
+def fair(rows: Sequence[Row]) -> int:
+    """The most devices of which some have cores of their own."""
+    return max((row["x"] for row in rows if not row["crowded"]), default=0)
+
+
+def among_fair(rows: Sequence[Row]) -> list[Row]:
+    """Those that share cores, where others on as many devices or more, over more processes, don't."""
+    return [row for row in rows if row["crowded"] and row["x"] <= fair(rows)]
+
+
+def ringed(rows: Sequence[Row], x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """A ring around each of these; nothing where there are none."""
+    return [drawn(rows).mark_point(color=GREY, size=240, strokeWidth=2, clip=True).encode(x=x, y=y)] if rows else []
 
 
 def how(kinds: Collection[Kind]) -> str:

@@ -11,7 +11,7 @@ from bench.cases import Case
 from bench.record import Record
 from bench.report import quantity
 from bench.report.charts import axes
-from bench.report.charts.lines import estimates, how, ideal, lines, row, shaded
+from bench.report.charts.lines import among_fair, estimates, fair, how, ideal, lines, ringed, row, shaded
 from bench.report.charts.view import Row, by_workload, chart, table, with_intervals
 from bench.report.document import Chart
 from bench.report.names import KINDS, label
@@ -116,12 +116,15 @@ def _over_devices(
     best: Sequence[tuple[float, float]] = (),
 ) -> Chart:
     counts = sorted({row["x"] for row in rows})
-    fair = max((row["x"] for row in rows if not row["crowded"]), default=0)
     x = alt.X("x:Q", **axes.counts("devices", counts))
-    layers = [*shaded(counts, fair, x), *([ideal(best, x, y)] if best else []), *lines(rows, x, y, what)]
+    most, among = fair(rows), among_fair(rows)
+    layers = [*shaded(counts, most, x), *([ideal(best, x, y)] if best else []), *ringed(among, x, y)]
+    layers += lines(rows, x, y, what)
     shown = [(r["series"], quantity.count(r["x"]), r["text"], "oversubscribed" * r["crowded"]) for r in rows]
-    if counts[-1] > fair:
+    if counts[-1] > most:
         said += " Shaded: more devices than cores, which is not hardware scaling."
+    if among:
+        said += " Ringed: more devices than their hosts have cores, which is not hardware scaling."
     return chart(key, title, said, table(title, ("series", "devices", what, "remarks"), shown), layers)
 
 
