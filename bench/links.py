@@ -7,8 +7,8 @@ in two levels: within each host over its own devices, and between the hosts, who
 A CPU's devices in several processes talk by Gloo, which knows no hosts. Its all-reduce and its all-gather are one ring
 of all n devices, each step of which is as slow as its slowest link; the array of an all-reduce goes round it twice.
 Each message waits for a word of its receiver's that it is ready: so one step takes two latencies, one way each. Several
-arrays go one after another. (Measured, between network namespaces with a delay of 2 ms and one of 12 ms: an all-reduce
-over 2, 4 and 6 devices, half of them on each host, takes 4.0, 12.7 and 20.9 latencies.)
+arrays go one after another. (Measured by hand, between network namespaces with a delay of 2 ms and one of 12 ms: an
+all-reduce over 2, 4 and 6 devices, half of them on each host, takes 4.0, 12.7 and 20.9 latencies.)
 """
 
 from __future__ import annotations
