@@ -32,7 +32,8 @@ class Held:
 
 @dataclass(frozen=True)
 class Match:
-    """A case that the base and another record both measured; without ratios where it isn't the same computation."""
+    """A case that the base and another record both measured; without ratios where it isn't the same computation, or its
+    processes are on other numbers of hosts."""
 
     base: Summary
     other: Summary
@@ -45,6 +46,12 @@ class Match:
     """What each may round the factors of its layers' products to."""
     checked: bool
     """Whether the losses of both are known, of the same steps."""
+    spread: tuple[Unlike, ...] = ()
+    """How its processes are on other numbers of hosts."""
+
+    @property
+    def comparable(self) -> bool:
+        return not (self.unlike or self.spread)
 
     @property
     def oversubscribed(self) -> bool:
@@ -84,7 +91,7 @@ class Contrast:
     @property
     def whole(self) -> bool:
         """Whether everything that both have could be compared, and there was something."""
-        return bool(self.matches) and not self.unmeasured and not any(match.unlike for match in self.matches.values())
+        return bool(self.matches) and not self.unmeasured and all(match.comparable for match in self.matches.values())
 
 
 @dataclass(frozen=True)
@@ -145,12 +152,12 @@ def _match(base: Held, other: Held, name: str, found: Relation) -> Match:
     a, b = base.cases[name], other.cases[name]
     rounded = products(base.record, a.case), products(other.record, b.case)
     checked = has_losses(a.result, b.result)
-    unlike = [*unlike_spread(base.record, other.record, a.case)]
-    unlike += [*unlike_losses(a.result, b.result, rounded)] if checked else []
+    spread = tuple(unlike_spread(base.record, other.record, a.case))
+    unlike = [*unlike_losses(a.result, b.result, rounded)] if checked else []
     if found == "hardware":  # of versions, a count that changed is a finding
         unlike += unlike_work(a.result.cost, b.result.cost)
-    if unlike:
-        return Match(a, b, tuple(unlike), {}, None, rounded, checked)
+    if unlike or spread:
+        return Match(a, b, tuple(unlike), {}, None, rounded, checked, spread)
     ratio: dict[Kind, Estimate] = {
         kind: _ratio(a, b, kind, kind) for kind in COMPARED if kind in a.step_s and kind in b.step_s
     }

@@ -15,6 +15,7 @@ from bench.contrast import compared
 from bench.digest import read as digest
 from bench.record import CaseResult, Record, read, write
 from bench.report import caveats, markdown, processes, surroundings, table, terminal
+from bench.report import compared as compared_report
 from bench.report.charts import growth
 from bench.report.charts.scaling import efficiencies
 from bench.report.document import Chart
@@ -197,6 +198,19 @@ def test_records_of_other_numbers_of_processes_say_so_and_compare_what_is_alike(
 
 def test_a_case_over_two_hosts_is_not_held_against_it_on_one() -> None:
     (contrast,) = compared([("here", run(0, 0)), ("apart", elsewhere(run(0, 1)))]).contrasts
-    unlike = {name: [one.key for one in match.unlike] for name, match in contrast.matches.items()}
-    assert unlike["tutorial/data_parallel-2/m1/b32/p2"] == ["hosts of 2 processes"]
-    assert unlike["tutorial/single-1/m1/b32"] == []
+    apart = {name: [one.key for one in match.spread] for name, match in contrast.matches.items()}
+    assert apart["tutorial/data_parallel-2/m1/b32/p2"] == ["hosts of 2 processes"]
+    assert apart["tutorial/single-1/m1/b32"] == []
+    assert [match.comparable for match in contrast.matches.values()] == [True, True, False]
+
+
+def test_why_a_case_over_other_hosts_is_not_comparable_is_said_and_its_row_tells_its_processes() -> None:
+    report = compared_report.build(compared([("here", run(0, 0)), ("apart", run(0, 1))]))
+    assert (
+        "tutorial/data_parallel-2/m1/b32/p2 is not comparable, since it isn't over as many hosts in both: hosts of 2 "
+        "processes is 1 in here and 2 in apart."
+    ) in report.sentences
+    assert not any("doesn't compute the same" in said for said in report.sentences)
+    cases = report.tables[0]
+    place = [column.heading for column in cases.columns].index("processes")
+    assert [(row[place], row[-1]) for row in cases.rows] == [("1", ""), ("1", ""), ("2", "not comparable with apart")]

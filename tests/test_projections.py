@@ -127,6 +127,16 @@ def test_more_devices_than_a_host_has_need_a_link_between_hosts(
     assert "10.76 ms" in said
     assert "host latency and host bytes given by hand" in said
     assert "4 devices on each host: none was measured over several." in said
+    assert "dispatch over hosts" in said
+
+
+def test_where_all_devices_are_on_one_host_nothing_is_said_of_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project(measured(), tmp_path, "--devices", "16") == 0
+    said = capsys.readouterr().out
+    assert "dispatch" in said
+    assert "over hosts" not in said.split("A step takes")[0]
 
 
 def test_a_host_without_devices_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.contrast import COMPARED, Compared, Contrast, Held
 from bench.report import contrasts, counts, quantity, surroundings
 from bench.report.document import Column, Report, Table
+from bench.report.spread import PROCESSES
 from bench.summary import Summary
 
 _CASE = (
@@ -57,22 +58,24 @@ def _cases(found: Compared, workload: str) -> Table:
         if summary.case.workload == workload and any(name in contrast.matches for contrast in shown)
     ]
     records = [found.base, *(contrast.other for contrast in shown)]
+    several = any(held.record.processes for held in records)
+    mode, devices, *sizes = _CASE
     columns = (
-        *_CASE,
+        *(mode, devices, *[PROCESSES] * several, *sizes),
         *(column for contrast in shown for column in _versus(found.base, contrast.other)),
         *(column for held in records for column in _timed(held)),
         *(column for held in records for column in _compiled(held)),
         _REMARKS,
     )
-    return Table(workload, columns, tuple(_row(found, shown, summary) for summary in cases))
+    return Table(workload, columns, tuple(_row(found, shown, summary, several=several) for summary in cases))
 
 
-def _row(found: Compared, shown: list[Contrast], summary: Summary) -> tuple[str, ...]:
+def _row(found: Compared, shown: list[Contrast], summary: Summary, *, several: bool) -> tuple[str, ...]:
     """What all records have of a case: how they compare, which is asked for, first."""
     name = summary.case.name
     each = [summary, *(contrast.other.cases.get(name) for contrast in shown)]
     return (
-        *_case_cells(summary),
+        *_case_cells(summary, several=several),
         *(cell for contrast in shown for cell in _versus_cells(contrast, name)),
         *(cell for one in each for cell in _timed_cells(one)),
         *(cell for one in each for cell in _compiled_cells(one)),
@@ -93,11 +96,12 @@ def _compiled(held: Held) -> list[Column]:
     return [Column(f"{held.name} memory", 5), Column(f"{held.name} compile", 5)]
 
 
-def _case_cells(summary: Summary) -> tuple[str, ...]:
+def _case_cells(summary: Summary, *, several: bool) -> tuple[str, ...]:
     case = summary.case
     mode = case.mode + (" deterministic" if case.deterministic else "")
     devices = quantity.Number(case.mesh, case.devices)
-    return mode, devices, quantity.count(case.members), quantity.count(case.batch)
+    processes = [quantity.count(case.processes)] * several
+    return mode, devices, *processes, quantity.count(case.members), quantity.count(case.batch)
 
 
 def _versus_cells(contrast: Contrast, name: str) -> tuple[str, ...]:
@@ -120,7 +124,9 @@ def _compiled_cells(summary: Summary | None) -> tuple[str, ...]:
 def _remarks(found: Compared, shown: list[Contrast], summary: Summary) -> str:
     name = summary.case.name
     held = [(each.name, each.cases[name]) for each in (found.base, *(c.other for c in shown)) if name in each.cases]
-    apart = [contrast.other.name for contrast in shown if name in contrast.matches and contrast.matches[name].unlike]
+    apart = [
+        contrast.other.name for contrast in shown if name in contrast.matches and not contrast.matches[name].comparable
+    ]
     return ", ".join(
         [
             *summary.case.variant,

@@ -112,10 +112,13 @@ def _named(cases: Sequence[tuple[Match, Estimate]], times: str) -> str:
 
 def _not_comparable(base: Held, contrast: Contrast) -> list[str]:
     return [
-        f"{name} is not comparable, since it doesn't compute the same in both: "
-        f"{_in_both(match.unlike, base, contrast.other)}."
+        f"{name} is not comparable, since it {why}: {_in_both(unlike, base, contrast.other)}."
         for name, match in contrast.matches.items()
-        if match.unlike
+        for why, unlike in (
+            ("doesn't compute the same in both", match.unlike),
+            ("isn't over as many hosts in both", match.spread),
+        )
+        if unlike
     ]
 
 

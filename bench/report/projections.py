@@ -221,7 +221,13 @@ def _hosts(record: Record, source: Source, over: Spread) -> str:
 
 def _fit(source: Source, model: Model, wanted: Wanted) -> str:
     counts = sorted({1, *(result.case.devices for result in source.several)})
-    parts = ", ".join(f"{term} {_coefficient(term, value)}" for term, value in model.whole.coefficients.items())
+    over_hosts = any(source.spread(devices, wanted.each).hosts > 1 for devices in wanted.devices)
+    told = {
+        term: value
+        for term, value in model.whole.coefficients.items()
+        if over_hosts or term != "dispatch over hosts" or any(term in row.terms for row in model.rows)
+    }
+    parts = ", ".join(f"{term} {_coefficient(term, value)}" for term, value in told.items())
     fitted_terms = set(model.whole.coefficients) - set(wanted.link)
     given = f" ({' and '.join(wanted.link)} given by hand)" if wanted.link else ""
     return (
