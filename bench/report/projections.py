@@ -222,7 +222,7 @@ def _hosts(record: Record, source: Source, over: Spread) -> str:
 def _fit(source: Source, model: Model, wanted: Wanted) -> str:
     counts = sorted({1, *(result.case.devices for result in source.several)})
     over_hosts = any(source.spread(devices, wanted.each).hosts > 1 for devices in wanted.devices)
-    told = {
+    told: dict[Term, float] = {
         term: value
         for term, value in model.whole.coefficients.items()
         if over_hosts or term != "dispatch over hosts" or any(term in row.terms for row in model.rows)
