@@ -52,10 +52,11 @@ def _reduces(result: CaseResult) -> bool:
 
 
 def _over_hosts(record: Record) -> Iterator[tuple[CaseResult, Spread]]:
-    """The cases whose collectives were timed alone, and go over no other link."""
+    """The cases whose collectives were timed alone, are over all of their devices, and go over no other link."""
     for result in record.cases:
         timed = by_round(result, "rendezvous").keys() & by_round(result, "collectives").keys()
-        if result.status == "measured" and timed and not oversubscribed(record, result.case):
+        whole = result.case.member_shards == 1
+        if result.status == "measured" and timed and whole and not oversubscribed(record, result.case):
             over = spread(record, result.case)
             if over and over.hosts > 1 and (over.ring or over.each == 1):
                 yield result, over

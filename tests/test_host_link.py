@@ -117,6 +117,14 @@ def test_a_case_of_all_reduces_tells_the_link_before_one_that_carries_more() -> 
     assert link.bytes_per_s.value == pytest.approx(HOST_BANDWIDTH)
 
 
+def test_where_members_are_divided_as_well_collectives_are_over_fewer_devices_and_tell_nothing() -> None:
+    found = measured(0, 1, shapes=((1, 1), (4, 2)))
+    of = dataclasses.replace(case("ensemble_data", (2, 2), members=8), processes=2)
+    cases = tuple(msgspec.structs.replace(r, case=of) for r in found.cases if r.case.devices == 4)
+    assert host_link(found) is not None
+    assert host_link(msgspec.structs.replace(found, cases=cases)) is None
+
+
 def test_too_few_bytes_tell_no_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("test_host_link.SIZE", 200)
     found = host_link(measured(0, 1))
