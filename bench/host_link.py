@@ -33,13 +33,17 @@ class HostLink:
 def host_link(record: Record) -> HostLink | None:
     """None where no case has its collectives timed alone, on nothing but that link.
 
-    By the case whose collectives carry most, of those with all-reduces only: Gloo's other collectives use less of a
-    link's bandwidth.
+    By the case whose collectives carry most: of those with all-reduces only, if there are any, for Gloo's others use
+    less of a link's bandwidth; and of those with one device on each host, for a ring of more goes through these, too.
     """
-    found = [(result, amounts(result.cost.collectives, over)) for result, over in _over_hosts(record) if result.cost]
+    found = [
+        (result, amounts(result.cost.collectives, over), over.each)
+        for result, over in _over_hosts(record)
+        if result.cost
+    ]
     if not found:
         return None
-    result, needed = max(found, key=lambda one: (_reduces(one[0]), one[1]["host bytes"]))
+    result, needed, _ = max(found, key=lambda one: (_reduces(one[0]), one[2] == 1, one[1]["host bytes"]))
     small, whole = by_round(result, "rendezvous"), by_round(result, "collectives")
     latency_s = over_restarts(medians(small)).times(1 / needed["host latency"])
     carrying = {at: seconds - small[at] for at, seconds in whole.items() if at in small}

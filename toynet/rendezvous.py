@@ -34,7 +34,7 @@ class Circle:
         self.links = dict(links)
         self._told = False
         self._loss: Exception | None = None
-        """Of the others, what was told first."""
+        """Of the others, what was told first, until it is raised."""
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
@@ -83,8 +83,9 @@ class Circle:
             if lost is not None and not isinstance(lost, Ended) and not both:
                 self._lose(lost)
             self.fail(over(error, self.who(self.rank)))
-            if self._loss is not None:
-                raise self._loss from None
+            loss, self._loss = self._loss, None  # once: what comes of it around this block is whoever's who handles it
+            if loss is not None:
+                raise loss from None
             raise
 
     def fail(self, error: Exception) -> None:
