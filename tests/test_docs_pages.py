@@ -13,6 +13,7 @@ from bench.report import growth, scaling, table, verdicts
 
 INDEX = ROOT / "docs" / "README.md"
 READING = ROOT / "docs" / "reading-a-report.md"
+SCALING = ROOT / "docs" / "scaling.md"
 # Programs of others, and what stands for theirs, as far as code begins with it.
 OTHERS = (
     "--adapter",
@@ -100,7 +101,7 @@ def test_the_page_of_workloads_tells_of_each_kind_of_finding() -> None:
 def test_excerpts_of_reports_are_those_of_committed_ones() -> None:
     """Rows of tables below a heading line of a report's, and lines of texts that begin as a report's do."""
     committed = "\n".join(text(file) for file in sorted((ROOT / "results").glob("*.md")))
-    page = text(READING)
+    page = text(READING) + text(SCALING)
     tables = re.findall(r"^\| (?:mode|scaling) \| .*\n\| -.*\n((?:\|.*\n)+)", page, re.MULTILINE)
     rows = [row for rows in tables for row in rows.splitlines()]
     lines = [
@@ -108,6 +109,6 @@ def test_excerpts_of_reports_are_those_of_committed_ones() -> None:
         for block in re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
         for line in block.splitlines()
     ]
-    assert len(rows) == 8
+    assert len(rows) == 12
     assert len(lines) == 5
     assert [line for line in (*rows, *lines) if line not in committed] == []
