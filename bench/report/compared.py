@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bench.cases import Case
 from bench.contrast import COMPARED, Compared, Contrast, Held
-from bench.report import contrasts, counts, quantity, surroundings
+from bench.record import Record
+from bench.report import contrasts, counts, quantity, spread, surroundings
 from bench.report.document import Column, Report, Table
 from bench.summary import Summary
 
@@ -64,7 +66,8 @@ def _cases(found: Compared, workload: str) -> Table:
         *(column for held in records for column in _compiled(held)),
         _REMARKS,
     )
-    return Table(workload, columns, tuple(_row(found, shown, summary) for summary in cases))
+    rows = [_row(found, shown, summary) for summary in cases]
+    return spread.shown(found.base.record, workload, columns, rows)
 
 
 def _row(found: Compared, shown: list[Contrast], summary: Summary) -> tuple[str, ...]:
@@ -72,7 +75,7 @@ def _row(found: Compared, shown: list[Contrast], summary: Summary) -> tuple[str,
     name = summary.case.name
     each = [summary, *(contrast.other.cases.get(name) for contrast in shown)]
     return (
-        *_case_cells(summary),
+        *_case_cells(found.base.record, summary.case),
         *(cell for contrast in shown for cell in _versus_cells(contrast, name)),
         *(cell for one in each for cell in _timed_cells(one)),
         *(cell for one in each for cell in _compiled_cells(one)),
@@ -93,11 +96,10 @@ def _compiled(held: Held) -> list[Column]:
     return [Column(f"{held.name} memory", 5), Column(f"{held.name} compile", 5)]
 
 
-def _case_cells(summary: Summary) -> tuple[str, ...]:
-    case = summary.case
+def _case_cells(record: Record, case: Case) -> tuple[str, ...]:
     mode = case.mode + (" deterministic" if case.deterministic else "")
     devices = quantity.Number(case.mesh, case.devices)
-    return mode, devices, quantity.count(case.members), quantity.count(case.batch)
+    return mode, devices, *spread.counts(record, case), quantity.count(case.members), quantity.count(case.batch)
 
 
 def _versus_cells(contrast: Contrast, name: str) -> tuple[str, ...]:

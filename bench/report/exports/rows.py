@@ -109,6 +109,7 @@ def _case(case: Case, cost: Cost | None) -> Row:
         "devices": case.devices,
         "member_shards": case.member_shards,
         "data_shards": case.data_shards,
+        "processes": case.processes,
         "members": case.members,
         "batch": case.batch,
         "dtype": case.dtype,
