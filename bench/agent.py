@@ -142,5 +142,6 @@ class _Relay:
         self.asked.put(None)
         if self._pipe is not None:
             self._pipe.kill()
-            self._thread.join()
+        self._thread.join()
+        if self._pipe is not None:
             self._pipe.close()

@@ -157,6 +157,41 @@ def test_rank_0_that_is_refused_ends_the_others_with_its_sentence(
         second.links[0].receive()
 
 
+def raised(circle: Circle, error: BaseException) -> None:
+    with circle.telling():
+        raise error
+
+
+def test_what_a_rank_says_first_is_what_ends_it_whatever_the_others_answer(circles: tuple[Circle, Circle]) -> None:
+    first, second = circles
+    first.start()
+    second.start()
+    wrong = UsageError("no such thing")
+    with pytest.raises(UsageError, match="no such thing"):
+        raised(first, wrong)
+    with pytest.raises(UsageError, match="rank 0 on a gave up: no such thing") as told:
+        second.links[0].receive()
+    with pytest.raises(UsageError):
+        raised(second, told.value)
+    with pytest.raises(UsageError):  # what it was told comes back
+        first.links[1].receive()
+    with pytest.raises(UsageError) as found:
+        raised(first, wrong)
+    assert found.value is wrong
+
+
+def test_an_interruption_that_follows_a_loss_changes_nothing(circles: tuple[Circle, Circle]) -> None:
+    first, second = circles
+    first.start()
+    second.close()
+    with pytest.raises(ProcessLost):
+        first.links[1].receive()
+    with pytest.raises(ProcessLost):
+        first.check()
+    with pytest.raises(ProcessLost, match="rank 1 on b has ended"):
+        raised(first, KeyboardInterrupt())
+
+
 # What follows starts the command line as a user does.
 
 

@@ -105,6 +105,20 @@ def test_rank_0_that_is_not_there_is_told_after_the_time_limit(server: socket.so
         gathered(Place("127.0.0.1", port, 2, 1), "test", 0.05)
 
 
+def test_a_host_that_lets_nothing_through_yet_is_asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    def connected(_: object, timeout: float) -> socket.socket:
+        waited.append(timeout)
+        raise TimeoutError(0, "timed out")
+
+    monkeypatch.setattr(gathering, "AGAIN_S", 0.0)
+    monkeypatch.setattr(socket, "create_connection", connected)
+    with pytest.raises(TimeoutError):
+        gathering._connected(Place("127.0.0.1", 1, 2, 1), 600.0)
+    assert waited == [gathering.TRY_S]
+
+
 def test_a_port_that_is_taken_is_told_with_what_to_do(server: socket.socket) -> None:
     port = server.getsockname()[1]
     said = rf"^rank 0 on {HOST} can't wait for the others at port {port}: Address already in use; name another by --coo"

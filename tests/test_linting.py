@@ -24,7 +24,7 @@ FOUND = {"clean.py": (), "prints.py": (REFUSES, PRINTS), "grows.py": (PRINTS, GR
 def _found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workloads that were looked over before, and one that can't be."""
 
-    def of_workload(name: str, limit_s: float, examples: int | None = None) -> tuple[Finding, ...]:
+    def of_workload(name: str, limit_s: float, examples: int | None = None, *_: object) -> tuple[Finding, ...]:
         if name not in FOUND:
             raise UsageError(f"{name!r} can't be looked over: it hangs.")
         return FOUND[name]

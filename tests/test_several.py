@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from leftovers import marked
 
 from toynet import child as childs
 from toynet import several, training
@@ -153,18 +153,6 @@ def test_what_several_processes_cannot_do_is_said_before_they_are_started(
     assert message in complaint
 
 
-def left() -> list[str]:
-    """The command lines of processes that the tests have started."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if int(folder.name) != os.getpid() and MARK.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:  # ended in the meantime
-            continue
-    return found
-
-
 @pytest.mark.usefixtures("compiled_before", "compiled_once")
 def test_rank_0_alone_prints_what_one_process_does_and_draws(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -174,7 +162,7 @@ def test_rank_0_alone_prints_what_one_process_does_and_draws(
     assert main([*flags, "--local-processes", "2", "--plot", str(tmp_path)]) == 0
     together, complaints = capfd.readouterr()
     assert complaints == ""
-    assert left() == []
+    assert not marked(MARK)
     assert {path.name for path in tmp_path.iterdir()} == {"data.png", "split.png", "decision.png", "disagreement.png"}
     assert main(flags) == 0
     assert together == capfd.readouterr().out
@@ -202,9 +190,9 @@ def test_a_rank_that_is_killed_ends_the_other_which_names_it_and_leaves_nothing(
         assert first.wait(timeout=60) == 4
         assert re.fullmatch(rf"error: rank 1 on {socket.gethostname()} has ended\.\n", first.stderr.read())
     until = time.monotonic() + 60
-    while left() and time.monotonic() < until:  # what was killed can't wait for its child
+    while marked(MARK) and time.monotonic() < until:  # what was killed can't wait for its child
         time.sleep(0.05)
-    assert left() == []
+    assert not marked(MARK)
 
 
 def test_a_child_whose_parent_has_ended_before_it_spoke_ends_as_well() -> None:

@@ -19,8 +19,9 @@ from toynet.cluster import LOOPBACK, Place, facts
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
 from toynet.link import HELLO, LOST, MESSAGE, PULSE, UNUSABLE, Link, pulse_s, received, tell, whole
 
-# Between two tries to reach rank 0, which may come later.
-AGAIN_S = 0.2
+# Between two tries to reach rank 0, which may come later; where nothing answers at all, as before its network is up, a
+# try ends after so long, for the system would wait ever longer before it asks again.
+AGAIN_S, TRY_S = 0.2, 5.0
 # What connects says who it is at once; others that find the port are sent away.
 HELLO_S = 5.0
 HELLO_BYTES = 2**16
@@ -303,7 +304,7 @@ def _answered(connection: socket.socket, place: Place) -> list[Facts]:
 
 
 def _connected(place: Place, left_s: float) -> socket.socket:
-    connection = socket.create_connection((place.host, place.port), timeout=max(AGAIN_S, left_s))
+    connection = socket.create_connection((place.host, place.port), timeout=min(TRY_S, max(AGAIN_S, left_s)))
     if connection.getsockname() == connection.getpeername():  # on one machine, a port that nobody listens at yet
         connection.close()
         raise ConnectionRefusedError(0, "only itself is there")

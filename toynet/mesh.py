@@ -138,7 +138,11 @@ def meeting(mesh: Mesh) -> Callable[[], None]:
     """What returns once all processes of a mesh have called it, within about a message's time of each other."""
     sharding, summed = _one_each(mesh, jnp.sum)
     ones = put(np.ones(len(mesh.local_devices), np.float32), sharding)
-    return lambda: summed(ones).block_until_ready() and None
+
+    def meet() -> None:
+        summed(ones).block_until_ready()
+
+    return meet
 
 
 def _one_each(mesh: Mesh, reduced: Callable[[jax.Array], jax.Array]) -> tuple[NamedSharding, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 from toynet.cluster import Place, check_alike
 from toynet.errors import ProcessInterrupted
 from toynet.gathering import gathered, listening, named, over
-from toynet.link import Ended, Link, pulse_s
+from toynet.link import PULSE_S, Ended, Link, pulse_s
 
 # Processes that were told that all is over end within that time.
 ENDING_S = 10.0
@@ -33,7 +33,9 @@ class Circle:
         self.place = place
         self.everyone = tuple(everyone)
         self.links = dict(links)
-        self._told = self._ended = False
+        self._told = False
+        self._loss: Exception | None = None
+        """Of the others, what was told first, until it is raised."""
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
@@ -55,11 +57,16 @@ class Circle:
         """Raises what ended one of the others, if one has ended; all that are left are told so before."""
         if (lost := self._lost()) is not None:
             if not isinstance(lost, Ended):
-                self.fail(lost)
+                self._lose(lost)
             raise lost
 
     def _lost(self) -> Exception | None:
         return next((link.lost for link in self.links.values() if link.lost is not None), None)
+
+    def _lose(self, lost: Exception) -> None:
+        if not self._told:
+            self._loss = lost
+            self.fail(lost)
 
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
@@ -72,13 +79,15 @@ class Circle:
         except (Ended, SystemExit):
             raise
         except BaseException as error:
-            lost = None if self._ended else self._lost()
+            lost = self._lost()
             both = isinstance(error, KeyboardInterrupt) and isinstance(lost, ProcessInterrupted)
-            if lost is None or isinstance(lost, Ended) or both:
-                self.fail(over(error, self.who(self.rank)))
-                raise
-            self.fail(lost)
-            raise lost from None
+            if lost is not None and not isinstance(lost, Ended) and not both:
+                self._lose(lost)
+            self.fail(over(error, self.who(self.rank)))
+            loss, self._loss = self._loss, None  # once: what comes of it around this block is whoever's who handles it
+            if loss is not None:
+                raise loss from None
+            raise
 
     def fail(self, error: Exception) -> None:
         """Tells everyone that all is over, unless they know, and what they are to raise."""
@@ -90,7 +99,7 @@ class Circle:
     def end(self, status: int) -> None:
         """Tells everyone that all is done, unless they know, and with which exit status."""
         if not self._told:
-            self._told = self._ended = True
+            self._told = True
             for link in self.links.values():
                 link.end(status)
 
@@ -102,7 +111,7 @@ class Circle:
             link.close()
 
     def _beat(self) -> None:
-        every_s = min(pulse_s(link.silence_s) for link in self.links.values())
+        every_s = min((pulse_s(link.silence_s) for link in self.links.values()), default=PULSE_S)
         while not self._over.wait(every_s):
             for link in self.links.values():
                 link.pulse()
