@@ -68,6 +68,13 @@ def test_what_shares_cores_is_said_with_its_processes() -> None:
     )
 
 
+def test_where_no_case_is_over_several_processes_it_is_said() -> None:
+    alone = over(record(measured(case("data_parallel", 3), TIMES)), 0, 0)
+    said = "No case is over several of the 2 processes: that takes a mode that divides something, and a number of"
+    assert [one for one in table.build(alone).sentences if one.startswith(said)]
+    assert said not in "\n".join((*table.build(run(0, 0)).sentences, *table.build(record(*alone.cases)).sentences))
+
+
 def test_a_line_of_its_own_is_drawn_for_each_number_of_processes() -> None:
     (chart,) = efficiencies(run(0, 1))
     assert {row[0] for row in chart.drawn.rows} == {
