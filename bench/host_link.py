@@ -16,8 +16,10 @@ from bench.record import CaseResult, Record
 from bench.stats import Estimate, over_restarts
 from bench.summary import by_round, medians
 
-# Where the bytes take less of the collectives' time, it says nothing of the bandwidth.
+# Where the bytes may take less of the collectives' time, it says nothing of the bandwidth; nor where messages are less
+# than packets.
 TELLING = 0.1
+PACKET_BYTES = 1500
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def _over_hosts(record: Record) -> Iterator[tuple[CaseResult, Spread]]:
 
 def _bandwidth(needed: dict[LinkTerm, float], seconds: dict[tuple[int, int], float], whole_s: float) -> Estimate | None:
     of_restarts = medians(seconds)
-    if min(of_restarts) <= 0 or statistics.median(of_restarts) < TELLING * whole_s:
+    if min(of_restarts) <= 0 or needed["host bytes"] < PACKET_BYTES * needed["host latency"]:
         return None
-    return over_restarts(of_restarts).inverse().times(needed["host bytes"])
+    carrying_s = over_restarts(of_restarts)
+    if (carrying_s.low or carrying_s.value) < TELLING * whole_s:
+        return None
+    return carrying_s.inverse().times(needed["host bytes"])

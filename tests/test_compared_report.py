@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from histories import bearing
-from records import COST, case, computing, elsewhere, measured, on_gpu, record
+from records import COST, case, computing, elsewhere, measured, on_gpu, over, record
 from test_report import around
 
 from bench.cli import main
@@ -67,6 +67,17 @@ def test_a_row_is_a_case_and_each_record_has_its_columns() -> None:
     assert isinstance(ratio := ensemble["h100 vs cpu"], Number)
     assert ratio.value == pytest.approx(10)
     assert (single["cpu memory"], single["cpu compile"]) == ("26 kB", "500 ms")
+
+
+def test_rows_say_over_how_many_processes_and_hosts_where_runs_were_over_several() -> None:
+    alone, shared = at(3e-4, mode="data_parallel", devices=2), at(6e-4, mode="data_parallel", devices=2)
+    shared = msgspec.structs.replace(shared, case=dataclasses.replace(shared.case, processes=2))
+    here, apart = (over(cpu(alone, shared), *machines) for machines in ((0, 0), (0, 1)))
+    of_one = rows(table(report(("a", here), ("b", here)), "tutorial"))
+    assert [(row["devices"], row["processes"]) for row in of_one] == [("1", "1"), ("1", "1"), ("2", "1"), ("2", "2")]
+    assert "hosts" not in of_one[0]
+    assert [row["hosts"] for row in rows(table(report(("a", apart), ("b", apart)), "tutorial"))] == ["1", "1", "1", "2"]
+    assert "processes" not in rows(table(report(("a", cpu()), ("b", cpu())), "tutorial"))[0]
 
 
 def test_every_record_that_compares_has_columns_and_others_have_none() -> None:

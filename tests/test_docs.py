@@ -37,7 +37,7 @@ SETS_UP = {
 }
 # They start processes on several machines, or make what does; deploy/ has tests of its own.
 LAUNCHED = {
-    "python -m bench run --local-processes 2 --workloads wide --modes single,data_parallel --devices 2 --budget 30",
+    "python -m bench run --local-processes 2 --workloads wide --modes single,data_parallel --devices 1,2 --budget 30",
     "python -m bench run --coordinator node1:8476 --processes 2 --process-id 0 --workloads wide --modes data_parallel",
     "python -m bench run --local-processes 2 --workloads wide --modes data_parallel --devices 1,2,4,8 "
     "--scaling strong,weak --restarts 3 --budget 120",

@@ -23,7 +23,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 from pytest_benchmark.stats import Stats
-from records import case, elsewhere, measured
+from records import case, elsewhere, measured, over
 from records import record as of_cases
 from test_report import around
 from test_start import SLOW, loaded
@@ -131,6 +131,17 @@ def test_go_s_format_tells_variants_apart(export: Any) -> None:
     results, _, _ = go_lines(export("gobench", of_cases(*(measured(of, [[1e-4]]) for of in variants))))
     assert len({r.name for r in results}) == len(variants)
     assert "/variant=h2x16+fast+deterministic/" in results[-1].name
+
+
+def test_cases_over_several_processes_are_told_apart_by_every_format(export: Any) -> None:
+    alone = case("data_parallel", 2)
+    shared = dataclasses.replace(alone, processes=2)
+    found = over(of_cases(measured(alone, [[1e-4]]), measured(shared, [[2e-4]])), 0, 1)
+    names = [result.name for result in go_lines(export("gobench", found))[0]]
+    assert [("/processes=2/" in name) for name in names] == [False, True]
+    timed = json.loads(export("pytest-benchmark", found))["benchmarks"]
+    assert [one["params"]["processes"] for one in timed] == [1, 2]
+    assert json.loads(export("columns", found))["processes"] == [1, 2]
 
 
 def test_go_s_format_keeps_records_of_several_machines_apart(

@@ -125,12 +125,24 @@ def test_where_members_are_divided_as_well_collectives_are_over_fewer_devices_an
     assert host_link(msgspec.structs.replace(found, cases=cases)) is None
 
 
-def test_too_few_bytes_tell_no_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bandwidth", [HOST_BANDWIDTH, 1e4])
+def test_too_few_bytes_tell_no_bandwidth_however_long_they_took(
+    bandwidth: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("test_host_link.SIZE", 200)
+    monkeypatch.setattr("test_host_link.HOST_BANDWIDTH", bandwidth)
     found = host_link(measured(0, 1))
     assert found is not None
     assert found.latency_s.value == pytest.approx(HOST_LATENCY)
     assert found.bytes_per_s is None
+
+
+def test_restarts_that_scatter_more_than_bytes_take_tell_no_bandwidth() -> None:
+    quiet, loud = (host_link(measured(0, 1, noise=noise)) for noise in (0.02, 0.9))
+    assert quiet is not None
+    assert loud is not None
+    assert quiet.bytes_per_s is not None
+    assert loud.bytes_per_s is None
 
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])

@@ -63,7 +63,7 @@ def test_a_part_of_what_is_told_by_hand_lacks_the_others(part: str) -> None:
     others = [f"--{name.replace('_', '-')}" for name in BY_HAND if name != part]
     with pytest.raises(UsageError) as raised:
         place(**{part: BY_HAND[part]})
-    assert str(raised.value) == f"{' and '.join(others)} must be given as well, or --distributed auto find them."
+    assert str(raised.value) == f"{' and '.join(others)} must be given as well, or found by --distributed auto."
 
 
 @pytest.mark.parametrize("more", [{name: value} for name, value in {**BY_HAND, "distributed": "auto"}.items()])

@@ -113,6 +113,13 @@ def test_efficiency_within_a_host_and_over_hosts_has_room_before_that_of_cores(
     assert "members" not in line
 
 
+def test_where_no_case_is_over_several_processes_it_is_said() -> None:
+    alone = over(record(measured(case("data_parallel", 3), TIMES)), 0, 0)
+    said = "No case is over several of the 2 processes: that takes a mode that divides something, and a number of"
+    assert [one for one in table.build(alone).sentences if one.startswith(said)]
+    assert said not in "\n".join((*table.build(run(0, 0)).sentences, *table.build(record(*alone.cases)).sentences))
+
+
 def test_a_line_of_its_own_is_drawn_for_each_number_of_processes() -> None:
     (chart,) = efficiencies(run(0, 1))
     assert {row[0] for row in chart.drawn.rows} == {

@@ -179,7 +179,7 @@ def test_a_complete_run_has_nothing_left(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_what_selects_or_schedules_does_not_go_with_resuming(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--resume", "run.json", "--budget", "9", "--modes", "single", "--quiet"]) == 2
-    said = "error: --resume goes on with the cases and the schedule of run.json; leave --modes and --budget out.\n"
+    said = "error: --resume goes on with the cases and the schedule of run.json; leave out --modes, --budget.\n"
     assert capsys.readouterr().err == said
 
 

@@ -97,7 +97,7 @@ def told(coordinator: str | None, processes: int | None, process_id: int | None)
     """The place that was given by hand; raises UsageError for one that can't be, and for half of one."""
     given = {"--coordinator": coordinator, "--processes": processes, "--process-id": process_id}
     if missing := [name for name, value in given.items() if value is None]:
-        raise UsageError(f"{' and '.join(missing)} must be given as well, or --distributed auto find them.")
+        raise UsageError(f"{' and '.join(missing)} must be given as well, or found by --distributed auto.")
     assert coordinator is not None
     assert processes is not None
     assert process_id is not None

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,7 +143,10 @@ def together(
 
 @contextlib.contextmanager
 def _others(place: Place, command: Sequence[str]) -> Iterator[None]:
-    """The other processes on this machine, which have ended when the block does."""
+    """The other processes on this machine, which have ended when the block does.
+
+    What they print of their own is printed then; who was lost, and why rank 0 gave up, rank 0 says itself.
+    """
     arguments, rest = [], list(command)
     while rest:
         flag = rest.pop(0)
@@ -152,15 +156,20 @@ def _others(place: Place, command: Sequence[str]) -> Iterator[None]:
             arguments.append(flag)
     joined = ["--coordinator", place.address, "--processes", str(place.count)]
     started: list[subprocess.Popen[bytes]] = []
-    try:
-        for rank in range(1, place.count):
-            own = [sys.executable, "-m", *arguments, *joined, "--process-id", str(rank)]
-            started.append(
-                subprocess.Popen(own, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-            )
-        yield
-    finally:
-        _end(started)
+    with tempfile.TemporaryFile("a+") as said:
+        try:
+            for rank in range(1, place.count):
+                own = [sys.executable, "-m", *arguments, *joined, "--process-id", str(rank)]
+                started.append(
+                    subprocess.Popen(
+                        own, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+                    )
+                )
+            yield
+        finally:
+            _end(started)
+            said.seek(0)
+            sys.stderr.writelines(line for line in said if not line.startswith("error: rank "))
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

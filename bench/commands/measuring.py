@@ -153,8 +153,8 @@ class Run(Joining, CasesAcross):
 
     def execute(self) -> int:
         if self.resume is not None and (others := self.given(but=_BESIDE_RESUME)):
-            out = " and ".join(f"--{name}" for name in others)
-            raise UsageError(f"--resume goes on with the cases and the schedule of {self.resume}; leave {out} out.")
+            out = ", ".join(f"--{name}" for name in others)
+            raise UsageError(f"--resume goes on with the cases and the schedule of {self.resume}; leave out {out}.")
         from bench.run import check_seconds
 
         alone, limit_s = (usual if self.time_limit is None else self.time_limit for usual in (LIMIT_S, joining.LIMIT_S))

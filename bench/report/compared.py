@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bench.cases import Case
 from bench.contrast import COMPARED, Compared, Contrast, Held
-from bench.report import contrasts, counts, quantity, surroundings
+from bench.record import Record
+from bench.report import contrasts, counts, quantity, spread, surroundings
 from bench.report.document import Column, Report, Table
-from bench.report.spread import PROCESSES
 from bench.summary import Summary
 
 _CASE = (
@@ -58,24 +59,23 @@ def _cases(found: Compared, workload: str) -> Table:
         if summary.case.workload == workload and any(name in contrast.matches for contrast in shown)
     ]
     records = [found.base, *(contrast.other for contrast in shown)]
-    several = any(held.record.processes for held in records)
-    mode, devices, *sizes = _CASE
     columns = (
-        *(mode, devices, *[PROCESSES] * several, *sizes),
+        *_CASE,
         *(column for contrast in shown for column in _versus(found.base, contrast.other)),
         *(column for held in records for column in _timed(held)),
         *(column for held in records for column in _compiled(held)),
         _REMARKS,
     )
-    return Table(workload, columns, tuple(_row(found, shown, summary, several=several) for summary in cases))
+    rows = [_row(found, shown, summary) for summary in cases]
+    return spread.shown(found.base.record, workload, columns, rows)
 
 
-def _row(found: Compared, shown: list[Contrast], summary: Summary, *, several: bool) -> tuple[str, ...]:
+def _row(found: Compared, shown: list[Contrast], summary: Summary) -> tuple[str, ...]:
     """What all records have of a case: how they compare, which is asked for, first."""
     name = summary.case.name
     each = [summary, *(contrast.other.cases.get(name) for contrast in shown)]
     return (
-        *_case_cells(summary, several=several),
+        *_case_cells(found.base.record, summary.case),
         *(cell for contrast in shown for cell in _versus_cells(contrast, name)),
         *(cell for one in each for cell in _timed_cells(one)),
         *(cell for one in each for cell in _compiled_cells(one)),
@@ -96,12 +96,10 @@ def _compiled(held: Held) -> list[Column]:
     return [Column(f"{held.name} memory", 5), Column(f"{held.name} compile", 5)]
 
 
-def _case_cells(summary: Summary, *, several: bool) -> tuple[str, ...]:
-    case = summary.case
+def _case_cells(record: Record, case: Case) -> tuple[str, ...]:
     mode = case.mode + (" deterministic" if case.deterministic else "")
     devices = quantity.Number(case.mesh, case.devices)
-    processes = [quantity.count(case.processes)] * several
-    return mode, devices, *processes, quantity.count(case.members), quantity.count(case.batch)
+    return mode, devices, *spread.counts(record, case), quantity.count(case.members), quantity.count(case.batch)
 
 
 def _versus_cells(contrast: Contrast, name: str) -> tuple[str, ...]:

@@ -20,4 +20,5 @@ def sentences(record: Record) -> list[str]:
     said = f"Between {where}: a message takes {quantity.seconds(found.latency_s)} one way"
     if found.bytes_per_s is not None:
         said += f", and the link carries {quantity.bandwidth(found.bytes_per_s)}"
-    return [f"{said}, by the time of the collectives alone (docs/scaling.md has the formula)."]
+    once = "; one restart, so no interval" * (found.latency_s.low is None)
+    return [f"{said}, by the time of the collectives alone (docs/scaling.md has the formula{once})."]

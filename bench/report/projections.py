@@ -215,7 +215,8 @@ def _hosts(record: Record, source: Source, over: Spread) -> str:
     if source.each is None:
         return f"{said}: none was measured over several."
     if level(record) == "processes":
-        return f"{said}. For hosts the record has processes of one machine: the link between them is no network."
+        measured = "What was measured as hosts were processes of one machine: the link between them is no network."
+        return f"{said}. {measured}"
     return f"{said}."
 
 

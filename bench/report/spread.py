@@ -62,6 +62,16 @@ def over(record: Record, case: Case) -> str:
     return f" in {case.processes} processes on {f'{on} hosts' if on > 1 else 'one host'}"
 
 
+def sentences(record: Record) -> list[str]:
+    """Where there are several processes, and nothing was measured over them."""
+    if not record.processes or any(result.case.processes > 1 for result in record.cases):
+        return []
+    return [
+        f"No case is over several of the {len(record.processes)} processes: that takes a mode that divides something, "
+        "and a number of devices that they share equally."
+    ]
+
+
 def legend(record: Record, *, scaled: bool) -> list[str]:
     """What processes and hosts are, and efficiency within one and over them."""
     if not record.processes:

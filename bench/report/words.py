@@ -77,7 +77,7 @@ def sentences(
     said += _cores(record, [s for s in cases if s.result.status == "measured"])
     said += _turns(record, cases)
     said += accelerators.sentences(record)
-    said += links.sentences(record) + stragglers.sentences(record)
+    said += spread.sentences(record) + links.sentences(record) + stragglers.sentences(record)
     said += [] if scaled else _without_single(cases)
     said += _oversubscribed(record, cases)
     said += _checked(cases)

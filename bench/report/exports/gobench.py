@@ -59,6 +59,7 @@ def _name(of: Timed) -> str:
 def _keys(case: Case) -> dict[str, str]:
     keys = {"workload": case.workload, "mode": case.mode, "mesh": case.mesh}
     keys |= {"members": str(case.members), "batch": str(case.batch)}
+    keys |= {"processes": str(case.processes)} if case.processes > 1 else {}
     variant = "+".join([*case.variant, *["deterministic"] * case.deterministic])
     return keys | ({"variant": variant} if variant else {})
 

@@ -50,6 +50,7 @@ def _benchmark(of: Timed) -> dict[str, Any]:
     """In a group with what was timed the same way, as only that compares."""
     case, cost = of.case, of.summary.result.cost
     params = {"workload": case.workload, "mode": case.mode, "devices": case.devices, "members": case.members}
+    params |= {"processes": case.processes}
     return {
         "group": f"{case.workload} {of.kind}",
         "name": of.name,
