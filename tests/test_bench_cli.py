@@ -160,7 +160,10 @@ def test_report_prints_what_it_can_and_exits_2_for_what_it_cannot(
         (["--across", "2"], "--across must be at most 1, as many processes as there are, got 2; a launcher starts"),
         (["--local-processes", "0"], "--local-processes must be at least 1, got 0."),
         (["--local-processes", "2", "--distributed", "auto"], "--local-processes starts processes by itself; leave"),
-        (["--coordinator", "a:1", "--processes", "2"], "--process-id must be given as well, or --distributed auto"),
+        (
+            ["--coordinator", "a:1", "--processes", "2"],
+            "--process-id must be given as well, or found by --distributed auto",
+        ),
         (["--distributed", "auto"], "--distributed auto finds no cluster here: start it by srun, mpirun,"),
         (["--distributed", "on"], "invalid choice 'on' for argument '--distributed'; expected one of"),
     ],
