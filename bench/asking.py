@@ -103,13 +103,11 @@ class LiveWorker(Generic[C]):
         assert not others
         self.begin_joining(case, cores, None)
 
-    def begin_joining(self, case: Case, cores: Sequence[int], joined: Joined | None, spare: Sequence[int] = ()) -> None:
-        """The same for one of the processes of a case, which joins JAX's runtime so; its network's threads may use the
-        spare cores, too."""
+    def begin_joining(self, case: Case, cores: Sequence[int], joined: Joined | None) -> None:
+        """The same for one of the processes of a case, which joins JAX's runtime so."""
         within = {"shared": self._shared, "within_s": IMPORT_SHARE * self._limit_s}
         join = {"joined": None if joined is None else dataclasses.asdict(joined)}
-        more = {"spare": list(spare)} if spare else {}
-        self.ask({"ask": "prepare", "case": dataclasses.asdict(case), "cores": list(cores), **join, **within, **more})
+        self.ask({"ask": "prepare", "case": dataclasses.asdict(case), "cores": list(cores), **join, **within})
 
     def begin_stand_by(self, devices: int, joined: Joined) -> None:
         """Lets the worker start JAX with that many devices beside the processes of a case, which it is none of."""

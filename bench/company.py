@@ -73,8 +73,8 @@ class Company:
                 starts = [lambda: start().channel, *(agent.worker for agent in self.agents)]
                 folders = [str(shared), *self.shared]
                 posts = [
-                    Post(self.circle.who(one.rank), begin, folder, one.machine, one.host.usable_cores)
-                    for one, begin, folder in zip(self.processes, starts, folders, strict=True)
+                    Post(self.circle.who(rank), begin, folder)
+                    for rank, (begin, folder) in enumerate(zip(starts, folders, strict=True))
                 ]
                 whole = self.processes[0].backend.platform in WHOLE
                 yield lambda: Crew(posts, meeting, limit_s, tolerance, self.circle.check, whole=whole)

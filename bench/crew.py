@@ -36,10 +36,6 @@ class Post:
     start: Callable[[], Channel]
     shared: str | None
     """A folder on its host, where workers keep what others can use."""
-    machine: int = 0
-    """Equal for processes that share a host."""
-    cores: tuple[int, ...] = ()
-    """That it may use."""
 
 
 class Crew:
@@ -73,7 +69,7 @@ class Crew:
         joined = self._meeting.joined(count) if count > 1 else [None]
         for post, own, join in zip(self._posts, (cores, *others), joined, strict=False):
             self._workers.append(worker := self._started(post))
-            worker.begin_joining(case, own, join, self._spare(post, (cores, *others)) if join else ())
+            worker.begin_joining(case, own, join)
         for post, join in zip(self._posts[case.processes :], joined[case.processes :], strict=False):
             assert join is not None
             self._standing_by.append(worker := self._started(post))
@@ -81,12 +77,6 @@ class Crew:
 
     def _started(self, post: Post) -> LiveWorker[Channel]:
         return LiveWorker(post.start(), self._limit_s, post.shared, self._tolerance)
-
-    def _spare(self, post: Post, dealt: Sequence[Sequence[int]]) -> list[int]:
-        """The cores of a process that no device on its host has."""
-        beside = zip(self._posts, dealt, strict=False)
-        taken = {core for other, cores in beside if other.machine == post.machine for core in cores}
-        return [core for core in post.cores if core not in taken]
 
     def end_prepare(self) -> None:
         self._answers([*self._workers, *self._standing_by])

@@ -6,7 +6,6 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,20 +121,6 @@ def pin(cores: Sequence[int]) -> None:
     """Keeps this process on those cores, where the system can do that."""
     if CAN_PIN:
         os.sched_setaffinity(0, cores)
-
-
-def widen_network_threads(cores: Sequence[int], tasks: Path = Path("/proc/self/task")) -> None:
-    """Lets threads of this process that wait for a network run on those cores, too (Linux).
-
-    On a core that a device computes on, Gloo's thread and the one that waits for it take turns by the scheduler's
-    slices: an all-reduce of a few bytes then takes milliseconds.
-    """
-    if not (CAN_PIN and tasks.exists()):
-        return
-    for task in tasks.iterdir():
-        with contextlib.suppress(OSError):  # a thread that has ended
-            if re.search("epoll|ep_poll", (task / "wchan").read_text()):
-                os.sched_setaffinity(int(task.name), {*os.sched_getaffinity(int(task.name)), *cores})
 
 
 @contextlib.contextmanager

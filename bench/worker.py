@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +31,11 @@ def prepare(
     shared: str | None,
     within_s: float | None = None,
     joined: dict[str, Any] | None = None,
-    spare: Sequence[int] = (),
 ) -> Holder:
     """The case on those cores: pinned before JAX has a backend, whose threads inherit it.
 
     In the folder `shared` the workers of a run keep what others can use. Within so many seconds a user's module must
-    be imported. `joined` says how it joins the other processes of the case, with whom it talks on the spare cores.
+    be imported. `joined` says how it joins the other processes of the case.
     """
     from bench.holder import Holder
     from bench.memo import Memo
@@ -48,9 +46,6 @@ def prepare(
     _keep_to_own_devices()
     if joined is not None:
         _join(joined)
-    if spare:
-        mesh.first_devices(1)  # whose start is that of the threads, too
-        environment.widen_network_threads(spare)
     workload = lookup.workload(case, _until(within_s))  # a user's module may start JAX as it is imported
     plain = workload if case.path == "plain" else lookup.workload(dataclasses.replace(case, path="plain"))
     if shared is None:
