@@ -178,7 +178,7 @@ def test_in_float64_every_path_reaches_the_states_of_lone_runs_after_300_steps(
     assert deviation(reached, theirs if bound.mode.ensemble else member(theirs, 0)) < ORACLE
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(sizes())
 def test_any_batch_mask_devices_and_members_give_the_gradients_of_single(
     drawn: tuple[str, int, tuple[int, int], np.ndarray, int],

@@ -10,63 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 import planted
 import pytest
+from certified import certified, failed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import certificate, tolerance
-from bench.certificate import TraceCount, certify
-from bench.cost import of
+from bench import certificate
 from bench.deviation import deviation
 from bench.holder import SEED, epoch_of
-from bench.measured import Certificate
-from bench.memo import Memo
-from bench.reference import Reference, unstacked
+from bench.reference import unstacked
 from toynet import modes, train
 from toynet.config import Config, preset
 from toynet.program import Program, bind
-from toynet.workload import Workload, loss
+from toynet.workload import Workload
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
-
-def certified(
-    workload: Workload,
-    mode: str,
-    layout: modes.Layout,
-    doctor: Any = lambda program: program,
-    *,
-    fused: bool = True,
-    products: str | None = None,
-) -> Certificate:
-    """The certificate of a program as the worker makes it, after `doctor` has changed the program."""
-    traces = TraceCount()
-    program: Program = doctor(bind(traces.counted(workload), modes.by_name(mode), layout))
-    batches = epoch_of(workload, layout.batch)
-    state = program.init(program.keys(SEED))
-    initial = program.members(state, certificate.checked_members(program))
-    placed = program.place(unstacked(batches)[0])
-    found = of(program.step.trace(state, placed).lower().compile()).collectives  # type: ignore[attr-defined]
-    state, metrics = program.step(state, placed)
-    losses = program.members(loss(metrics), certificate.checked_members(program))
-    reference = Reference(program, Memo(), "test")
-    return certify(
-        program,
-        reference,
-        initial,
-        losses,
-        state,
-        batches,
-        fused=fused,
-        seed=SEED,
-        dtype="float32",
-        products=products,
-        traces=traces,
-        found=found,
-    )[0]
-
-
-def failed(made: Certificate) -> set[str]:
-    return {check.name for check in made.checks if not check.passed}
+pytestmark = pytest.mark.usefixtures("compiled_once", "unoptimised")
 
 
 RIGHT = [
@@ -252,66 +209,6 @@ def test_a_deviation_is_relative_to_each_leafs_largest_entry() -> None:
     assert deviation({"a": np.array([1.0, 100.0]), "b": np.array([0.002])}, expected) == pytest.approx(1.0)
     assert deviation({"a": np.array([1.0, 100.0]), "b": np.array([0.002])}, expected, floor=0.01) == pytest.approx(1e-3)
     assert np.isnan(deviation({"a": np.array([1.0, np.nan]), "b": np.array([0.001])}, expected))
-
-
-COARSE = preset("small", compute_dtype="bfloat16", batch_size=61, size=200)
-
-
-def test_a_right_program_with_products_in_bfloat16_passes_though_it_rounds_more_than_float32_may() -> None:
-    layout = modes.Layout(batch=61, members=3, member_shards=2, data_shards=4)
-    made = certified(train.workload("small", COARSE), "ensemble_data", layout, products="bfloat16")
-    assert not made.failures
-    off = {check.name: float(check.found.removeprefix("off by ")) for check in made.checks if "off by" in check.found}
-    assert off["initial state"] < tolerance.STEP["float32"]
-    assert off["raw gradients"] > 100 * tolerance.GRADIENT["float32"]
-    assert off["step from the same state"] > 10 * tolerance.STEP["float32"]
-
-
-def test_a_forgotten_mask_is_found_among_the_roundings_of_bfloat16() -> None:
-    def unmasked(state: Any, batch: Any, axis_name: str | None = None) -> Any:
-        counted = batch._replace(mask=jnp.ones_like(batch.mask)) if axis_name else batch
-        return train.mean_gradients(COARSE, state, counted, axis_name)[0]
-
-    planted = dataclasses.replace(train.workload("small", COARSE), gradients=unmasked)
-    made = certified(planted, "data_parallel", modes.Layout(batch=61, data_shards=4), products="bfloat16")
-    assert failed(made) == {"raw gradients"}
-
-
-def rounded_to_tf32(state: Any) -> Any:
-    """A state whose parameters have the 10 bits after the point that TF32 keeps."""
-
-    def rounded(leaf: Any) -> Any:
-        floats = jnp.issubdtype(leaf.dtype, jnp.floating)
-        return jax.lax.reduce_precision(leaf, 8, 10) if floats else leaf
-
-    return jax.tree.map(rounded, state)
-
-
-def test_the_roundings_of_tf32_pass_and_a_mean_of_uneven_means_does_not() -> None:
-    layout, config = modes.Layout(batch=61, data_shards=4), dataclasses.replace(COARSE, compute_dtype=None)
-    right = train.workload("small", config)
-    assert right.gradients
-
-    def rounded(state: Any, batch: Any, axis_name: str | None = None) -> Any:
-        assert right.gradients
-        return right.gradients(rounded_to_tf32(state) if axis_name else state, batch, axis_name)
-
-    def of_means(state: Any, batch: Any, axis_name: str | None = None) -> Any:
-        assert right.gradients
-        own = batch.mask.sum()
-        share = own / jax.lax.psum(own, axis_name) * jax.lax.psum(1, axis_name) if axis_name else 1.0
-        return right.gradients(state, batch._replace(mask=batch.mask / share), axis_name)
-
-    found = certified(dataclasses.replace(right, gradients=rounded), "data_parallel", layout, products="tensorfloat32")
-    assert not found.failures
-    assert found.products == "tensorfloat32"
-    assert failed(certified(dataclasses.replace(right, gradients=rounded), "data_parallel", layout)) == {
-        "raw gradients"
-    }
-    planted = certified(
-        dataclasses.replace(right, gradients=of_means), "data_parallel", layout, products="tensorfloat32"
-    )
-    assert failed(planted) == {"raw gradients"}
 
 
 def test_the_share_of_a_device_is_read_from_the_arrays() -> None:

@@ -65,7 +65,7 @@ NOT_RUN = {
         "the README's tests run its like"
     ),
     "python -m bench run --workload linen_step.py --modes single,data_parallel --devices 1,2 --budget 20": (
-        "two_functions.py is run so, and tests/test_examples.py runs models"
+        "two_functions.py is run so, and tests/test_examples.py has models compute"
     ),
     "python -m bench run --workloads tutorial --modes single,ensemble --restarts 10 --budget 120": MINUTES,
     "python -m bench run --workloads wide --modes single,ensemble,data_parallel --budget 120 --out results/gpu.json": (

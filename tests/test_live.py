@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,14 +22,23 @@ TESTS = Path(__file__).parent
 BEYOND = 16
 
 
-@pytest.fixture(autouse=True)
-def _planted_workloads_are_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+@pytest.fixture(autouse=True, scope="module")
+def _planted_workloads_are_on_the_path() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TESTS))
+        yield
+
+
+@pytest.fixture(scope="module")
+def start(_planted_workloads_are_on_the_path: None) -> Iterator[Callable[[], LiveWorker[Pipe]]]:
+    """A nursery's, which the workers of most tests come from."""
+    with nursery(LIMIT_S, None, PRELOAD) as start:
+        yield start
 
 
 @pytest.fixture
-def worker() -> Iterator[LiveWorker]:
-    with nursery(LIMIT_S, None, PRELOAD) as start, closing(start()) as alive:
+def worker(start: Callable[[], LiveWorker[Pipe]]) -> Iterator[LiveWorker]:
+    with closing(start()) as alive:
         yield alive
 
 
@@ -98,8 +107,8 @@ def test_a_worker_that_hangs_is_given_up_and_ended(worker: LiveWorker[Pipe]) -> 
         os.kill(worker.channel.pid, 0)
 
 
-def test_workers_of_one_nursery_are_processes_of_their_own() -> None:
-    with nursery(LIMIT_S, None, PRELOAD) as start, closing(start()) as first, closing(start()) as second:
+def test_workers_of_one_nursery_are_processes_of_their_own(start: Callable[[], LiveWorker[Pipe]]) -> None:
+    with closing(start()) as first, closing(start()) as second:
         prepare(first, "killed", batch=BEYOND)
         prepare(second, "right", data_shards=2)
         with pytest.raises(WorkerFailed, match="SIGKILL"):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("compiled_before")
 
 def run(out: Path, workloads: str, *flags: str) -> tuple[int, Record]:
     names = ",".join(f"planted:{name}" for name in workloads.split(","))
-    short = ["--restarts", "2", "--rounds", "1", "--budget", "600", "--quiet", "--no-lint", "--out", str(out)]
+    short = ["--restarts", "1", "--rounds", "1", "--budget", "600", "--quiet", "--no-lint", "--out", str(out)]
     return cli.main(["run", "--workloads", names, *short, *flags]), read(out)
 
 
@@ -45,7 +45,7 @@ def _soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_soon_given_up")
 def test_cases_that_raise_die_or_hang_are_broken_and_the_others_measured(tmp_path: Path) -> None:
     workloads = "raises,killed,hangs,restless,right"
-    flags = ["--modes", "single", "--devices", "1", "--batch", "16", "--time-limit", "300"]
+    flags = ["--modes", "single", "--devices", "1", "--batch", "16", "--time-limit", "300", "--restarts", "2"]
     status, record = run(tmp_path / "r.json", workloads, *flags)
     found = {result.case.workload.partition(":")[2]: result for result in record.cases}
     assert status == 4

@@ -110,16 +110,17 @@ def test_an_interruption_by_a_launcher_that_lost_one_is_that_loss(circles: list[
 def test_a_loss_that_was_handled_is_not_raised_again(circles: list[Circle]) -> None:
     circles[1].close()
     until_lost(circles[0], 1)
+    with pytest.raises(ValueError, match=r"^handled$"), circles[0].telling():
+        handled(circles[0])
 
-    def said() -> None:
-        try:
-            with circles[0].telling():
-                circles[0].check()
-        except ProcessLost:
-            raise ValueError("said") from None  # as it becomes an exit status
 
-    with pytest.raises(ValueError, match="said"), circles[0].telling():
-        said()
+def handled(circle: Circle) -> None:
+    """Finds that another is lost, and makes something else of it, as an exit status is."""
+    try:
+        with circle.telling():
+            circle.check()
+    except ProcessLost:
+        raise ValueError("handled") from None
 
 
 def test_a_pulse_goes_to_all_while_nothing_else_is_said(

@@ -145,13 +145,17 @@ def test_each_process_has_to_be_on_a_host_of_the_same_kind_and_where_processes_a
 
 
 @pytest.mark.usefixtures("compiled_before")
-def test_a_run_that_was_interrupted_goes_on_in_its_file_to_its_end(tmp_path: Path) -> None:
+def test_a_run_that_was_interrupted_goes_on_in_its_file_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
     def interrupt(event: Event, _: object) -> None:
         if isinstance(event, RoundEnded):
             raise KeyboardInterrupt
 
     out = tmp_path / "run.json"
-    selection = Selection(workloads=("tutorial",), modes=("single",), devices=(1,), paths=("plain",))
+    selection = Selection(workloads=("planted:right",), modes=("single",), devices=(1,))
     schedule = Schedule(restarts=1, rounds=2, budget_s=600)
     with pytest.raises(KeyboardInterrupt):
         measure(Plan(selection=selection, schedule=schedule, out=out, tolerance=0.01), interrupt)

@@ -30,11 +30,15 @@ class Launcher:
     """The variable that tells a process its rank."""
     environment: Mapping[str, str]
 
+    def whole_environment(self) -> dict[str, str]:
+        """That of this process, and its own, without what a launcher of the tests themselves has set."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        return {**kept, **self.environment, "PYTHONPATH": str(ROOT)}
+
     @contextlib.contextmanager
     def start(self, folder: Path, *arguments: str) -> Iterator[Launched]:
         """`python ARGUMENTS` in that folder; when the block is left, no process of it is."""
         mark = uuid.uuid4().hex
-        own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         paths = (folder / "stdout", folder / "stderr")
         with contextlib.ExitStack() as files:
             out, error = (files.enter_context(path.open("wb")) for path in paths)
@@ -44,7 +48,7 @@ class Launcher:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=error,
-                env={**own, **self.environment, MARK: mark, "PYTHONPATH": str(ROOT)},
+                env={**self.whole_environment(), MARK: mark},
             )
         try:
             yield Launched(self, launcher, mark, *paths)

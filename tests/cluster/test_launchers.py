@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from launchers import Launched, Launcher
+from launchers import ROOT, Launcher
 
 from bench.record import Record, read
 
@@ -19,20 +21,39 @@ from toynet.cluster import detected
 place = detected(None, None, None, 60)
 print(json.dumps([place.count, place.rank, place.port > 0, place.local_devices]), flush=True)
 """
-CASES = ("--workloads", "tutorial", "--paths", "plain", "--modes", "data_parallel", "--devices", "2")
-RUN = ("-m", "bench", "run", *CASES, "--restarts", "1", "--out", "run.json")
+CASES = ("--workloads", "tutorial", "--paths", "plain", "--modes", "data_parallel", "--devices", "2", "--restarts", "1")
+RUN = ("-m", "bench", "run", *CASES, "--out", "run.json")
+BRIEF = ("--rounds", "1", "--budget", "5")
+# Of the two nodes and 16 cores of deploy/slurm.sbatch, what this machine has.
+HERE = ("--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1")
 # A loss is noticed when a connection ends, long before the time limit, which is the default here.
 LIMIT_S = 60
 TITLE = "Step time by mode and devices"
+Measured = tuple[str, Record]
 
 
 @pytest.fixture(scope="module")
-def measured(launcher: Launcher, compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Launched, Record]:
-    """A run in one process and over both, and its record."""
+def measured(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """What a run in one process and over both printed, and its record; under Slurm it is run by the batch script."""
     folder = tmp_path_factory.mktemp(launcher.name)
-    run = launcher.run(folder, *RUN, "--distributed", "auto", "--rounds", "1", "--budget", "5")
-    assert run.status == 0, run.stderr
-    return run, read(folder / "run.json")
+    if launcher.name == "srun":
+        return queued(launcher, folder)
+    run = launcher.run(folder, *RUN, *BRIEF, "--distributed", "auto")
+    assert (run.status, run.stderr) == (0, "")
+    return run.stdout, read(folder / "run.json")
+
+
+def queued(launcher: Launcher, folder: Path) -> Measured:
+    """The same of deploy/slurm.sbatch, which is queued there and waited for."""
+    (folder / "results").mkdir()
+    (folder / ".venv").symlink_to(sys.prefix)
+    batch = ["sbatch", "--parsable", "--wait", *HERE, str(ROOT / "deploy" / "slurm.sbatch"), *CASES, *BRIEF]
+    job = subprocess.run(
+        batch, cwd=folder, env=launcher.whole_environment(), capture_output=True, text=True, timeout=300
+    )
+    printed = folder / "results" / f"slurm-{job.stdout.strip()}.out"
+    assert job.returncode == 0, printed.read_text()
+    return printed.read_text(), read(printed.with_suffix(".json"))
 
 
 def test_each_process_finds_out_how_many_there_are_and_which_it_is(launcher: Launcher, tmp_path: Path) -> None:
@@ -41,16 +62,13 @@ def test_each_process_finds_out_how_many_there_are_and_which_it_is(launcher: Lau
     assert sorted(map(json.loads, run.stdout.splitlines())) == [[2, 0, True, [0]], [2, 1, True, [1]]]
 
 
-def test_rank_0_alone_prints_the_table_in_plain_text(measured: tuple[Launched, Record]) -> None:
-    run, _ = measured
-    assert run.stdout.count(TITLE) == 1
-    assert "\x1b" not in run.stdout
-    assert run.stderr == ""
+def test_rank_0_alone_prints_the_table_in_plain_text(measured: Measured) -> None:
+    printed, _ = measured
+    assert printed.count(TITLE) == 1
+    assert "\x1b" not in printed
 
 
-def test_the_record_has_the_host_the_devices_and_the_environment_of_each_process(
-    measured: tuple[Launched, Record],
-) -> None:
+def test_the_record_has_the_host_the_devices_and_the_environment_of_each_process(measured: Measured) -> None:
     _, record = measured
     assert record.complete
     assert [process.rank for process in record.processes] == [0, 1]
@@ -62,9 +80,7 @@ def test_the_record_has_the_host_the_devices_and_the_environment_of_each_process
         assert "jaxlib" in process.backend.packages
 
 
-def test_data_over_both_processes_is_proven_equal_to_single_and_timed_in_both(
-    measured: tuple[Launched, Record],
-) -> None:
+def test_data_over_both_processes_is_proven_equal_to_single_and_timed_in_both(measured: Measured) -> None:
     _, record = measured
     one, both = record.cases
     assert (one.case.processes, both.case.processes) == (1, 2)
