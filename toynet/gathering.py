@@ -15,7 +15,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from toynet.cluster import LOOPBACK, Place, facts
+from toynet import facts
+from toynet.cluster import LOOPBACK, Place
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
 from toynet.link import HELLO, LOST, MESSAGE, PULSE, UNUSABLE, Link, pulse_s, received, tell, whole
 
@@ -66,7 +67,7 @@ def gathered(
     Rank 0 may listen already (`server`); the others have a link to it alone. `flags` have to be the same everywhere.
     Raises ProcessLost, which names who didn't come, and UsageError if they don't run the same.
     """
-    own = {**facts(), "what": what, "flags": dict(flags or {})}
+    own = {**facts.own(), "what": what, "flags": dict(flags or {})}
     if place.rank == 0:
         with server or listening(place) as waiting:
             return _welcomed(place, own, waiting, limit_s)

@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from toynet.cluster import Place, check_alike
+from toynet.cluster import Place
 from toynet.errors import ProcessInterrupted
+from toynet.facts import check_alike
 from toynet.gathering import gathered, listening, named, over
 from toynet.link import PULSE_S, Ended, Link, pulse_s
 
