@@ -167,7 +167,9 @@ class Crew:
         if all(isinstance(error, WorkerFailed) and error.how == "silent" for error in failed.values()):
             failed |= {rank: channel.silent(self._limit_s) for rank, channel in pending.items()}
         if failed:
-            raise self._blamed(failed)
+            blamed = self._blamed(failed)
+            # Who hasn't answered yet would be taken to answer the next request: the crew is given up, too.
+            raise WorkerFailed(str(blamed), "raised") if pending and isinstance(blamed, UsageError) else blamed
         return [said[rank] for rank in sorted(said)]
 
     def _blamed(self, failed: Mapping[int, WorkerFailed | UsageError]) -> WorkerFailed | UsageError:

@@ -240,6 +240,13 @@ def test_the_users_error_names_its_process_and_stands_before_all_else(built: Bui
         made.block("latency", 8)
 
 
+def test_a_users_error_while_others_are_asked_still_ends_them_all(built: Built) -> None:
+    unusable = 0.5, msgspec.json.encode({"unusable": "its batch gives 7 examples."})
+    made, _ = built(RIGHT, unusable, NEVER)
+    with pytest.raises(WorkerFailed, match=r"^rank 1 on b: its batch gives 7 examples\."):
+        made.block("latency", 8)
+
+
 def test_of_a_lone_process_the_failure_is_told_as_it_is(built: Built) -> None:
     made, _ = built(failed("ended"), case=ALONE)
     with pytest.raises(WorkerFailed, match=r"^it ended$"):

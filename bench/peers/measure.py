@@ -15,13 +15,13 @@ import msgspec
 
 from bench import environment, run
 from bench.environment import Backend
-from bench.live import WorkerFailed
 from bench.peers import record as records
 from bench.peers import scaled
 from bench.peers.contender import Opponent
 from bench.peers.live import COLD, Cold, LiveWorker
 from bench.peers.record import Peers, Result, Sample
 from bench.peers.rows import Row, by_reason, left_out
+from bench.workers import WorkerFailed
 from toynet.errors import UsageError
 
 LIMIT_S = 600.0
