@@ -31,11 +31,16 @@ class HostLink:
 
 
 def host_link(record: Record) -> HostLink | None:
-    """By the case whose collectives carry most; None where none has them timed alone, on nothing but that link."""
-    found = [(result, amounts(result.cost.collectives, over)) for result, over in _over_hosts(record) if result.cost]
+    """By the case whose collectives carry most, of those with one device on each host if there are any: a ring of more
+    goes through their hosts, too. None where none has them timed alone, on nothing but that link."""
+    found = [
+        (result, amounts(result.cost.collectives, over), over.each)
+        for result, over in _over_hosts(record)
+        if result.cost
+    ]
     if not found:
         return None
-    result, needed = max(found, key=lambda one: one[1]["host bytes"])
+    result, needed, _ = max(found, key=lambda one: (one[2] == 1, one[1]["host bytes"]))
     small, whole = by_round(result, "rendezvous"), by_round(result, "collectives")
     latency_s = over_restarts(medians(small)).times(1 / needed["host latency"])
     carrying = {at: seconds - small[at] for at, seconds in whole.items() if at in small}
