@@ -12,7 +12,7 @@ import pytest
 
 from toynet import facts
 from toynet.errors import UsageError
-from toynet.facts import check_alike, hosts, kernels, unreachable
+from toynet.facts import check_alike, hosts, kernels, named, unreachable
 
 
 def fact(host: str, network: str = "1", kernel: str = "k", address: str = "", **packages: str) -> dict[str, Any]:
@@ -81,3 +81,7 @@ def test_a_process_says_the_address_of_its_own_name(monkeypatch: pytest.MonkeyPa
 def test_a_host_name_that_nothing_knows_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "no such host")
     assert facts.own()["address"] == ""
+
+
+def test_a_process_is_named_by_rank_and_host() -> None:
+    assert named(3, "node7") == "rank 3 on node7"

@@ -18,6 +18,11 @@ Facts = Mapping[str, Any]
 """A JSON object."""
 
 
+def named(rank: int, host: str) -> str:
+    """How a process is called in what is said of it."""
+    return f"rank {rank} on {host}"
+
+
 def own() -> dict[str, Any]:
     """What others must know of this process."""
     return {

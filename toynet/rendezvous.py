@@ -17,8 +17,8 @@ from typing import Any
 
 from toynet.cluster import Place
 from toynet.errors import ProcessInterrupted
-from toynet.facts import check_alike
-from toynet.gathering import gathered, listening, named, over
+from toynet.facts import check_alike, named
+from toynet.gathering import gathered, listening, over
 from toynet.link import PULSE_S, Ended, Link, pulse_s
 
 # Processes that were told that all is over end within that time.
