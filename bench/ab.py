@@ -19,23 +19,15 @@ from bench.cases import DEFAULT_MODES, PRESET_BATCH, Case, Own, Selection, check
 from bench.comparison import Comparison, PairResult, SideResult, absorb
 from bench.duet import Broke, Duets, Event, Judged, Pace, Pair
 from bench.environment import Backend
-from bench.live import PRELOAD, Launch, LiveWorker, Pipe, WorkerFailed, nursery
+from bench.keeping import check_writable, keep
+from bench.limits import available, check_dtype, check_seconds, check_seed, check_tolerance
+from bench.live import PRELOAD, Launch, LiveWorker, Pipe, nursery
 from bench.measured import Kind
 from bench.room import Room
-from bench.run import (
-    ROOT,
-    available,
-    check_dtype,
-    check_seconds,
-    check_seed,
-    check_tolerance,
-    check_writable,
-    keep,
-    room,
-)
+from bench.run import ROOT, room
 from bench.sides import Side, Tree, checked_out, launch
 from bench.verdict import LOOKS, Rule, judged
-from bench.workers import LIMIT_S
+from bench.workers import LIMIT_S, WorkerFailed
 from toynet.config import PRESETS
 from toynet.errors import UsageError
 from toynet.xla import MAX_SIMULATED, check_xla_flags

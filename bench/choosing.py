@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from bench.cases import PRESET_BATCH, Case, Own, Selection, check_divides, expand, is_own
+from bench.workers import WorkerFailed
 from toynet.errors import UsageError
 
 
@@ -22,7 +23,7 @@ def chosen(selection: Selection, limit_s: float, look: Callable[[], None] = lamb
 
 
 def _own(name: str, limit_s: float, sizes: Sequence[int], look: Callable[[], None]) -> Own:
-    from bench.live import WorkerFailed, nursery  # presets need no process to be listed
+    from bench.live import nursery  # presets need no process to be listed
 
     try:
         with nursery(limit_s, None, (), look=look) as start, contextlib.closing(start()) as worker:

@@ -15,7 +15,7 @@ from bench.environment import Backend
 from bench.live import Launch, nursery
 from bench.record import Process
 from bench.remote import Agent, Described
-from toynet import cluster
+from toynet import facts
 from toynet.cluster import LOOPBACK, Meeting
 from toynet.errors import UsageError
 from toynet.rendezvous import Circle
@@ -35,6 +35,8 @@ class Company:
     """Of each agent, a folder on its host."""
     free: tuple[tuple[int | None, int | None], ...]
     """Of each agent the memory that is free on its host, and on its fullest GPU; None: it can't be told."""
+    kernels: tuple[int, ...]
+    """Equal for processes that run on the same cores, as those of a host do, and of containers of one machine."""
 
     def selection(self, asked: Selection) -> Selection:
         """What is measured over these processes where nothing else was asked for: over one, those of a host, and all,
@@ -56,7 +58,7 @@ class Company:
         mine = self.processes[: case.processes]
         if not pinned:
             return [process.host.usable_cores for process in mine]
-        return dealt(case, drawn, mine)
+        return dealt(case, drawn, mine, self.kernels)
 
     @contextlib.contextmanager
     def crews(
@@ -88,13 +90,13 @@ def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> 
 
     Begins to listen to the others, which find out what they run on while this one does by `probe`.
     """
-    machines = cluster.hosts(circle.everyone)
+    machines, kernels = facts.hosts(circle.everyone), facts.kernels(circle.everyone)
     agents = tuple(Agent(circle, rank) for rank in sorted(circle.links))
     circle.start()
     asked = [(agent, agent.begin_describe()) for agent in agents]
     backend = probe()
-    if backend.platform == "cpu":
-        cluster.check_reachable(circle.everyone)
+    if backend.platform == "cpu" and (why := facts.unreachable(circle.everyone)):
+        raise UsageError(why)
     described = [agent.end_describe(channel, limit_s) for agent, channel in asked]
     own = Described(environment.host(Path()), backend, "", environment.load_average())
     processes = tuple(
@@ -104,7 +106,7 @@ def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> 
     for process in processes[1:]:
         check_alike(processes[0], process)
     free = tuple((one.free_bytes, one.device_free_bytes) for one in described)
-    return Company(circle, processes, agents, tuple(one.shared for one in described), free)
+    return Company(circle, processes, agents, tuple(one.shared for one in described), free, tuple(kernels))
 
 
 def check_across(asked: Selection, count: int) -> None:

@@ -25,10 +25,9 @@ from bench.events import (
     Traced,
     Unreferenced,
 )
-from bench.live import WorkerFailed
 from bench.measured import KINDS, REFERENCE, Certificate, Compiled, Kind, Parts
 from bench.places import file_name
-from bench.workers import STEPS_AT_LEAST, PartsWorker, Worker, reference_bearer, unlike_first
+from bench.workers import STEPS_AT_LEAST, PartsWorker, Worker, WorkerFailed, reference_bearer, unlike_first
 from toynet.errors import UsageError
 
 T = TypeVar("T")

@@ -167,7 +167,9 @@ class Crew:
         if all(isinstance(error, WorkerFailed) and error.how == "silent" for error in failed.values()):
             failed |= {rank: channel.silent(self._limit_s) for rank, channel in pending.items()}
         if failed:
-            raise self._blamed(failed)
+            blamed = self._blamed(failed)
+            # Who hasn't answered yet would be taken to answer the next request: the crew is given up, too.
+            raise WorkerFailed(str(blamed), "raised") if pending and isinstance(blamed, UsageError) else blamed
         return [said[rank] for rank in sorted(said)]
 
     def _blamed(self, failed: Mapping[int, WorkerFailed | UsageError]) -> WorkerFailed | UsageError:
@@ -194,20 +196,22 @@ def slowest(stages: Sequence[Stages]) -> Stages:
     return Stages(**longest, compile_cached=all(one.compile_cached for one in stages))
 
 
-def dealt(case: Case, drawn: Sequence[int], processes: Sequence[Process]) -> list[tuple[int, ...]]:
+def dealt(
+    case: Case, drawn: Sequence[int], processes: Sequence[Process], kernels: Sequence[int]
+) -> list[tuple[int, ...]]:
     """For each process of a case as many of its cores as it has devices, in the order drawn for the first one's.
 
-    Processes that share a host have cores of their own as far as there are enough; else they share them.
+    Processes of one kernel have cores of their own as far as there are enough; else they share them.
     """
     each = case.devices // case.processes
     first = processes[0].host.usable_cores
     places = [first.index(core) for core in drawn]
     taken: dict[int, set[int]] = {}
     found = []
-    for process in processes:
+    for process, kernel in zip(processes, kernels, strict=False):
         cores = process.host.usable_cores
         order = [*(cores[place] for place in places if place < len(cores)), *cores[len(first) :]]
-        others = taken.setdefault(process.machine, set())
+        others = taken.setdefault(kernel, set())
         order.sort(key=lambda core: core in others)
         others.update(order[:each])
         found.append(tuple(sorted(order[:each])))

@@ -11,11 +11,11 @@ from bench.ab import Plan, Watch, compare
 from bench.cases import Selection
 from bench.comparison import Comparison
 from bench.duet import Pace
+from bench.keeping import check_writable
 from bench.measured import Kind
 from bench.record import write
 from bench.report import quantity
 from bench.report.document import Column, Table
-from bench.run import check_writable
 from bench.sides import side
 from bench.stats import interval, scatter
 from bench.verdict import LOOKS, Rule, floor

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bench.cases import Case
-from bench.live import WorkerFailed
 from bench.measured import Block, Certificate, Compiled, Kind
 from bench.rounds import A, B, Round, alternating
 from bench.verdict import LOOKS, Trial, log_ratio
-from bench.workers import STEPS_AT_LEAST, Worker, unlike_first
+from bench.workers import STEPS_AT_LEAST, Worker, WorkerFailed, unlike_first
 from toynet.errors import UsageError
 
 T = TypeVar("T")

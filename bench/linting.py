@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bench.cases import Case, is_own
-from bench.live import PRELOAD, WorkerFailed, nursery
+from bench.live import PRELOAD, nursery
 from bench.measured import Finding
+from bench.workers import WorkerFailed
 from toynet.errors import UsageError
 
 Findings = Mapping[str, tuple[Finding, ...]]

@@ -26,7 +26,7 @@ def resumed(out: Path, before: Record, now: Record) -> Record:
             "where it began, or begin anew without --resume."
         )
     workloads = dict.fromkeys(result.case.workload for result in before.cases)
-    again = tuple(workload for workload in workloads if _broken_off(before, workload))
+    again = tuple(name for name in workloads if _broken_off(before, name) and not _passed(before, name))
     part = Resumed(now.created, now.command, before.seconds, now.load_at_start, again)
     return msgspec.structs.replace(before, resumed=(*before.resumed, part))
 
@@ -48,12 +48,11 @@ def left(record: Record, groups: Sequence[Sequence[Case]]) -> tuple[list[list[Ca
     """Of the groups that lack restarts, the cases that aren't broken, and those restarts, numbered on."""
     results = {result.case: result for result in record.cases}
     found = []
-    for i, group in enumerate(groups):
+    for group in groups:
         own = [results[case] for case in group]
         cases = [result.case for result in own if result.status != "broken"]
         begun = _begun(own)
-        later = any(results[case].starts for other in groups[i + 1 :] for case in other)
-        if not cases or (begun and later):  # it had its share of the time
+        if not cases or (begun and _passed(record, group[0].workload)):
             continue
         made_up_for = sum(group[0].workload in part.again for part in record.resumed)
         first = max(begun, default=-1) + 1
@@ -65,6 +64,13 @@ def left(record: Record, groups: Sequence[Sequence[Case]]) -> tuple[list[list[Ca
 
 def _begun(results: Sequence[CaseResult]) -> set[int]:
     return {start.restart for result in results for start in result.starts}
+
+
+def _passed(record: Record, workload: str) -> bool:
+    """Whether cases of a later workload have begun: this one has had its share of the time."""
+    names = list(dict.fromkeys(result.case.workload for result in record.cases))
+    later = names[names.index(workload) + 1 :]
+    return any(result.starts for result in record.cases if result.case.workload in later)
 
 
 def _broken_off(record: Record, workload: str) -> bool:

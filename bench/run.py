@@ -22,23 +22,19 @@ from bench.company import Company, check_across, company_of
 from bench.conductor import Conductor
 from bench.environment import Backend
 from bench.events import Event, RoundEnded, Schedule, Traced
-from bench.growth import QUANTITIES, Quantity
+from bench.keeping import check_folder, check_writable, keep
+from bench.limits import available, check_dtype, check_seconds, check_seed, check_tolerance
 from bench.live import PRELOAD, Launch, nursery
-from bench.places import try_writing
-from bench.plausible import COUNT_AT_MOST
-from bench.record import CaseResult, Record, absorb, write
+from bench.record import CaseResult, Record, absorb
 from bench.room import Room
 from bench.turns import Turns
 from bench.workers import LIMIT_S, PartsWorker, WorkerFailed
 from toynet.config import PRESETS
 from toynet.errors import UsageError
 from toynet.rendezvous import Circle
-from toynet.xla import MAX_SIMULATED, check_xla_flags
+from toynet.xla import check_xla_flags
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# As long as any wait that the system takes: three weeks.
-SECONDS_AT_MOST = 2e6
 
 Watch = Callable[[Event, Conductor], None]
 
@@ -163,24 +159,6 @@ def tree(cases: Sequence[Case]) -> Path:
     return Path() if own else ROOT
 
 
-def keep(record: msgspec.Struct, out: Path) -> None:
-    """Writes the record, and removes what stands beside it, which tells of an earlier one."""
-    for beside in _beside(out):
-        beside.unlink(missing_ok=True)
-    write(record, out)
-
-
-def _beside(out: Path) -> tuple[Path, ...]:
-    """A record's report and its pictures."""
-    grown = [growth_beside(out, quantity) for quantity in QUANTITIES]
-    return out.with_suffix(".md"), out.with_suffix(".png"), out.with_suffix(".scaling.png"), *grown
-
-
-def growth_beside(out: Path, quantity: Quantity) -> Path:
-    """Where the picture is of how a record's cost grows with that quantity."""
-    return out.with_suffix(f".growth-{quantity.replace('_', '-')}.png")
-
-
 @contextlib.contextmanager
 def conducting(
     plan: Plan, turns: Turns, record: Record, company: Company | None = None
@@ -234,19 +212,6 @@ def room(backend: Backend, device_bytes: int | None, *, parts: bool = False, com
     return Room.here(backend, len(environment.usable_cores()), host, device, parts=parts, machines=machines)
 
 
-def available(cases: Sequence[Case], backend: Backend, *, cut: bool) -> list[Case]:
-    """The cases for which there are devices; with `cut` others are left out, else they raise UsageError."""
-    most = MAX_SIMULATED if backend.simulated else backend.device_count
-    for case in cases:
-        if case.devices > most * case.processes and not cut:
-            how = f"a CPU can be made to show {most}" if backend.simulated else f"{backend.platform} has {most}"
-            raise UsageError(f"{case.devices} devices asked for, but {how}; ask for fewer.")
-    kept = [case for case in cases if case.devices <= most * case.processes]
-    if not kept:
-        raise UsageError(f"no case: all of them need more devices than the {most} of {backend.platform}.")
-    return kept
-
-
 def probe(limit_s: float, environment: Mapping[str, str] = {}, look: Callable[[], None] = _nowhere) -> Backend:
     """What JAX runs on here, found out in a process of its own with that in its environment; `look` as a nursery has
     it. Raises UsageError if JAX can't start."""
@@ -256,58 +221,6 @@ def probe(limit_s: float, environment: Mapping[str, str] = {}, look: Callable[[]
             return worker.backend()
     except WorkerFailed as error:
         raise UsageError(f"JAX doesn't start here: {error}.") from None
-
-
-def check_dtype(cases: Sequence[Case], backend: Backend) -> None:
-    """Raises UsageError for a dtype that JAX was not told to compute in."""
-    if any(case.dtype == "float64" for case in cases) and backend.settings["jax_enable_x64"] != "True":
-        raise UsageError("float64 needs JAX_ENABLE_X64=1 in the environment; without it JAX computes in float32.")
-
-
-def check_seed(seed: int) -> None:
-    """Raises UsageError for one that a record can't have."""
-    if not 0 <= seed <= COUNT_AT_MOST:
-        raise UsageError(f"seed must be from 0 to 2**53, got {seed}.")
-
-
-def check_seconds(seconds: Mapping[str, float]) -> None:
-    """Raises UsageError for a duration that is none, or longer than the system can wait."""
-    for name, value in seconds.items():
-        if not 1e-6 <= value <= SECONDS_AT_MOST:
-            raise UsageError(f"the {name} must be above 0 and at most {SECONDS_AT_MOST:g} s, got {value:g}.")
-
-
-def check_tolerance(tolerance: float | None) -> None:
-    """Raises UsageError for one that allows nothing, or anything."""
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise UsageError(
-            f"the tolerance, a share of a leaf's largest entry, must be above 0 and below 1, got {tolerance:g}."
-        )
-
-
-def check_writable(out: Path) -> None:
-    """Raises UsageError if the record could not be written there; creates nothing."""
-    if out.suffix in (".md", ".png"):
-        raise UsageError(f"{out} would be overwritten by the report and the picture beside it; end it in .json.")
-    try:
-        if out.is_dir():
-            raise UsageError(f"{out} is a folder; name a file for the record, such as {out / 'run.json'}.")
-        if out.exists() and not out.is_file():
-            raise UsageError(f"{out} is not a regular file, and would be replaced by the record; choose another --out.")
-        for beside in _beside(out):
-            if beside.exists() and not beside.is_file():
-                raise UsageError(f"{beside} is no file, and the report is written there; choose another --out.")
-        try_writing(out.parent)
-    except OSError as error:
-        raise UsageError(f"{out} can't be written: {error.strerror}; choose another --out.") from None
-
-
-def check_folder(traces: Path) -> None:
-    """Raises UsageError if traces could not be written into that folder; creates nothing."""
-    try:
-        try_writing(traces)
-    except OSError as error:
-        raise UsageError(f"{traces} can't be written into: {error.strerror}; choose another --trace.") from None
 
 
 def _now(record: Record, began: float) -> Record:

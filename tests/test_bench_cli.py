@@ -17,9 +17,10 @@ from records import record as of_cases
 from test_verdicts_report import comparison, pair
 
 from bench.cli import main
+from bench.keeping import keep
 from bench.measured import KINDS, REFERENCE
 from bench.record import read, write
-from bench.run import Plan, keep
+from bench.run import Plan
 
 GOLDEN = Path(__file__).parent / "golden" / "record-1.json"
 COMMAND = [sys.executable, "-m", "bench"]

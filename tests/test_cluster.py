@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import socket
 import sys
@@ -16,7 +15,7 @@ from jax._src.clusters import cloud_tpu_cluster, k8s_cluster
 from jax._src.clusters import cluster as detection
 
 from toynet import cluster
-from toynet.cluster import Place, check_alike, detected, facts, hosts
+from toynet.cluster import Place, detected
 from toynet.errors import UsageError
 
 LAUNCHED = ("OMPI_", "PMIX_", "SLURM_", "KUBERNETES_", "JOB_COMPLETION_INDEX", "TPU_", "MEGASCALE_", "JAX_COORDINATOR")
@@ -218,38 +217,6 @@ def test_a_pod_on_a_tpu_of_two_slices_is_found_by_its_variables(monkeypatch: pyt
     workers = {"TPU_SKIP_MDS_QUERY": "1", "TPU_WORKER_HOSTNAMES": "job-1-0.svc,job-1-1.svc", "TPU_WORKER_ID": "1"}
     set_all(monkeypatch, workers)
     assert found() == Place("job-0-0.svc", 8482, 4, 3)
-
-
-def fact(host: str, network: str = "1", **packages: str) -> dict[str, Any]:
-    return {"host": host, "network": network, "packages": {"jax": "0.10.2", "jaxlib": "0.10.2", **packages}}
-
-
-def test_processes_share_a_host_if_they_have_its_name_and_its_network() -> None:
-    assert hosts([fact("a"), fact("b"), fact("a"), fact("a", "2"), fact("b")]) == [0, 1, 0, 2, 1]
-
-
-def test_a_process_says_of_itself_what_others_need() -> None:
-    own = facts()
-    assert own["host"] == socket.gethostname()
-    assert own["packages"]["jaxlib"] == importlib.metadata.version("jaxlib")
-    assert set(own["cores"]) == os.sched_getaffinity(0)
-    assert own["network"] == str(os.stat("/proc/self/ns/net").st_ino)
-    check_alike([own, own])
-
-
-def test_a_mixed_jaxlib_is_refused_with_the_rank_the_host_and_both_versions() -> None:
-    with pytest.raises(UsageError) as raised:
-        check_alike([fact("a"), fact("b"), fact("c", jaxlib="0.10.1")])
-    assert str(raised.value) == (
-        "rank 2 on c has jaxlib 0.10.1, and rank 0 on a 0.10.2; install the same versions everywhere."
-    )
-
-
-def test_a_package_that_only_some_processes_have_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"rank 1 on b has libtpu \(none\), and rank 0 on a 1\.0"):
-        check_alike([fact("a", libtpu="1.0"), fact("b")])
-    with pytest.raises(UsageError, match=r"rank 1 on b has libtpu 1\.0, and rank 0 on a \(none\)"):
-        check_alike([fact("a"), fact("b", libtpu="1.0")])
 
 
 def test_a_process_keeps_to_the_gpus_that_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def company(*machines: int, **of_backend: Any) -> Company:
     """Processes on those hosts."""
     backend = dataclasses.replace(BACKEND, **of_backend)
     processes = tuple(Process(rank, "ab"[machine], machine, HOST, backend) for rank, machine in enumerate(machines))
-    return Company(cast("Circle", None), processes, (), (), ())  # they aren't asked for anything
+    return Company(cast("Circle", None), processes, (), (), (), machines)  # they aren't asked for anything
 
 
 def test_by_itself_a_run_divides_cases_over_one_process_those_of_a_host_and_all() -> None:

@@ -25,11 +25,11 @@ from bench.events import (
     Traced,
     Unreferenced,
 )
-from bench.live import WorkerFailed
 from bench.measured import KINDS, REFERENCE, Block, Certificate, Check, Compiled, Cost, Kind, Parts, Stages
 from bench.room import Room
 from bench.summary import single_of
 from bench.turns import Turns
+from bench.workers import WorkerFailed
 from toynet.errors import UsageError
 
 SINGLE = Case(workload="tutorial", mode="single")

@@ -240,6 +240,13 @@ def test_the_users_error_names_its_process_and_stands_before_all_else(built: Bui
         made.block("latency", 8)
 
 
+def test_a_users_error_while_others_are_asked_still_ends_them_all(built: Built) -> None:
+    unusable = 0.5, msgspec.json.encode({"unusable": "its batch gives 7 examples."})
+    made, _ = built(RIGHT, unusable, NEVER)
+    with pytest.raises(WorkerFailed, match=r"^rank 1 on b: its batch gives 7 examples\."):
+        made.block("latency", 8)
+
+
 def test_of_a_lone_process_the_failure_is_told_as_it_is(built: Built) -> None:
     made, _ = built(failed("ended"), case=ALONE)
     with pytest.raises(WorkerFailed, match=r"^it ended$"):
@@ -299,33 +306,42 @@ def processes(*cores: tuple[int, tuple[int, ...]]) -> list[Process]:
     ]
 
 
+def dealt_to(case: Case, drawn: Sequence[int], processes: Sequence[Process]) -> list[tuple[int, ...]]:
+    """On hosts that are machines of their own."""
+    return dealt(case, drawn, processes, [process.machine for process in processes])
+
+
 def over(processes: int, devices: int) -> Case:
     return Case(workload="tutorial", mode="data_parallel", data_shards=devices, processes=processes)
 
 
 def test_processes_of_a_host_have_cores_of_their_own() -> None:
     four = (0, 1, 2, 3)
-    assert dealt(over(2, 4), [2, 0, 3, 1], processes((0, four), (0, four))) == [(0, 2), (1, 3)]
-    assert dealt(over(2, 2), [2, 0, 3, 1], processes((0, four), (0, four))) == [(2,), (0,)]
+    assert dealt_to(over(2, 4), [2, 0, 3, 1], processes((0, four), (0, four))) == [(0, 2), (1, 3)]
+    assert dealt_to(over(2, 2), [2, 0, 3, 1], processes((0, four), (0, four))) == [(2,), (0,)]
 
 
 def test_where_there_are_too_few_cores_they_are_shared() -> None:
-    assert dealt(over(2, 4), [1, 0], processes((0, (0, 1)), (0, (0, 1)))) == [(0, 1), (0, 1)]
-    assert dealt(over(2, 8), [1, 0], processes((0, (0, 1)), (0, (0, 1)))) == [(0, 1), (0, 1)]
+    assert dealt_to(over(2, 4), [1, 0], processes((0, (0, 1)), (0, (0, 1)))) == [(0, 1), (0, 1)]
+    assert dealt_to(over(2, 8), [1, 0], processes((0, (0, 1)), (0, (0, 1)))) == [(0, 1), (0, 1)]
+
+
+def test_containers_of_one_machine_have_cores_of_their_own() -> None:
+    assert dealt(over(2, 2), [2, 0, 3, 1], processes((0, (0, 1, 2, 3)), (1, (0, 1, 2, 3))), (0, 0)) == [(2,), (0,)]
 
 
 def test_hosts_that_are_alike_have_the_same_draw() -> None:
-    assert dealt(over(2, 2), [1, 0], processes((0, (0, 1)), (1, (0, 1)))) == [(1,), (1,)]
-    assert dealt(over(2, 2), [5, 4], processes((0, (4, 5)), (1, (0, 1)))) == [(5,), (1,)]
+    assert dealt_to(over(2, 2), [1, 0], processes((0, (0, 1)), (1, (0, 1)))) == [(1,), (1,)]
+    assert dealt_to(over(2, 2), [5, 4], processes((0, (4, 5)), (1, (0, 1)))) == [(5,), (1,)]
 
 
 def test_a_host_with_other_cores_has_those_that_are_drawn_as_far_as_it_has_them() -> None:
-    assert dealt(over(2, 4), [3, 1, 0, 2], processes((0, (0, 1, 2, 3)), (1, (0, 1)))) == [(1, 3), (0, 1)]
-    assert dealt(over(2, 4), [1, 0], processes((0, (0, 1)), (1, (4, 5, 6, 7)))) == [(0, 1), (4, 5)]
+    assert dealt_to(over(2, 4), [3, 1, 0, 2], processes((0, (0, 1, 2, 3)), (1, (0, 1)))) == [(1, 3), (0, 1)]
+    assert dealt_to(over(2, 4), [1, 0], processes((0, (0, 1)), (1, (4, 5, 6, 7)))) == [(0, 1), (4, 5)]
 
 
 def test_processes_that_a_launcher_bound_to_cores_keep_to_them() -> None:
-    assert dealt(over(2, 2), [0], processes((0, (0,)), (0, (1,)))) == [(0,), (1,)]
+    assert dealt_to(over(2, 2), [0], processes((0, (0,)), (0, (1,)))) == [(0,), (1,)]
 
 
 @given(st.data(), st.integers(1, 4), st.integers(1, 3))
@@ -335,7 +351,7 @@ def test_each_process_has_as_many_of_its_cores_as_devices_and_shares_none_while_
     cores = tuple(range(data.draw(st.integers(1, 12))))
     drawn = data.draw(st.permutations(cores))
     machines = data.draw(st.lists(st.integers(0, 1), min_size=count, max_size=count))
-    found = dealt(over(count, count * each), drawn, processes(*[(machine, cores) for machine in machines]))
+    found = dealt_to(over(count, count * each), drawn, processes(*[(machine, cores) for machine in machines]))
     assert all(len(own) == min(each, len(cores)) and set(own) <= set(cores) for own in found)
     for machine in set(machines):
         here = [own for own, where in zip(found, machines, strict=True) if where == machine]

@@ -14,9 +14,9 @@ import pytest
 
 from bench.cases import Case
 from bench.duet import Agreed, Broke, Duets, Event, Judged, Opened, Pace, Pair, Played, unlike
-from bench.live import WorkerFailed
 from bench.measured import KINDS, Block, Certificate, Check, Compiled, Cost, Kind, Stages
 from bench.verdict import Rule, Trial, judged
+from bench.workers import WorkerFailed
 from toynet.errors import UsageError
 
 SINGLE = Case(workload="tutorial", mode="single")

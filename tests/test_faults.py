@@ -22,9 +22,10 @@ from bench.cases import Selection
 from bench.cli import main
 from bench.commands import measuring
 from bench.environment import Backend
+from bench.keeping import keep
 from bench.live import Nursery
 from bench.record import Record, read
-from bench.run import Plan, keep
+from bench.run import Plan
 from toynet.cluster import Place
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
 from toynet.link import Link
@@ -40,7 +41,7 @@ PARTIAL = msgspec.structs.replace(record(measured(case("single"), [[0.001] * 3])
 @pytest.fixture
 def circles() -> Iterator[tuple[Circle, Circle]]:
     """Those of ranks 0 and 1, which listen to each other as soon as they are started."""
-    everyone = [{"host": "a", "network": ""}, {"host": "b", "network": ""}]
+    everyone = [{"host": host, "network": "", "kernel": ""} for host in "ab"]
     ours, theirs = socket.socketpair()
     first = Circle(Place("a", 80, 2, 0), everyone, {1: Link(ours, "rank 1 on b", LIMIT_S)})
     second = Circle(Place("a", 80, 2, 1), everyone, {0: Link(theirs, "rank 0 on a", LIMIT_S)})

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
-from toynet import gathering, link
+from toynet import door, gathering, link
 from toynet.cluster import Place
 from toynet.errors import ProcessLost, UsageError
-from toynet.gathering import gathered, listening, named
+from toynet.facts import Facts
+from toynet.gathering import gathered, listening
 from toynet.link import Link
 
 HOST = socket.gethostname()
 LIMIT_S = 20.0
 SOON_S = 0.4
-Gathered = tuple[list[dict[str, Any]], dict[int, Link]]
+Gathered = tuple[list[Facts], dict[int, Link]]
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_strangers_at_the_port_keep_nobody_waiting(
 def test_a_stranger_that_says_nothing_is_sent_away(
     come: Callable[..., Future[Gathered]], server: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gathering, "HELLO_S", 0.02)
+    monkeypatch.setattr(door, "HELLO_S", 0.02)
     monkeypatch.setattr("toynet.link.PULSE_S", 0.02)
     with socket.create_connection(server.getsockname(), LIMIT_S) as stranger:
         first = come(0)
@@ -235,7 +236,3 @@ def test_a_rank_that_came_and_went_may_come_again(come: Callable[..., Future[Gat
     everyone, _ = first.result()
     assert everyone[1]["host"] == HOST
     assert len(again.result()[0]) == len(other.result()[0]) == 3
-
-
-def test_a_process_is_named_by_rank_and_host() -> None:
-    assert named(3, "node7") == "rank 3 on node7"

@@ -12,8 +12,9 @@ import pytest
 
 from bench import wire
 from bench.cases import Case
-from bench.live import PRELOAD, LiveWorker, Nursery, Pipe, WorkerFailed, nursery, timeval
+from bench.live import PRELOAD, LiveWorker, Nursery, Pipe, nursery, timeval
 from bench.measured import KINDS, REFERENCE, Compiled
+from bench.workers import WorkerFailed
 from toynet.errors import UsageError
 
 LIMIT_S = 300.0

@@ -17,7 +17,6 @@ from records import case, measured, record, reducing, taken_apart
 
 from bench.cli import main as bench_main
 from bench.events import Schedule
-from bench.live import WorkerFailed
 from bench.peers import others, ours, report, scaled
 from bench.peers import record as records
 from bench.peers.__main__ import main, status
@@ -29,6 +28,7 @@ from bench.peers.rows import ROWS, Row, by_reason, chosen, left_out
 from bench.peers.worker import SEED, SEEDS, block, judged
 from bench.report import markdown
 from bench.stats import Estimate
+from bench.workers import WorkerFailed
 from toynet import fit, train
 from toynet.config import PRESETS, preset
 from toynet.errors import UsageError

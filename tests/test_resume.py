@@ -99,6 +99,13 @@ def test_a_restart_that_was_broken_off_is_made_up_for_each_time() -> None:
     assert left(twice) == {"tutorial": [3, 4], "wide": [0, 1, 2]}
 
 
+def test_a_workload_with_few_rounds_that_had_its_time_was_not_broken_off() -> None:
+    once = ended(with_rounds(OWN, 3, 1), with_rounds(OTHER, 3, 2))
+    found = resuming.resumed(Path("run.json"), once, ended(CaseResult(OWN), CaseResult(OTHER)))
+    assert found.resumed[0].again == ("wide",)
+    assert left(found) == {"wide": [2, 3]}
+
+
 def test_a_part_of_a_run_says_when_it_began_after_how_many_seconds_and_how() -> None:
     now = ended(CaseResult(OWN), created="2026-11-26T09:00:00Z", command=("bench", "run", "--resume"), seconds=0.0)
     found = resuming.resumed(Path("run.json"), ended(with_rounds(OWN, 3)), now)

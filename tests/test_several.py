@@ -15,7 +15,7 @@ import pytest
 from leftovers import marked
 
 from toynet import child as childs
-from toynet import several, training
+from toynet import cluster, several, training
 from toynet.__main__ import main
 from toynet.cluster import Joined, Place
 from toynet.errors import ProcessLost, UsageError
@@ -45,7 +45,8 @@ def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Circle]]:
     """Ranks 0 and 1, who wait for no reason for longer than it takes to hear it."""
     monkeypatch.setattr(several, "LOOK_S", 0.001)
     monkeypatch.setattr(several, "GRACE_S", dict.fromkeys(several.GRACE_S, 0.0) | {"aborted": 0.02, "failed": 0.04})
-    everyone = [{"host": "a"}, {"host": "b"}]
+    facts = {"kernel": "", "network": ""}
+    everyone = [{"host": "a", "address": "10.0.0.1", **facts}, {"host": "b", "address": "127.0.1.1", **facts}]
     ends = socket.socketpair()
     circles = [
         Circle(Place("a", 80, 2, rank), everyone, {1 - rank: Link(end, f"rank {1 - rank}", LIMIT_S)})
@@ -91,6 +92,17 @@ def test_what_is_unusable_is_said_by_rank_0_or_by_whom_it_concerns_alone(two: li
     for circle in two:
         with pytest.raises(UsageError, match=r"^not enough memory$"):
             over(Child(Report("unusable", "not enough memory")), circle)
+
+
+def test_a_host_that_the_others_cannot_reach_is_told_to_all_and_is_a_matter_of_a_cpu(
+    two: list[Circle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (several._met(circle, LIMIT_S) for circle in two)
+    assert [first.process_id, second.process_id] == [0, 1]
+    assert first.unreachable == second.unreachable
+    monkeypatch.setattr(cluster, "join", lambda joined: None)
+    with pytest.raises(UsageError, match=r"^rank 1 on b has 127\.0\.1\.1 for the address of b, where no other host"):
+        training.run(Train(), Room(processes=2, devices=2), second)
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import socket
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from toynet.errors import UsageError
-from toynet.xla import usable_cores
 
 LOOPBACK = "127.0.0.1"
 LOOPBACKS = (LOOPBACK, "localhost", "::1")
 # JAX's own name for it.
 LOCAL_DEVICES = "JAX_LOCAL_DEVICE_IDS"
-# Where two processes differ in one of these they may not understand each other, or not compute the same.
-ALIKE = ("jax", "jaxlib", "flax", "optax", "numpy", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
 # How many processes a launcher started together, by the variables that it sets.
 LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "mpirun", "SLURM_STEP_NUM_TASKS": "srun"}
 # Why JAX finds no cluster where one of these is set.
@@ -65,6 +58,8 @@ class Joined:
     limit_s: float
     loopback: bool = False
     """Whether the service is to be reached from this machine only."""
+    unreachable: str = ""
+    """Why a CPU's collectives would find no way between the hosts; empty: they do."""
 
 
 def at(host: str, port: int) -> str:
@@ -80,12 +75,15 @@ class Meeting:
     """Of the first of them, as the others reach it."""
     loopback: bool
     limit_s: float
+    unreachable: str = ""
+    """As each that joins is told."""
 
     def joined(self, count: int) -> list[Joined]:
         """For each of so many processes, how it joins: at a port that is free now on the first one's host."""
         with socket.create_server((LOOPBACK if self.loopback else "", 0)) as free:
             address = at(self.host, free.getsockname()[1])
-        return [Joined(address, count, index, self.limit_s, self.loopback) for index in range(count)]
+        told = (self.limit_s, self.loopback, self.unreachable)
+        return [Joined(address, count, index, *told) for index in range(count)]
 
 
 def local(count: int) -> Place | None:
@@ -175,73 +173,6 @@ def _local_devices(environment: Mapping[str, str]) -> list[int] | None:
 
 def _flat(error: object) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
-def facts() -> dict[str, Any]:
-    """What others must know of this process before they work with it: a JSON object."""
-    return {
-        "host": socket.gethostname(),
-        "network": _network(),
-        "address": _own_address(),
-        "cores": list(usable_cores()),
-        "python": platform.python_version(),
-        "packages": versions(ALIKE),
-    }
-
-
-def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Of those that are installed."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _network() -> str:
-    """Tells network namespaces of one machine apart, as containers have them; empty where there is no such thing."""
-    own = Path("/proc/self/ns/net")
-    return str(own.stat().st_ino) if own.exists() else ""
-
-
-def _own_address() -> str:
-    """Of this host's name, as Gloo tells it to the others; empty if it has none."""
-    try:
-        return socket.gethostbyname(socket.gethostname())
-    except OSError:
-        return ""
-
-
-def check_alike(facts: Sequence[Mapping[str, Any]]) -> None:
-    """Raises UsageError if the processes, by rank, don't have the same versions installed."""
-    first = facts[0]
-    for rank, other in enumerate(facts):
-        for package in ALIKE:
-            ours, theirs = first["packages"].get(package), other["packages"].get(package)
-            if ours != theirs:
-                raise UsageError(
-                    f"rank {rank} on {other['host']} has {package} {theirs or '(none)'}, and rank 0 on "
-                    f"{first['host']} {ours or '(none)'}; install the same versions everywhere."
-                )
-
-
-def check_reachable(facts: Sequence[Mapping[str, Any]]) -> None:
-    """Raises UsageError if a host's own name leads nowhere but to itself: by it the others find a CPU's collectives."""
-    several = len(set(hosts(facts))) > 1
-    for rank, one in enumerate(facts):
-        if several and one["address"].startswith("127."):
-            raise UsageError(
-                f"rank {rank} on {one['host']} has {one['address']} for the address of {one['host']}, where no other "
-                "host can reach it; let the name resolve to the one by which they do (Debian has it in /etc/hosts)."
-            )
-
-
-def hosts(facts: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Of each rank the number of its host, from 0 in the order in which they come."""
-    seen: dict[tuple[str, str], int] = {}
-    return [seen.setdefault((one["host"], one["network"]), len(seen)) for one in facts]
 
 
 def keep_to_own_devices() -> None:

@@ -9,31 +9,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import socket
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from toynet.cluster import LOOPBACK, Place, facts
+from toynet import facts
+from toynet.cluster import LOOPBACK, Place
+from toynet.door import GREETING, Door, unlike
 from toynet.errors import ProcessInterrupted, ProcessLost, UsageError
-from toynet.link import HELLO, LOST, MESSAGE, PULSE, UNUSABLE, Link, pulse_s, received, tell, whole
+from toynet.facts import Facts, named
+from toynet.link import HELLO, LOST, MESSAGE, PULSE, UNUSABLE, Link, pulse_s, received, tell
 
 # Between two tries to reach rank 0, which may come later; where nothing answers at all, as before its network is up, a
 # try ends after so long, for the system would wait ever longer before it asks again.
 AGAIN_S, TRY_S = 0.2, 5.0
-# What connects says who it is at once; others that find the port are sent away.
-HELLO_S = 5.0
-HELLO_BYTES = 2**16
-GREETING = "toynet 1"
-
-Facts = dict[str, Any]
-"""What a process says of itself."""
-
-
-def named(rank: int, host: str) -> str:
-    """How a process is called in what is said of it."""
-    return f"rank {rank} on {host}"
 
 
 def listening(place: Place) -> socket.socket:
@@ -66,7 +56,7 @@ def gathered(
     Rank 0 may listen already (`server`); the others have a link to it alone. `flags` have to be the same everywhere.
     Raises ProcessLost, which names who didn't come, and UsageError if they don't run the same.
     """
-    own = {**facts(), "what": what, "flags": dict(flags or {})}
+    own = {**facts.own(), "what": what, "flags": dict(flags or {})}
     if place.rank == 0:
         with server or listening(place) as waiting:
             return _welcomed(place, own, waiting, limit_s)
@@ -79,7 +69,7 @@ def _welcomed(place: Place, own: Facts, server: socket.socket, limit_s: float) -
     twice: list[str] = []
     until = time.monotonic() + limit_s
     try:
-        with contextlib.closing(_Door(server)) as door:
+        with contextlib.closing(Door(server)) as door:
             while len(came) < place.count - 1:
                 if time.monotonic() > until:
                     raise ProcessLost(_missing(place, own["host"], came, limit_s) + "".join(twice))
@@ -120,7 +110,7 @@ def _let_in(place: Place, own: Facts, came: dict[int, tuple[Link, Facts]], link:
     """Counts a process in, or sends it away, if that rank is there; raises UsageError if it doesn't run the same."""
     there = hello["rank"] in came
     refused = f"{link.who} came twice; give each process a --process-id of its own."
-    if there or (refused := _unlike(place, own, link.who, hello)):
+    if there or (refused := unlike(place, own, link.who, hello)):
         link.fail(UsageError(refused))
         link.close()
         if not there:
@@ -128,87 +118,6 @@ def _let_in(place: Place, own: Facts, came: dict[int, tuple[Link, Facts]], link:
     else:
         came[hello["rank"]] = link, hello
     return not there
-
-
-def _unlike(place: Place, own: Facts, who: str, hello: Facts) -> str:
-    """How a process that says hello isn't one of these; empty if it is."""
-    first = named(0, own["host"])
-    if hello["greeting"] != GREETING:
-        return f"{who} has another version of toynet than {first}; install the same versions everywhere."
-    if hello["count"] != place.count:
-        return f"{who} counts {hello['count']} processes, and {first} {place.count}; tell all the same --processes."
-    if hello["what"] != own["what"]:
-        return f"{who} runs {hello['what']}, and {first} {own['what']}; start the same command everywhere."
-    for name in sorted({**own["flags"], **hello["flags"]}):
-        theirs, ours = (one["flags"].get(name) for one in (hello, own))
-        if theirs != ours:
-            return (
-                f"{who} has {theirs or 'the default'} for --{name}, and {first} {ours or 'the default'}; give all the "
-                "same command line."
-            )
-    return ""
-
-
-class _Door:
-    """Takes whoever says hello as the processes of a command do, and lets nobody else keep it waiting."""
-
-    def __init__(self, server: socket.socket) -> None:
-        self._server = server
-        self._server.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(server, selectors.EVENT_READ)
-        self._waiting: dict[socket.socket, tuple[float, bytearray]] = {}
-
-    def arrivals(self, wait_s: float) -> list[tuple[socket.socket, Facts]]:
-        """Who said hello within so many seconds: the connection, and what it says of itself."""
-        found = []
-        for key, _ in self._selector.select(wait_s):
-            connection: socket.socket | None = key.data
-            if connection is None:
-                self._open()
-            elif (hello := self._heard(connection)) is not None:
-                self._selector.unregister(connection)
-                del self._waiting[connection]
-                found.append((connection, hello))
-        for connection, (until, _) in list(self._waiting.items()):
-            if time.monotonic() > until:
-                self._dismiss(connection)
-        return found
-
-    def _open(self) -> None:
-        with contextlib.suppress(OSError):  # who has left again
-            connection, _ = self._server.accept()
-            connection.setblocking(False)
-            self._selector.register(connection, selectors.EVENT_READ, connection)
-            self._waiting[connection] = time.monotonic() + HELLO_S, bytearray()
-
-    def _heard(self, connection: socket.socket) -> Facts | None:
-        """Its hello, if that is whole now."""
-        data = self._waiting[connection][1]
-        try:
-            if not (more := connection.recv(HELLO_BYTES)):
-                raise EOFError
-            data += more
-            if (message := whole(bytes(data), HELLO_BYTES)) is None:
-                return None
-            hello = json.loads(message[1])
-            if message[0] == HELLO and str(hello["greeting"]).startswith("toynet ") and hello["rank"] > 0:
-                return {"host": "?", "what": "?", "count": "?", "flags": {}} | hello
-        except (OSError, EOFError, ValueError, LookupError, TypeError):
-            pass
-        self._dismiss(connection)
-        return None
-
-    def _dismiss(self, connection: socket.socket) -> None:
-        self._selector.unregister(connection)
-        del self._waiting[connection]
-        connection.close()
-
-    def close(self) -> None:
-        """Sends away all that have said nothing."""
-        for connection in list(self._waiting):
-            self._dismiss(connection)
-        self._selector.close()
 
 
 def _missing(place: Place, host: str, came: Mapping[int, Any], limit_s: float) -> str:

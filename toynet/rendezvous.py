@@ -16,9 +16,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from toynet.cluster import Place, check_alike
+from toynet.cluster import Place
 from toynet.errors import ProcessInterrupted
-from toynet.gathering import gathered, listening, named, over
+from toynet.facts import check_alike, named
+from toynet.gathering import gathered, listening, over
 from toynet.link import PULSE_S, Ended, Link, pulse_s
 
 # Processes that were told that all is over end within that time.

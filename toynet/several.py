@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from toynet import facts
 from toynet.cluster import LOOPBACK, Joined, Meeting, Place
 from toynet.errors import ProcessLost, UsageError
 from toynet.joining import Joining
@@ -68,7 +69,8 @@ def _met(circle: Circle, limit_s: float) -> Joined:
     place = circle.place
     if place.rank:
         return Joined(**json.loads(circle.links[0].receive()))
-    first, *others = Meeting(place.host, place.host == LOOPBACK, limit_s).joined(place.count)
+    unreachable = facts.unreachable(circle.everyone)
+    first, *others = Meeting(place.host, place.host == LOOPBACK, limit_s, unreachable).joined(place.count)
     for joined in others:
         circle.links[joined.process_id].send(json.dumps(dataclasses.asdict(joined)).encode())
     return first

@@ -42,6 +42,8 @@ def run(options: Train, room: Room, joined: Joined | None = None) -> None:
         from toynet.train import workload
 
         platform = first_devices(1)[0].platform
+        if joined is not None and joined.unreachable and platform == "cpu":
+            raise UsageError(joined.unreachable)
         if platform != "cpu":  # whose cores say nothing then, and whose devices are what they are
             several = layout.processes > 1
             config, mode, layout = asked(options, Room(1, layout.processes, len(jax.devices()) if several else 1))

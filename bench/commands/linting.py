@@ -41,7 +41,7 @@ class Lint:
 
     def execute(self) -> int:
         from bench import linting
-        from bench.run import check_seconds
+        from bench.limits import check_seconds
 
         check_seconds({"time limit": self.time_limit})
         if self.batch is not None and self.batch < 1:

@@ -155,7 +155,7 @@ class Run(Joining, CasesAcross):
         if self.resume is not None and (others := self.given(but=_BESIDE_RESUME)):
             out = ", ".join(f"--{name}" for name in others)
             raise UsageError(f"--resume goes on with the cases and the schedule of {self.resume}; leave out {out}.")
-        from bench.run import check_seconds
+        from bench.limits import check_seconds
 
         alone, limit_s = (usual if self.time_limit is None else self.time_limit for usual in (LIMIT_S, joining.LIMIT_S))
         check_seconds({"time limit": limit_s})

@@ -51,10 +51,10 @@ class Command:
     """Print nothing but errors."""
 
     def execute(self) -> int:
+        from bench.keeping import check_writable
         from bench.peers.measure import Plan
         from bench.peers.report import build
         from bench.report import terminal
-        from bench.run import check_writable
 
         restarts, rounds = QUICK if self.quick else (RESTARTS, ROUNDS)
         plan = Plan(

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import msgspec
 
 from bench import wire
-from bench.live import WorkerFailed
 from bench.peers.contender import Learned, Took
 from bench.peers.worker import BLOCK, JUDGE, PREPARE
 from bench.run import ROOT
+from bench.workers import WorkerFailed
 from toynet.printed import Printed, how_it_ended
 
 # What is compiled is compiled anew by either side, and a GPU's memory is shared by whoever is alive.

@@ -15,13 +15,15 @@ import msgspec
 
 from bench import environment, run
 from bench.environment import Backend
-from bench.live import WorkerFailed
+from bench.keeping import keep
+from bench.limits import check_seconds
 from bench.peers import record as records
 from bench.peers import scaled
 from bench.peers.contender import Opponent
 from bench.peers.live import COLD, Cold, LiveWorker
 from bench.peers.record import Peers, Result, Sample
 from bench.peers.rows import Row, by_reason, left_out
+from bench.workers import WorkerFailed
 from toynet.errors import UsageError
 
 LIMIT_S = 600.0
@@ -47,7 +49,7 @@ class Plan:
         for name in ("restarts", "rounds"):
             if not 1 <= getattr(self, name) < 2**31:
                 raise UsageError(f"{name} must be from 1 to 2**31 - 1, got {getattr(self, name)}.")
-        run.check_seconds({"time limit": self.limit_s})
+        check_seconds({"time limit": self.limit_s})
 
 
 def begun(plan: Plan, backend: Backend, cores: int) -> Peers:
@@ -171,5 +173,5 @@ def _kept(record: Peers, plan: Plan, began: float) -> Peers:
     now = msgspec.structs.replace(
         record, seconds=round(time.monotonic() - began, 3), load_at_end=environment.load_average()
     )
-    run.keep(now, plan.out)
+    keep(now, plan.out)
     return now

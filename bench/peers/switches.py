@@ -86,9 +86,9 @@ class Command:
     """Print nothing but errors."""
 
     def execute(self) -> int:
+        from bench.keeping import check_writable
         from bench.peers.measure import Plan
         from bench.report import terminal
-        from bench.run import check_writable
 
         plan = Plan(
             rows=tuple(point.row for point in POINTS.values()),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.growth import QUANTITIES
+from bench.keeping import growth_beside
 from bench.record import Record
 from bench.report.charts import growth, parts, scaling, single
 from bench.report.charts.image import image
 from bench.report.document import Chart
-from bench.run import growth_beside
 
 
 def save(record: Record, out: Path) -> None:
