@@ -207,8 +207,9 @@ class Pipe:
 
     def silent(self, limit_s: float) -> WorkerFailed:
         """What is said of it where no answer came within that time."""
-        why = ", for it is stopped" if stopped(self.pid) else ""
-        return WorkerFailed(self._printed.after(f"no answer within {limit_s:g} s{why}"), "stopped" if why else "silent")
+        if stopped(self.pid):
+            return WorkerFailed(self._printed.after(f"no answer within {limit_s:g} s, for it is stopped"), "stopped")
+        return WorkerFailed(self._printed.after(f"no answer within {limit_s:g} s (--time-limit allows more)"), "silent")
 
     def kill(self) -> None:
         """Ends the process and all that it started."""
