@@ -91,6 +91,12 @@ def test_no_cluster_is_the_users_error() -> None:
         found("node1:80", 2, None)
 
 
+def test_a_jax_that_detects_nothing_as_this_one_does_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax._src.clusters", None)
+    with pytest.raises(UsageError, match=r"^--distributed auto failed: .*clusters.*; give --coordinator, .* by hand\."):
+        found()
+
+
 def test_a_launcher_that_says_too_little_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     # What a batch script has of a job of two tasks, and what Open MPI 5 has left of 4's variables.
     set_all(monkeypatch, {"SLURM_JOB_ID": "17", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"})

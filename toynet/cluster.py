@@ -108,17 +108,17 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
     It is the detection that `jax.distributed.initialize()` begins with. That has no name of its own there, and would
     join, too, which is left to the processes that hold devices.
     """
-    from jax._src.clusters import ClusterEnv
-
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     own = _local_devices(os.environ)
     try:
+        from jax._src.clusters import ClusterEnv
+
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             found = ClusterEnv.auto_detect_unset_distributed_params(
                 coordinator, processes, process_id, own, None, round(limit_s)
             )
-    except Exception as error:  # noqa: BLE001, whatever a launcher's variables or its API lead to
+    except Exception as error:  # noqa: BLE001, whatever a launcher's variables or its API lead to, or a JAX that has moved it
         raise UsageError(f"--distributed auto failed: {_flat(error)}; give {_BY_HAND} by hand.") from None
     address, count, rank, devices = found
     if address is None or count is None or rank is None:
