@@ -21,6 +21,11 @@ from bench.summary import in_turns, summaries
 from toynet.errors import UsageError
 
 
+@pytest.fixture(autouse=True)
+def _planted_workloads_are_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+
 def test_on_a_card_for_one_process_workers_alternate_and_the_record_has_power_and_clocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,7 +39,7 @@ def test_on_a_card_for_one_process_workers_alternate_and_the_record_has_power_an
         if isinstance(event, RoundEnded):
             alive.append(len(conductor._workers))
 
-    selection = Selection(workloads=("tutorial",), modes=("single", "ensemble"), members=(8,), devices=(1,))
+    selection = Selection(workloads=("planted:right",), modes=("single", "ensemble"), members=(8,), devices=(1,))
     schedule = Schedule(restarts=1, rounds=1, budget_s=30)
     out = tmp_path / "run.json"
     run.measure(run.Plan(selection=selection, schedule=schedule, out=out), watch)
@@ -67,11 +72,11 @@ def test_cases_that_cannot_all_be_alive_take_turns_and_each_is_compared_with_sin
             pinned.clear()
 
     pinned: set[int] = set()
-    selection = Selection(workloads=("tutorial",), modes=("single", "ensemble"), members=(2, 4), devices=(1,))
+    selection = Selection(workloads=("planted:right",), modes=("single", "ensemble"), members=(2, 4), devices=(1,))
     plan = run.Plan(selection=selection, schedule=Schedule(restarts=1, rounds=1, budget_s=30), out=tmp_path / "r.json")
     record = run.measure(plan, watch)
     assert alive == [2, 2]
-    assert in_turns(record, "tutorial")
+    assert in_turns(record, "planted:right")
     single, *others = summaries(read(plan.out))
     assert [start.restart for start in single.result.starts] == [0, 0]
     assert {(s.restart, s.round) for s in single.result.samples} == {(0, 0), (0, 1)}
