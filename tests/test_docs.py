@@ -39,8 +39,8 @@ SETS_UP = {
 LAUNCHED = {
     "python -m bench run --local-processes 2 --workloads wide --modes single,data_parallel --devices 1,2 --budget 30",
     "python -m bench run --coordinator node1:8476 --processes 2 --process-id 0 --workloads wide --modes data_parallel",
-    "python -m bench run --local-processes 2 --workloads wide --modes data_parallel --devices 1,2,4,8 "
-    "--scaling strong,weak --restarts 3 --budget 120",
+    "python -m bench run --local-processes 2 --workloads wide --modes data_parallel --devices 1,2 "
+    "--scaling strong,weak --restarts 5 --budget 150",
     "mpirun -n 2 python -m bench run --distributed auto --workloads wide --modes data_parallel --devices 2 --budget 30",
     "mpirun -n 2 python -m bench run --distributed auto --resume results/latest.json",
     "sbatch deploy/slurm.sbatch --workloads wide --modes data_parallel,fsdp --devices 2,4,8,16",
