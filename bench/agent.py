@@ -84,7 +84,6 @@ class _Agent:
             "host": environment.host(Path()),
             "backend": backend,
             "shared": str(self._shared),
-            "load": environment.load_average(),
             "free_bytes": environment.free_bytes(),
             "device_free_bytes": nvml.free_bytes(nvml.library(), backend.gpus) if backend.gpus else None,
         }

@@ -98,7 +98,7 @@ def company_of(circle: Circle, probe: Callable[[], Backend], limit_s: float) -> 
     if backend.platform == "cpu" and (why := facts.unreachable(circle.everyone)):
         raise UsageError(why)
     described = [agent.end_describe(channel, limit_s) for agent, channel in asked]
-    own = Described(environment.host(Path()), backend, "", environment.load_average())
+    own = Described(environment.host(Path()), backend, "")
     processes = tuple(
         Process(rank, circle.everyone[rank]["host"], machines[rank], one.host, one.backend)
         for rank, one in enumerate([own, *described])

@@ -24,7 +24,6 @@ class Described(msgspec.Struct, frozen=True):
     backend: Backend
     shared: str
     """A folder of its host, in which its workers keep what others can use."""
-    load: float
     free_bytes: int | None = None
     """Memory of its host that may still be taken; None: it doesn't tell."""
     device_free_bytes: int | None = None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from toynet.errors import UsageError
 
+# The flags that say it by hand.
+BY_HAND = "--coordinator, --processes and --process-id"
 LOOPBACK = "127.0.0.1"
 LOOPBACKS = (LOOPBACK, "localhost", "::1")
 # JAX's own name for it.
@@ -119,19 +121,16 @@ def detected(coordinator: str | None, processes: int | None, process_id: int | N
                 coordinator, processes, process_id, own, None, round(limit_s)
             )
     except Exception as error:  # noqa: BLE001, whatever a launcher's variables or its API lead to, or a JAX that has moved it
-        raise UsageError(f"--distributed auto failed: {_flat(error)}; give {_BY_HAND} by hand.") from None
+        raise UsageError(f"--distributed auto failed: {_flat(error)}; give {BY_HAND} by hand.") from None
     address, count, rank, devices = found
     if address is None or count is None or rank is None:
         hints = [_flat(one.message) for one in said] + [why for name, why in UNFOUND.items() if name in os.environ]
         hint = f" ({hints[0]})" if hints else ""
         raise UsageError(
             f"--distributed auto finds no cluster here{hint}: start it by srun, mpirun, in an indexed Job or on a "
-            f"Cloud TPU, or give {_BY_HAND} by hand."
+            f"Cloud TPU, or give {BY_HAND} by hand."
         )
     return _checked(address, count, rank, devices)
-
-
-_BY_HAND = "--coordinator, --processes and --process-id"
 
 
 def several(place: Place) -> Place | None:

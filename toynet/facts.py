@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import platform
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +29,6 @@ def own() -> dict[str, Any]:
         "network": _network(),
         "kernel": _kernel(),
         "address": _address(),
-        "python": platform.python_version(),
         "packages": versions(ALIKE),
     }
 

@@ -10,13 +10,11 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from toynet import cluster
-from toynet.cluster import Place
+from toynet.cluster import BY_HAND, Place
 from toynet.errors import UsageError
 
 # Seconds within which all processes have to come, and to answer; half of it without a pulse is too long.
 LIMIT_S = 60.0
-
-_BY_HAND = "--coordinator, --processes and --process-id"
 
 
 def _flag(default: str, metavar: str) -> Any:
@@ -50,14 +48,14 @@ class Joining:
             cluster.check_alone()
         if self.local_processes is not None:
             if self.distributed is not None or told:
-                raise UsageError(f"--local-processes starts processes by itself; leave --distributed, {_BY_HAND} out.")
+                raise UsageError(f"--local-processes starts processes by itself; leave --distributed, {BY_HAND} out.")
             if self.local_processes < 1:
                 raise UsageError(f"--local-processes must be at least 1, got {self.local_processes}.")
             return cluster.local(self.local_processes)
         if self.distributed == "auto":
             return cluster.several(cluster.detected(*by_hand, limit_s))
         if told and self.distributed == "off":
-            raise UsageError(f"--distributed off runs alone; leave {_BY_HAND} out.")
+            raise UsageError(f"--distributed off runs alone; leave {BY_HAND} out.")
         return cluster.several(cluster.told(*by_hand)) if told else None
 
     def given(self, but: Collection[str]) -> dict[str, str]:

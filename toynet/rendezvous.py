@@ -157,7 +157,7 @@ def _others(place: Place, command: Sequence[str]) -> Iterator[None]:
             arguments.append(flag)
     joined = ["--coordinator", place.address, "--processes", str(place.count)]
     started: list[subprocess.Popen[bytes]] = []
-    with tempfile.TemporaryFile("a+") as said:
+    with tempfile.TemporaryFile("a+", errors="replace") as said:
         try:
             for rank in range(1, place.count):
                 own = [sys.executable, "-m", *arguments, *joined, "--process-id", str(rank)]
